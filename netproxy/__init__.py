@@ -1,0 +1,3 @@
+"""Kubernetes Service networking that you can take apart."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Words that every room shares: errors, protocols, addresses, names. Standard library only."""

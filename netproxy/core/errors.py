@@ -1,0 +1,65 @@
+"""The tree of errors, sorted by who must act.
+
+NetproxyError
+├── ManifestError     the user: the input names something impossible (exit status 2)
+├── NotFoundError     the user: no such object
+├── ConflictError     the caller: read again and retry
+├── UnsupportedError  us: a feature that is not there, named
+└── KernelError       the host: the kernel or a tool refused (carries the whole request)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+class NetproxyError(Exception):
+    """Root of all errors that netproxy raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with one field of one object."""
+
+    path: str
+    message: str
+    object_name: str = ""
+    source: str = ""
+    reason: str = "FieldValueInvalid"
+
+    def __str__(self) -> str:
+        """Read like the API server's message, with the file and the object in front.
+
+        >>> str(Problem("spec.ports[1].port", "Invalid value: 70000", "Service default/web", "labs/x.yaml"))
+        'labs/x.yaml: Service default/web: spec.ports[1].port: Invalid value: 70000'
+        """
+        return ": ".join(part for part in (self.source, self.object_name, self.path, self.message) if part)
+
+
+class ManifestError(NetproxyError):
+    """The input is wrong; `problems` lists everything that was found, not only the first."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class NotFoundError(NetproxyError):
+    """There is no object of this name."""
+
+
+class ConflictError(NetproxyError):
+    """The object changed (or exists already): read it again and retry."""
+
+
+class UnsupportedError(NetproxyError):
+    """A feature that netproxy does not have; the message names it."""
+
+
+class KernelError(NetproxyError):
+    """The host refused; `request` is everything that was asked of it."""
+
+    def __init__(self, message: str, *, request: str = "") -> None:
+        self.request = request
+        super().__init__(message)

@@ -1,0 +1,37 @@
+"""Names of Kubernetes objects and of what they become on this machine."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z")
+_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\Z")
+
+
+class NamespacedName(NamedTuple):
+    """`namespace/name`."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+
+def is_dns_label(text: str) -> bool:
+    """Tell whether TEXT is an RFC 1123 label.
+
+    >>> is_dns_label("web-1"), is_dns_label("-web"), is_dns_label("a" * 64)
+    (True, False, False)
+    """
+    return len(text) <= 63 and bool(_LABEL.match(text))
+
+
+def is_dns_subdomain(text: str) -> bool:
+    """Tell whether TEXT is an RFC 1123 subdomain.
+
+    >>> is_dns_subdomain("a.b-c"), is_dns_subdomain("a..b")
+    (True, False)
+    """
+    return len(text) <= 253 and bool(_SUBDOMAIN.match(text))

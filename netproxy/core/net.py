@@ -1,0 +1,109 @@
+"""Protocols, address families and addresses."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+_OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+_IPV4 = re.compile(rf"{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}\Z", re.ASCII)
+
+
+class Protocol(StrEnum):
+    """A transport protocol, spelt as Kubernetes spells it."""
+
+    TCP = "TCP"
+    UDP = "UDP"
+    SCTP = "SCTP"
+
+
+class Family(StrEnum):
+    """An address family, spelt as Kubernetes spells it (`spec.ipFamilies`)."""
+
+    IPV4 = "IPv4"
+    IPV6 = "IPv6"
+
+    @property
+    def bits(self) -> int:
+        """Length of one address in bits: 32 or 128."""
+        return 32 if self is Family.IPV4 else 128
+
+
+def family_of(address: str) -> Family:
+    """Tell the family of an address or CIDR by its spelling.
+
+    >>> family_of("10.0.0.1"), family_of("fd00::/64")
+    (<Family.IPV4: 'IPv4'>, <Family.IPV6: 'IPv6'>)
+    """
+    return Family.IPV6 if ":" in address else Family.IPV4
+
+
+def is_address(text: object) -> bool:
+    """Tell whether TEXT is one IPv4 or IPv6 address.
+
+    >>> is_address("10.0.0.1"), is_address("10.0.0"), is_address(None)
+    (True, False, False)
+    """
+    if not isinstance(text, str):
+        return False
+    if _IPV4.match(text):
+        return True
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def is_cidr(text: object) -> bool:
+    """Tell whether TEXT is `address/length`; host bits may be set.
+
+    >>> is_cidr("10.0.0.1/8"), is_cidr("10.0.0.1"), is_cidr("10.0.0.1/33")
+    (True, False, False)
+    """
+    if not isinstance(text, str) or "/" not in text:
+        return False
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
+def network(cidr: str) -> str:
+    """Return CIDR with its host bits cleared, as the kernel prints it.
+
+    >>> network("192.168.0.7/24"), network("10.0.0.1")
+    ('192.168.0.0/24', '10.0.0.1/32')
+    """
+    return str(ipaddress.ip_network(cidr, strict=False))
+
+
+def contains(cidr: str, address: str) -> bool:
+    """Tell whether ADDRESS lies in CIDR; families that differ never match."""
+    if family_of(cidr) is not family_of(address):
+        return False
+    return ipaddress.ip_address(address) in ipaddress.ip_network(cidr, strict=False)
+
+
+def join_host_port(address: str, port: int) -> str:
+    """Spell `address:port` with brackets around an IPv6 address.
+
+    >>> join_host_port("10.0.0.1", 80), join_host_port("fd00::1", 80)
+    ('10.0.0.1:80', '[fd00::1]:80')
+    """
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """One packet's five-tuple, before any translation."""
+
+    source: str
+    destination: str
+    port: int
+    protocol: Protocol = Protocol.TCP
+    source_port: int = 40000

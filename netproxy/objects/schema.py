@@ -1,0 +1,117 @@
+"""Unknown fields and wrong types, found with the official schema (Kubernetes 1.36, as generated data)."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from netproxy.core.errors import Problem
+
+_EXPECTED: dict[str, tuple[type, ...]] = {"s": (str,), "i": (int,), "n": (int, float), "b": (bool,)}
+_EXACT: dict[str, type] = {"s": str, "i": int, "b": bool}
+_WORDS = {"s": "string", "i": "integer", "n": "number", "b": "boolean"}
+
+_OWN: dict[str, dict[str, str]] = {
+    "netproxy.dev.Cluster": {"apiVersion": "s", "kind": "s", "metadata": "*", "spec": ":netproxy.dev.ClusterSpec"},
+    "netproxy.dev.ClusterSpec": {
+        "nodes": "*", "podCIDRs": "[]s", "serviceCIDRs": "[]s", "nodeCIDRs": "[]s", "dnsDomain": "s", "dnsPodsMode": "s",
+        "proxyMode": "s", "nodePortRange": "s", "ipFamilies": "[]s", "iptables": "s",
+    },
+}  # fmt: skip
+
+
+@cache
+def _schema() -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+    import json
+    import lzma
+
+    data = json.loads(lzma.decompress(files("netproxy.objects").joinpath("schema.json.xz").read_bytes()))
+    kinds = {**data["kinds"], "netproxy.dev/v1alpha1/Cluster": "netproxy.dev.Cluster"}
+    return kinds, {**data["types"], **_OWN}
+
+
+def field_problems(obj: Mapping[str, Any]) -> tuple[list[Problem], list[Problem]]:
+    """Return (wrong types, unknown fields) of one object; both empty for a kind without a schema.
+
+    The unknown ones are warnings: the field is kept, and the message proposes the likely name.
+    """
+    kinds, types = _schema()
+    root = kinds.get(f"{obj.get('apiVersion')}/{obj.get('kind')}")
+    wrong: list[Problem] = []
+    unknown: list[Problem] = []
+    if root and not _is_clean(obj, types[root], types):
+        for problem, is_type in _walk(obj, root, ""):
+            (wrong if is_type else unknown).append(problem)
+    return wrong, unknown
+
+
+def _is_clean(obj: Mapping[str, Any], fields: Mapping[str, str], types: Mapping[str, Mapping[str, str]]) -> bool:
+    """A fast yes for the objects that have nothing to report, which are nearly all."""
+    for field, value in obj.items():
+        code = fields.get(field)
+        if code is None:
+            return False
+        if code in _EXACT:
+            if type(value) is not _EXACT[code]:
+                return False
+        elif code[0] == ":":
+            if type(value) is not dict or not _is_clean(value, types[code[1:]], types):
+                return False
+        elif code[:3] == "[]:":
+            item_fields = types[code[3:]]
+            if type(value) is not list or not all([type(v) is dict and _is_clean(v, item_fields, types) for v in value]):
+                return False
+        elif code == "[]s" or code == "{}s":
+            if type(value) is not (list if code == "[]s" else dict) or not all(
+                [type(v) is str for v in (value if code == "[]s" else value.values())]
+            ):
+                return False
+        elif code != "*":
+            return False
+    return True
+
+
+def _walk(obj: Mapping[str, Any], type_name: str, path: str) -> Iterator[tuple[Problem, bool]]:
+    fields = _schema()[1][type_name]
+    for field, value in obj.items():
+        place = f"{path}.{field}" if path else field
+        code = fields.get(field)
+        if code is None:
+            yield Problem(place, f"unknown field{_likely(field, fields)}", reason="FieldValueUnknown"), False
+        elif value is not None:
+            yield from _check(value, code, place)
+
+
+def _check(value: Any, code: str, path: str) -> Iterator[tuple[Problem, bool]]:
+    if code in _EXPECTED:
+        if not isinstance(value, _EXPECTED[code]) or (code in "in" and isinstance(value, bool)):
+            yield _wrong(path, value, _WORDS[code]), True
+    elif code.startswith("[]"):
+        if not isinstance(value, list):
+            yield _wrong(path, value, "array"), True
+            return
+        for index, item in enumerate(value):
+            if item is not None:
+                yield from _check(item, code[2:], f"{path}[{index}]")
+    elif code != "*":
+        if not isinstance(value, Mapping):
+            yield _wrong(path, value, "object"), True
+        elif code.startswith("{}"):
+            for key, item in value.items():
+                yield from _check(item, code[2:], f"{path}.{key}")
+        else:
+            yield from _walk(value, code[1:], path)
+
+
+def _wrong(path: str, value: Any, wanted: str) -> Problem:
+    shown = "an object" if isinstance(value, Mapping) else "an array" if isinstance(value, list) else repr(value)
+    return Problem(path, f"Invalid value: {shown}: must be of type {wanted}", reason="FieldValueTypeInvalid")
+
+
+def _likely(field: str, fields: Mapping[str, str]) -> str:
+    lower = {name.lower(): name for name in fields}
+    close = [lower[field.lower()]] if field.lower() in lower else difflib.get_close_matches(field, fields, 1, 0.7)
+    return f'; did you mean "{close[0]}"?' if close else ""

@@ -1,0 +1,351 @@
+"""What the API server refuses, with its field paths and in its words.
+
+Source: kubernetes pkg/apis/core/validation, pkg/apis/discovery/validation (behaviour, not code).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from netproxy.core.errors import Problem
+from netproxy.core.names import is_dns_label, is_dns_subdomain
+from netproxy.core.net import is_address, is_cidr
+from netproxy.objects.meta import Object, metadata
+from netproxy.objects.selector import label_selector, matches
+
+PORT_RANGE = "must be between 1 and 65535, inclusive"
+_PORT_NAME = re.compile(r"(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*\Z")
+_TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
+_PROTOCOLS = ("SCTP", "TCP", "UDP")
+
+Problems = Iterator[Problem]
+
+
+def problems(obj: Object) -> list[Problem]:
+    """List everything that is wrong with the values of one object (types: see `schema`)."""
+    check = _CHECKS.get(obj.get("kind", ""))
+    try:
+        return [*_metadata(obj), *(check(obj) if check else ())]
+    except (TypeError, AttributeError, KeyError) as error:  # a wrong type, which `schema` names better
+        return [Problem("", f"Invalid value: {error}")]
+
+
+def _invalid(path: str, value: Any, why: str) -> Problem:
+    shown = f'"{value}"' if isinstance(value, str) else repr(value)
+    return Problem(path, f"Invalid value: {shown}: {why}")
+
+
+def _required(path: str, why: str = "") -> Problem:
+    return Problem(path, "Required value" + (f": {why}" if why else ""), reason="FieldValueRequired")
+
+
+def _one_of(path: str, value: Any, choices: tuple[str, ...]) -> Problems:
+    if value is not None and value not in choices:
+        listed = ", ".join(f'"{choice}"' for choice in choices)
+        yield Problem(path, f'Unsupported value: "{value}": supported values: {listed}', reason="FieldValueNotSupported")
+
+
+def _metadata(obj: Object) -> Problems:
+    meta = metadata(obj)
+    name = meta.get("name")
+    if not name and not meta.get("generateName"):
+        if obj.get("kind") not in ("KubeProxyConfiguration", "Cluster"):
+            yield _required("metadata.name", "name or generateName is required")
+        return
+    label = obj.get("kind") in ("Service", "Namespace")
+    if name and not (is_dns_label(name) if label else is_dns_subdomain(name)):
+        rule = "label" if label else "subdomain"
+        yield _invalid("metadata.name", name, f"a lowercase RFC 1123 {rule} must consist of lower case alphanumeric "
+                       "characters or '-'" + ("" if label else " or '.'") + ", and must start and end with an alphanumeric character")
+    namespace = meta.get("namespace")
+    if namespace and not is_dns_label(namespace):
+        yield _invalid("metadata.namespace", namespace, "must be a lowercase RFC 1123 label")
+
+
+def _port(path: str, value: Any) -> Problems:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 65535:
+        yield _invalid(path, value, PORT_RANGE)
+
+
+def _port_or_name(path: str, value: Any) -> Problems:
+    if isinstance(value, str):
+        if len(value) > 15 or not _PORT_NAME.match(value):
+            yield _invalid(path, value, "must be no more than 15 characters of a-z, 0-9 and single '-', with at least one letter")
+    else:
+        yield from _port(path, value)
+
+
+# --- Service ---------------------------------------------------------------------------------------------------------
+
+
+def _service(obj: Object) -> Problems:
+    spec = obj.get("spec") or {}
+    yield from _one_of("spec.type", spec.get("type"), _TYPES)
+    yield from _service_ports(spec)
+    yield from _service_ips(spec)
+    yield from _service_policies(spec)
+    if spec.get("type") == "ExternalName":
+        target = spec.get("externalName")
+        if not target:
+            yield _required("spec.externalName")
+        elif not is_dns_subdomain(target.rstrip(".").lower()):
+            yield _invalid("spec.externalName", target, "must be a lowercase RFC 1123 subdomain")
+
+
+def _service_ports(spec: Mapping[str, Any]) -> Problems:
+    ports = spec.get("ports") or []
+    headless = spec.get("clusterIP") == "None"
+    if not ports and spec.get("type") != "ExternalName" and not headless:
+        yield _required("spec.ports")
+    names: set[str] = set()
+    numbers: set[tuple[Any, Any]] = set()
+    node_ports: set[tuple[Any, Any]] = set()
+    for index, port in enumerate(ports):
+        path = f"spec.ports[{index}]"
+        yield from _service_port(path, port, many=len(ports) > 1)
+        name, protocol = port.get("name") or "", port.get("protocol") or "TCP"
+        if name and name in names:
+            yield Problem(f"{path}.name", f'Duplicate value: "{name}"', reason="FieldValueDuplicate")
+        if (port.get("port"), protocol) in numbers:
+            yield Problem(path, f"Duplicate value: port {port.get('port')}/{protocol}", reason="FieldValueDuplicate")
+        node_port = port.get("nodePort") or 0
+        if node_port and (node_port, protocol) in node_ports:
+            yield Problem(f"{path}.nodePort", f"Duplicate value: {node_port}", reason="FieldValueDuplicate")
+        if node_port and spec.get("type", "ClusterIP") not in ("NodePort", "LoadBalancer"):
+            yield Problem(f"{path}.nodePort", f"Forbidden: may not be used when `type` is '{spec.get('type', 'ClusterIP')}'",
+                          reason="FieldValueForbidden")
+        names.add(name)
+        numbers.add((port.get("port"), protocol))
+        node_ports.add((node_port, protocol))
+
+
+def _service_port(path: str, port: Mapping[str, Any], *, many: bool) -> Problems:
+    name = port.get("name")
+    if many and not name:
+        yield _required(f"{path}.name", "a Service with more than one port names them all")
+    if name and not is_dns_label(name):
+        yield _invalid(f"{path}.name", name, "must be a lowercase RFC 1123 label")
+    if port.get("port") is None:
+        yield _required(f"{path}.port")
+    else:
+        yield from _port(f"{path}.port", port["port"])
+    yield from _one_of(f"{path}.protocol", port.get("protocol"), _PROTOCOLS)
+    if port.get("targetPort") not in (None, 0, ""):
+        yield from _port_or_name(f"{path}.targetPort", port["targetPort"])
+    if port.get("nodePort"):
+        yield from _port(f"{path}.nodePort", port["nodePort"])
+
+
+def _service_ips(spec: Mapping[str, Any]) -> Problems:
+    ips = spec.get("clusterIPs") or ([spec["clusterIP"]] if spec.get("clusterIP") else [])
+    kind = spec.get("type") or "ClusterIP"
+    if spec.get("clusterIP") and spec.get("clusterIPs") and spec["clusterIPs"][0] != spec["clusterIP"]:
+        yield _invalid("spec.clusterIPs", spec["clusterIPs"], "first value must match `clusterIP`")
+    for index, ip in enumerate(ips):
+        path = "spec.clusterIP" if not spec.get("clusterIPs") else f"spec.clusterIPs[{index}]"
+        if ip == "None":
+            if kind in ("NodePort", "LoadBalancer"):
+                yield _invalid(path, ip, f"may not be set to 'None' for {kind} services")
+        elif ip and not is_address(ip):
+            yield _invalid(path, ip, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)")
+    for index, ip in enumerate(spec.get("externalIPs") or ()):
+        path = f"spec.externalIPs[{index}]"
+        if not is_address(ip):
+            yield _invalid(path, ip, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)")
+        elif ipaddress.ip_address(ip).is_loopback or ipaddress.ip_address(ip).is_unspecified:
+            yield _invalid(path, ip, "may not be in the loopback range (127.0.0.0/8, ::1/128) or unspecified")
+    for index, cidr in enumerate(spec.get("loadBalancerSourceRanges") or ()):
+        if not is_cidr(cidr.strip()):
+            yield _invalid(f"spec.loadBalancerSourceRanges[{index}]", cidr, "must be a valid CIDR value, (e.g. 10.9.8.0/24)")
+    if spec.get("loadBalancerSourceRanges") and kind != "LoadBalancer":
+        yield Problem("spec.loadBalancerSourceRanges", "Forbidden: may only be used when `type` is 'LoadBalancer'",
+                      reason="FieldValueForbidden")
+    for index, family in enumerate(spec.get("ipFamilies") or ()):
+        yield from _one_of(f"spec.ipFamilies[{index}]", family, ("IPv4", "IPv6"))
+    yield from _one_of("spec.ipFamilyPolicy", spec.get("ipFamilyPolicy"),
+                       ("SingleStack", "PreferDualStack", "RequireDualStack"))  # fmt: skip
+
+
+def _service_policies(spec: Mapping[str, Any]) -> Problems:
+    yield from _one_of("spec.externalTrafficPolicy", spec.get("externalTrafficPolicy") or None, ("Cluster", "Local"))
+    yield from _one_of("spec.internalTrafficPolicy", spec.get("internalTrafficPolicy"), ("Cluster", "Local"))
+    yield from _one_of("spec.sessionAffinity", spec.get("sessionAffinity"), ("ClientIP", "None"))
+    yield from _one_of("spec.trafficDistribution", spec.get("trafficDistribution"),
+                       ("PreferClose", "PreferSameZone", "PreferSameNode"))  # fmt: skip
+    client = ((spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}).get("timeoutSeconds")
+    if client is not None and not 1 <= client <= 86400:
+        yield _invalid("spec.sessionAffinityConfig.clientIP.timeoutSeconds", client, "must be greater than 0 and less than 86400")
+    check = spec.get("healthCheckNodePort")
+    if check:
+        yield from _port("spec.healthCheckNodePort", check)
+
+
+# --- the other kinds -------------------------------------------------------------------------------------------------
+
+
+def _endpoint_slice(obj: Object) -> Problems:
+    kind = obj.get("addressType")
+    if not kind:
+        yield _required("addressType")
+    yield from _one_of("addressType", kind, ("FQDN", "IPv4", "IPv6"))
+    endpoints = obj.get("endpoints") or ()
+    right_family = "." if kind == "IPv4" else ":" if kind == "IPv6" else ""
+    if len(endpoints) > 1000:
+        yield Problem("endpoints", f"Too many: {len(endpoints)}: must have at most 1000 items", reason="FieldValueTooMany")
+    for index, endpoint in enumerate(endpoints):
+        addresses = endpoint.get("addresses") or ()
+        if not addresses:
+            yield _required(f"endpoints[{index}].addresses", "must contain at least 1 address")
+        for at, address in enumerate(addresses):
+            if right_family and not (is_address(address) and right_family in address):
+                yield _invalid(f"endpoints[{index}].addresses[{at}]", address, f"must be an {kind} address")
+    names: set[str] = set()
+    for index, port in enumerate(obj.get("ports") or ()):
+        name = port.get("name") or ""
+        if name in names:
+            yield Problem(f"ports[{index}].name", f'Duplicate value: "{name}"', reason="FieldValueDuplicate")
+        names.add(name)
+        yield from _one_of(f"ports[{index}].protocol", port.get("protocol"), _PROTOCOLS)
+        if port.get("port") is not None:
+            yield from _port(f"ports[{index}].port", port["port"])
+
+
+def _pod(obj: Object) -> Problems:
+    yield from _pod_spec(obj.get("spec") or {}, "spec")
+
+
+def _pod_spec(spec: Mapping[str, Any], path: str) -> Problems:
+    containers = spec.get("containers") or ()
+    if not containers:
+        yield _required(f"{path}.containers")
+    names: set[str] = set()
+    for group in ("containers", "initContainers"):
+        for index, container in enumerate(spec.get(group) or ()):
+            place = f"{path}.{group}[{index}]"
+            yield from _container(container, place)
+            name = container.get("name") or ""
+            if name in names:
+                yield Problem(f"{place}.name", f'Duplicate value: "{name}"', reason="FieldValueDuplicate")
+            names.add(name)
+    yield from _one_of(f"{path}.restartPolicy", spec.get("restartPolicy"), ("Always", "OnFailure", "Never"))
+    policy = spec.get("dnsPolicy")
+    yield from _one_of(f"{path}.dnsPolicy", policy, ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"))
+    if policy == "None" and not (spec.get("dnsConfig") or {}).get("nameservers"):
+        yield _required(f"{path}.dnsConfig.nameservers", "must provide at least one DNS nameserver when `dnsPolicy` is None")
+    for field in ("hostname", "subdomain"):
+        if spec.get(field) and not is_dns_label(spec[field]):
+            yield _invalid(f"{path}.{field}", spec[field], "must be a lowercase RFC 1123 label")
+
+
+def _container(container: Mapping[str, Any], path: str) -> Problems:
+    name = container.get("name")
+    if not name:
+        yield _required(f"{path}.name")
+    elif not is_dns_label(name):
+        yield _invalid(f"{path}.name", name, "must be a lowercase RFC 1123 label")
+    if not container.get("image"):
+        yield _required(f"{path}.image")
+    for index, port in enumerate(container.get("ports") or ()):
+        yield from _port(f"{path}.ports[{index}].containerPort", port.get("containerPort"))
+        yield from _one_of(f"{path}.ports[{index}].protocol", port.get("protocol"), _PROTOCOLS)
+    for probe in ("readinessProbe", "livenessProbe", "startupProbe"):
+        if container.get(probe):
+            yield from _probe(container[probe], f"{path}.{probe}")
+
+
+def _probe(probe: Mapping[str, Any], path: str) -> Problems:
+    handlers = [kind for kind in ("httpGet", "tcpSocket", "exec", "grpc") if probe.get(kind)]
+    if not handlers:
+        yield _required(path, "must specify a handler type")
+    for kind in ("httpGet", "tcpSocket"):
+        if kind in handlers:
+            yield from _port_or_name(f"{path}.{kind}.port", probe[kind].get("port"))
+    for field in ("periodSeconds", "timeoutSeconds", "failureThreshold", "successThreshold"):
+        if probe.get(field) is not None and probe[field] < 1:
+            yield _invalid(f"{path}.{field}", probe[field], "must be greater than 0")
+
+
+def _workload(obj: Object) -> Problems:
+    spec = obj.get("spec") or {}
+    template = spec.get("template")
+    if not spec.get("selector"):
+        yield _required("spec.selector")
+    if not template:
+        yield _required("spec.template")
+        return
+    labels = (template.get("metadata") or {}).get("labels") or {}
+    if spec.get("selector") and not matches(label_selector(spec["selector"]), labels):
+        yield _invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
+    if (spec.get("replicas") or 0) < 0:
+        yield _invalid("spec.replicas", spec["replicas"], "must be greater than or equal to 0")
+    yield from _pod_spec(template.get("spec") or {}, "spec.template.spec")
+
+
+def _service_cidr(obj: Object) -> Problems:
+    for index, cidr in enumerate((obj.get("spec") or {}).get("cidrs") or ()):
+        if not is_cidr(cidr):
+            yield _invalid(f"spec.cidrs[{index}]", cidr, "must be a valid CIDR value, (e.g. 10.9.8.0/24)")
+
+
+def _proxy_configuration(obj: Object) -> Problems:
+    yield from _one_of("mode", obj.get("mode") or None, ("iptables", "ipvs", "nftables", "userspace"))
+    yield from _one_of("detectLocalMode", obj.get("detectLocalMode") or None,
+                       ("ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix"))  # fmt: skip
+    for index, cidr in enumerate(filter(None, str(obj.get("clusterCIDR") or "").split(","))):
+        if not is_cidr(cidr.strip()):
+            yield _invalid("clusterCIDR" + (f"[{index}]" if index else ""), cidr, "must be a valid CIDR value")
+    for index, cidr in enumerate(obj.get("nodePortAddresses") or ()):
+        if cidr != "primary" and not is_cidr(cidr):
+            yield _invalid(f"nodePortAddresses[{index}]", cidr, "must be a valid CIDR value or \"primary\"")
+    bit = (obj.get("iptables") or {}).get("masqueradeBit")
+    if bit is not None and not 0 <= bit <= 31:
+        yield _invalid("iptables.masqueradeBit", bit, "must be within the range [0, 31]")
+
+
+def _cluster(obj: Object) -> Problems:
+    spec = obj.get("spec") or {}
+    for field in ("podCIDRs", "serviceCIDRs", "nodeCIDRs"):
+        for index, cidr in enumerate(spec.get(field) or ()):
+            if not is_cidr(cidr):
+                yield _invalid(f"spec.{field}[{index}]", cidr, "must be a valid CIDR value, (e.g. 10.9.8.0/24)")
+    yield from _one_of("spec.proxyMode", spec.get("proxyMode"), ("iptables",))
+    yield from _one_of("spec.iptables", spec.get("iptables"), ("nft", "legacy"))
+    yield from _one_of("spec.dnsPodsMode", spec.get("dnsPodsMode"), ("disabled", "insecure", "verified"))
+    for index, family in enumerate(spec.get("ipFamilies") or ()):
+        yield from _one_of(f"spec.ipFamilies[{index}]", family, ("IPv4", "IPv6"))
+    ports = spec.get("nodePortRange")
+    if ports is not None and not _is_port_range(ports):
+        yield _invalid("spec.nodePortRange", ports, "must be FIRST-LAST, both between 1 and 65535")
+    nodes = spec.get("nodes")
+    if isinstance(nodes, list):
+        names = [n if isinstance(n, str) else (n or {}).get("name") for n in nodes]
+        for index, name in enumerate(names):
+            if not name or not is_dns_label(name) or name in ("client", "lan") or len(name) > 12:
+                yield _invalid(f"spec.nodes[{index}].name", name, "must be a DNS label of at most 12 characters, "
+                               'and not "client" or "lan", which are the outside machine and the switch')
+            elif name in names[:index]:
+                yield Problem(f"spec.nodes[{index}].name", f'Duplicate value: "{name}"', reason="FieldValueDuplicate")
+        if not nodes:
+            yield _required("spec.nodes", "at least one node")
+    elif nodes is not None and not (isinstance(nodes, int) and 1 <= nodes <= 100):
+        yield _invalid("spec.nodes", nodes, "must be a list of nodes or a number between 1 and 100")
+
+
+def _is_port_range(text: Any) -> bool:
+    first, dash, last = str(text).partition("-")
+    return bool(dash) and first.isdigit() and last.isdigit() and 1 <= int(first) <= int(last) <= 65535
+
+
+_CHECKS: dict[str, Callable[[Object], Problems]] = {
+    "Service": _service,
+    "EndpointSlice": _endpoint_slice,
+    "Pod": _pod,
+    "Deployment": _workload,
+    "ReplicaSet": _workload,
+    "ServiceCIDR": _service_cidr,
+    "KubeProxyConfiguration": _proxy_configuration,
+    "Cluster": _cluster,
+}

@@ -1,0 +1,160 @@
+"""Objects → Snapshot: Services joined with their EndpointSlices, as kube-proxy's change trackers join them.
+
+Source: kubernetes 1.30 pkg/proxy/serviceport.go, endpointslicecache.go, util/utils.go.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from netproxy.core.net import Family, family_of, network
+from netproxy.objects.meta import Object
+from netproxy.proxy.model import Endpoint, NodeView, ServicePort, Snapshot
+
+SERVICE_NAME = "kubernetes.io/service-name"
+PROXY_NAME = "service.kubernetes.io/service-proxy-name"
+HEADLESS = "service.kubernetes.io/headless"
+HINTS_ANNOTATIONS = ("service.kubernetes.io/topology-mode", "service.kubernetes.io/topology-aware-hints")
+
+_Target = tuple[str, str]  # port name, protocol in lower case
+_NONE: Mapping[str, Any] = {}
+
+
+def build(services: Iterable[Object], slices: Iterable[Object], node: NodeView) -> Snapshot:
+    """Join SERVICES with SLICES for one node and family; what kube-proxy ignores is left out."""
+    grouped: dict[tuple[str, str], list[Object]] = {}
+    for item in slices:
+        key = slice_key(item)
+        if key:
+            grouped.setdefault(key, []).append(item)
+    ports: list[ServicePort] = []
+    for service in services:
+        meta = service["metadata"]
+        ports += service_ports(service, grouped.get((meta.get("namespace") or "default", meta["name"]), ()), node)
+    ports.sort(key=_order)
+    return Snapshot(tuple(ports))
+
+
+def _order(port: ServicePort) -> tuple[str, str, str, str]:
+    return port.namespace, port.service, port.port_name, port.protocol
+
+
+def slice_key(item: Object) -> tuple[str, str] | None:
+    """Namespace and name of the Service that an EndpointSlice belongs to; None when no proxy looks at it."""
+    meta = item["metadata"]
+    labels = meta.get("labels") or _NONE
+    service = labels.get(SERVICE_NAME)
+    if not service or PROXY_NAME in labels or HEADLESS in labels:
+        return None
+    return meta.get("namespace") or "default", service
+
+
+def is_proxied(service: Object) -> bool:
+    """Whether a proxy makes rules for this Service at all."""
+    spec = service.get("spec") or _NONE
+    labels = service["metadata"].get("labels") or _NONE
+    if spec.get("type") == "ExternalName" or PROXY_NAME in labels or HEADLESS in labels:
+        return False
+    ip = spec.get("clusterIP") or next(iter(spec.get("clusterIPs") or ()), "")
+    return ip not in ("", "None")
+
+
+def service_ports(service: Object, slices: Iterable[Object], node: NodeView) -> tuple[ServicePort, ...]:
+    """The service ports of one Service in the node's family, with their endpoints."""
+    if not is_proxied(service):
+        return ()
+    spec = service["spec"]
+    cluster_ip = _cluster_ip(spec, node.family)
+    if not cluster_ip:
+        return ()
+    meta = service["metadata"]
+    common = _common(service, spec, node.family)
+    endpoints = _endpoints(slices, node)
+    result = []
+    for port in spec.get("ports") or ():
+        protocol = (port.get("protocol") or "TCP").lower()
+        name = port.get("name") or ""
+        result.append(
+            ServicePort(
+                meta.get("namespace") or "default", meta["name"], name, protocol, cluster_ip, port["port"],
+                port.get("nodePort") or 0, *common, endpoints.get((name, protocol), ()),
+            )  # fmt: skip
+        )
+    return tuple(result)
+
+
+def _cluster_ip(spec: Mapping[str, Any], family: Family) -> str:
+    for ip in spec.get("clusterIPs") or (spec.get("clusterIP"),):
+        if ip and (":" in ip) is (family is Family.IPV6):
+            return canonical(ip)
+    return ""
+
+
+def canonical(address: str) -> str:
+    """The address as the kernel prints it: IPv6 in its shortest form.
+
+    >>> canonical("FD00:0:0::1"), canonical("10.0.0.1")
+    ('fd00::1', '10.0.0.1')
+    """
+    return str(ipaddress.ip_address(address)) if ":" in address else address
+
+
+def _common(
+    service: Object, spec: Mapping[str, Any], family: Family
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], int, bool, bool, int, str]:
+    """The fields of ServicePort from `external_ips` to `hints_annotation`, which all ports of a Service share."""
+    kind = spec.get("type") or "ClusterIP"
+    external = tuple(canonical(ip) for ip in spec.get("externalIPs") or () if family_of(ip) is family)
+    ingress = ((service.get("status") or _NONE).get("loadBalancer") or _NONE).get("ingress") or ()
+    vips = tuple(
+        canonical(item["ip"]) for item in ingress
+        if item.get("ip") and item.get("ipMode") != "Proxy" and family_of(item["ip"]) is family
+    )  # fmt: skip
+    ranges = tuple(network(c.strip()) for c in spec.get("loadBalancerSourceRanges") or () if family_of(c) is family)
+    exposed = kind in ("NodePort", "LoadBalancer") or (kind == "ClusterIP" and bool(spec.get("externalIPs")))
+    local = exposed and spec.get("externalTrafficPolicy") == "Local"
+    check = spec.get("healthCheckNodePort") or 0 if kind == "LoadBalancer" and local else 0
+    affinity = 0
+    if spec.get("sessionAffinity") == "ClientIP":
+        affinity = ((spec.get("sessionAffinityConfig") or _NONE).get("clientIP") or _NONE).get("timeoutSeconds") or 10800
+    annotations = service["metadata"].get("annotations") or _NONE
+    hints = next((annotations[a] for a in HINTS_ANNOTATIONS if a in annotations), "")
+    return external, vips, ranges, check, spec.get("internalTrafficPolicy") == "Local", local, affinity, hints
+
+
+def _endpoints(slices: Iterable[Object], node: NodeView) -> dict[_Target, tuple[Endpoint, ...]]:
+    """Endpoints by port name and protocol: without duplicates, sorted as text, which is kube-proxy's order."""
+    found: dict[_Target, dict[str, Endpoint]] = {}
+    for item in slices:
+        if item.get("addressType") != node.family.value:
+            continue
+        ports = [
+            (found.setdefault((port.get("name") or "", (port.get("protocol") or "TCP").lower()), {}), port["port"])
+            for port in item.get("ports") or ()
+            if port.get("port") is not None
+        ]
+        for endpoint in item.get("endpoints") or ():
+            addresses = endpoint.get("addresses")
+            if addresses:
+                _add(ports, canonical(addresses[0]), endpoint, node.name)
+    return {target: tuple(by_text[text] for text in sorted(by_text)) for target, by_text in found.items()}
+
+
+def _add(ports: list[tuple[dict[str, Endpoint], int]], address: str, endpoint: Mapping[str, Any], node: str) -> None:
+    conditions = endpoint.get("conditions") or _NONE
+    ready = conditions.get("ready") is not False
+    serving = conditions.get("serving")
+    hints = endpoint.get("hints") or _NONE
+    local = endpoint.get("nodeName") == node
+    zones = tuple(item["name"] for item in hints.get("forZones") or ()) if hints else ()
+    nodes = tuple(item["name"] for item in hints.get("forNodes") or ()) if hints else ()
+    for by_text, port in ports:
+        made = Endpoint(
+            address, port, ready, ready if serving is None else serving, conditions.get("terminating") is True,
+            local, zones, nodes,
+        )  # fmt: skip
+        text = made.target
+        if local or text not in by_text:
+            by_text[text] = made

@@ -1,0 +1,137 @@
+"""KubeProxyConfiguration and Node → NodeView, one for each address family."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from netproxy.core.net import Family, contains, family_of, network
+from netproxy.objects.meta import Object, labels, name, spec, status
+from netproxy.proxy.model import NodeView
+from netproxy.ruleset.ir import InInterface, Source
+
+ZONE_LABEL = "topology.kubernetes.io/zone"
+LOOPBACK = {Family.IPV4: "127.0.0.1", Family.IPV6: "::1"}
+BE_LIBERAL = "net/netfilter/nf_conntrack_tcp_be_liberal"
+
+
+def node_ips(node: Object) -> tuple[str, ...]:
+    """The Node's InternalIPs, else its ExternalIPs, in order."""
+    addresses = status(node).get("addresses") or ()
+    for kind in ("InternalIP", "ExternalIP"):
+        found = tuple(a["address"] for a in addresses if a.get("type") == kind)
+        if found:
+            return found
+    return ()
+
+
+def node_view(node: Object, config: Mapping[str, Any], family: Family, *, addresses: Iterable[str] = ()) -> NodeView:
+    """What the proxy of this FAMILY on NODE works with.
+
+    ADDRESSES are those of the node's interfaces (with or without a length); the Node's InternalIPs when none are given.
+    Source: kubernetes 1.30 cmd/kube-proxy/app/server_linux.go; pkg/proxy/util/nodeport_addresses.go.
+    """
+    ips = node_ips(node)
+    own = tuple(address.partition("/")[0] for address in addresses) or ips
+    primary = next((ip for ip in ips if family_of(ip) is family), "")
+    iptables = config.get("iptables") or {}
+    gates = config.get("featureGates") or {}
+    ports = node_port_cidrs(config, family, primary)
+    bit = iptables.get("masqueradeBit")
+    localhost = iptables.get("localhostNodePorts")
+    return NodeView(
+        name=name(node) or config.get("hostnameOverride") or "",
+        family=family,
+        zone=labels(node).get(ZONE_LABEL, ""),
+        node_ip=primary,
+        addresses=(*(a for a in own if family_of(a) is family), LOOPBACK[family]),
+        local_traffic=_detector(node, config, family),
+        masquerade_all=bool(iptables.get("masqueradeAll")),
+        masquerade_mark=1 << (14 if bit is None else int(bit)),
+        localhost_node_ports=(
+            family is Family.IPV4 and localhost is not False and any(_has_loopback(cidr) for cidr in ports or ("0.0.0.0/0",))
+        ),
+        node_port_addresses=ports,
+        tcp_be_liberal=bool((config.get("conntrack") or {}).get("tcpBeLiberal")),
+        hints_without_annotation=gates.get("ServiceTrafficDistribution", True),
+        node_hints=gates.get("PreferSameTrafficDistribution", gates.get("ServiceTrafficDistribution", True)),
+    )
+
+
+def node_port_cidrs(config: Mapping[str, Any], family: Family, primary: str) -> tuple[str, ...]:
+    """The CIDRs of this family whose local addresses take node ports; empty means all of them."""
+    given = config.get("nodePortAddresses") or ()
+    if "primary" in given:
+        return (f"{primary}/{family.bits}",) if primary else ()
+    cidrs = tuple(cidr for cidr in given if family_of(cidr) is family)
+    return () if any(ipaddress.ip_network(cidr, strict=False).prefixlen == 0 for cidr in cidrs) else cidrs
+
+
+def _has_loopback(cidr: str) -> bool:
+    return ipaddress.ip_network(cidr, strict=False).overlaps(ipaddress.ip_network("127.0.0.0/8"))
+
+
+def _detector(node: Object, config: Mapping[str, Any], family: Family) -> Source | InInterface | None:
+    mode = config.get("detectLocalMode") or "ClusterCIDR"
+    detect = config.get("detectLocal") or {}
+    if mode == "BridgeInterface":
+        return InInterface(detect["bridgeInterface"]) if detect.get("bridgeInterface") else None
+    if mode == "InterfaceNamePrefix":
+        return InInterface(detect["interfaceNamePrefix"] + "+") if detect.get("interfaceNamePrefix") else None
+    if mode == "NodeCIDR":
+        cidrs = spec(node).get("podCIDRs") or [spec(node).get("podCIDR") or ""]
+    else:
+        cidrs = str(config.get("clusterCIDR") or "").split(",")
+    for cidr in (part.strip() for part in cidrs):
+        if cidr and family_of(cidr) is family:
+            return Source(network(cidr))
+    return None
+
+
+def node_port_ips(view: NodeView) -> tuple[str, ...]:
+    """The addresses of this moment that take node ports, when `nodePortAddresses` limits them."""
+    result = []
+    for address in dict.fromkeys(view.addresses):
+        loopback = ipaddress.ip_address(address).is_loopback
+        if loopback and not view.localhost_node_ports:
+            continue
+        if any(contains(cidr, address) for cidr in view.node_port_addresses):
+            result.append(address)
+    return tuple(result)
+
+
+def sysctls(config: Mapping[str, Any], view: NodeView) -> dict[str, str]:
+    """The kernel settings (path below /proc/sys → value) that kube-proxy makes in iptables mode.
+
+    Source: kubernetes 1.30 cmd/kube-proxy/app/conntrack.go and pkg/proxy/iptables/proxier.go (recorded).
+    """
+    conntrack = config.get("conntrack") or {}
+    result = {
+        "net/netfilter/nf_conntrack_tcp_timeout_established": _seconds(conntrack.get("tcpEstablishedTimeout"), 86400),
+        "net/netfilter/nf_conntrack_tcp_timeout_close_wait": _seconds(conntrack.get("tcpCloseWaitTimeout"), 3600),
+    }
+    if view.localhost_node_ports:
+        result["net/ipv4/conf/all/route_localnet"] = "1"
+    if conntrack.get("tcpBeLiberal"):
+        result[BE_LIBERAL] = "1"
+    return {path: value for path, value in result.items() if value != "0"}
+
+
+_UNITS_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+
+
+def duration_s(text: Any, default_s: float) -> float:
+    """Seconds of a Go duration (`1h0m0s`); DEFAULT_S when there is none.
+
+    >>> duration_s("1h2m3s", 0), duration_s("", 30), duration_s("500ms", 0)
+    (3723.0, 30, 0.5)
+    """
+    import re
+
+    parts = re.findall(r"([0-9.]+)(ms|h|m|s)", str(text or ""))
+    return sum(float(number) * _UNITS_S[unit] for number, unit in parts) if parts else default_s
+
+
+def _seconds(text: Any, default_s: int) -> str:
+    return str(int(duration_s(text, default_s)))

@@ -1,0 +1,465 @@
+"""Snapshot → the iptables Ruleset that kube-proxy writes for it.
+
+Source: kubernetes 1.30 pkg/proxy/iptables/proxier.go (behaviour and texts; recorded states in tests/cases).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache, lru_cache
+
+from netproxy.core.net import Family, contains
+from netproxy.proxy.config import node_port_ips
+from netproxy.proxy.model import Endpoint, NodeView, ServicePort, Snapshot
+from netproxy.proxy.names import endpoint_chain, service_hash
+from netproxy.proxy.topology import Categories, categorize
+from netproxy.ruleset.ir import (
+    Accept,
+    Action,
+    AddrType,
+    Chain,
+    Comment,
+    CtState,
+    Destination,
+    DestinationPort,
+    Dnat,
+    Drop,
+    InInterface,
+    Jump,
+    Mark,
+    Masquerade,
+    Match,
+    Proto,
+    ProtoModule,
+    Random,
+    Recent,
+    Reject,
+    Return,
+    Rule,
+    Ruleset,
+    SetMark,
+    Source,
+    Table,
+)
+
+LARGE_CLUSTER = 1000
+"""Above this many endpoints kube-proxy leaves out the comments of endpoint rules and lets stale chains linger."""
+
+PER_SERVICE = ("KUBE-SVC-", "KUBE-SVL-", "KUBE-EXT-", "KUBE-FW-", "KUBE-SEP-")
+"""Chains that belong to one service port: stale ones are removed."""
+
+_MASQ = Jump("KUBE-MARK-MASQ")
+_NEW = CtState(("NEW",))
+_TO_LOCAL = AddrType("dst", "LOCAL")
+_FROM_LOCAL = AddrType("src", "LOCAL")
+_MASK = {Family.IPV4: "255.255.255.255", Family.IPV6: "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"}
+_REJECT = {Family.IPV4: Reject("icmp-port-unreachable"), Family.IPV6: Reject("icmp6-port-unreachable")}
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRules:
+    """What one service port adds to the shared chains, and its own chains (each after those it jumps to)."""
+
+    services: tuple[Rule, ...] = ()  # nat KUBE-SERVICES
+    node_ports: tuple[Rule, ...] = ()  # nat KUBE-NODEPORTS
+    filter_services: tuple[Rule, ...] = ()
+    filter_external: tuple[Rule, ...] = ()
+    filter_node_ports: tuple[Rule, ...] = ()
+    firewall: tuple[Rule, ...] = ()
+    chains: tuple[Chain, ...] = ()
+
+
+Memo = dict[ServicePort, ServiceRules]
+
+
+def compile_iptables(snapshot: Snapshot, node: NodeView, *, compiler: Compiler | None = None) -> Ruleset:
+    """The rules that make NODE serve SNAPSHOT, in one address family.
+
+    A COMPILER kept between calls makes the work proportional to the service ports that changed.
+    """
+    return (compiler or Compiler(node)).ruleset(snapshot)
+
+
+class Compiler:
+    """Compiles the service ports of one node and remembers each result by its (frozen) input."""
+
+    def __init__(self, node: NodeView) -> None:
+        self.node = node
+        self._comments = True
+        self._memo: dict[int, tuple[ServicePort, ServiceRules]] = {}
+
+    def ruleset(self, snapshot: Snapshot) -> Ruleset:
+        """Compile a whole snapshot."""
+        comments = snapshot.endpoint_count <= LARGE_CLUSTER
+        if comments is not self._comments:
+            self._comments, self._memo = comments, {}
+        old, self._memo = self._memo, {}
+        parts = []
+        for service in snapshot.services:
+            known = old.get(id(service))
+            if known is None or known[0] is not service:
+                known = service, service_rules(service, self.node, comments=comments)
+            self._memo[id(service)] = known
+            parts.append(known[1])
+        return _assemble(parts, self.node)
+
+
+# --- one service port ------------------------------------------------------------------------------------------------
+
+
+def service_rules(service: ServicePort, node: NodeView, *, comments: bool = True) -> ServiceRules:
+    """Everything that one service port adds."""
+    return _ServiceCompiler(service, node, comments=comments).rules()
+
+
+class _ServiceCompiler:
+    """The names, texts and decisions that the rules of one service port share."""
+
+    def __init__(self, service: ServicePort, node: NodeView, *, comments: bool) -> None:
+        self.service = service
+        self.node = node
+        self.comments = comments
+        self.note: tuple[Match, ...] = (Comment(service.name),) if comments else ()
+        self.name = service.name
+        self.protocol = service.protocol
+        self.proto = _proto(service.protocol)
+        self.endpoints = endpoints = categorize(service, node)
+        self.chain_of = {
+            target: endpoint_chain(self.name, self.protocol, target) for target in [e.target for e in endpoints.reachable]
+        }
+        hashed = service_hash(self.name, service.protocol)
+        self.cluster_chain = "KUBE-SVC-" + hashed
+        self.local_chain = "KUBE-SVL-" + hashed
+        self.external_chain = "KUBE-EXT-" + hashed
+        self.firewall_chain = "KUBE-FW-" + hashed
+        self.internal_chain = self.local_chain if service.internal_local else self.cluster_chain
+        self.has_internal = bool(endpoints.local) if service.internal_local else endpoints.exist_anywhere
+        self.has_external = bool(endpoints.local) if service.external_local else endpoints.exist_anywhere
+        self.uses_external = endpoints.exist_anywhere and service.externally_accessible
+        self.uses_firewall = bool(endpoints.exist_anywhere and service.load_balancer_ips and service.source_ranges)
+        self.port = DestinationPort(service.protocol, service.port)
+
+    def rules(self) -> ServiceRules:
+        service = self.service
+        if not service.externally_accessible and self.has_internal:  # nearly all Services of a cluster
+            return ServiceRules(services=(self._cluster_ip(),), chains=self._chains())
+        return ServiceRules(
+            services=tuple(self._services()),
+            node_ports=tuple(self._node_ports()),
+            filter_services=() if self.has_internal else (self._blocked_cluster_ip(),),
+            filter_external=() if self.has_external else tuple(self._blocked_external()),
+            filter_node_ports=tuple(self._health_check()),
+            firewall=tuple(self._firewall_drops()),
+            chains=self._chains() if self.endpoints.exist_anywhere else (),
+        )
+
+    # what leads into the chains
+
+    def _to(self, ip: str, comment: str, action: Action | None, *extra: Match, why: str) -> Rule:
+        match = (Destination(_host(ip)), self.proto, Comment(comment), *extra, self.port)
+        return Rule(match, action, why)
+
+    def _cluster_ip(self) -> Rule:
+        return self._to(self.service.cluster_ip, f"{self.name} cluster IP", Jump(self.internal_chain),
+                        why="traffic to the ClusterIP")  # fmt: skip
+
+    def _services(self) -> Iterable[Rule]:
+        service = self.service
+        if self.has_internal:
+            yield self._cluster_ip()
+        if not self.endpoints.exist_anywhere:
+            return
+        for ip in service.external_ips:
+            yield self._to(ip, f"{self.name} external IP", Jump(self.external_chain), why="traffic to an external IP")
+        entry = self.firewall_chain if self.uses_firewall else self.external_chain
+        for ip in service.load_balancer_ips:
+            yield self._to(ip, f"{self.name} loadbalancer IP", Jump(entry), why="traffic to a load balancer's IP")
+
+    def _node_ports(self) -> Iterable[Rule]:
+        if self.service.node_port and self.endpoints.exist_anywhere:
+            match = (self.proto, Comment(self.name), DestinationPort(self.protocol, self.service.node_port))
+            yield Rule(match, Jump(self.external_chain), "traffic to the node port")
+
+    def _block(self) -> tuple[str, Action]:
+        if not self.endpoints.exist_anywhere:
+            return f"{self.name} has no endpoints", _REJECT[self.node.family]
+        return f"{self.name} has no local endpoints", Drop()
+
+    def _blocked_cluster_ip(self) -> Rule:
+        comment, action = self._block()
+        return self._to(self.service.cluster_ip, comment, action, why=comment)
+
+    def _blocked_external(self) -> Iterable[Rule]:
+        comment, action = self._block()
+        for ip in (*self.service.external_ips, *self.service.load_balancer_ips):
+            yield self._to(ip, comment, action, why=comment)
+        if self.service.node_port:
+            port = DestinationPort(self.protocol, self.service.node_port)
+            yield Rule((self.proto, Comment(comment), _TO_LOCAL, port), action, comment)
+
+    def _health_check(self) -> Iterable[Rule]:
+        port = self.service.health_check_node_port
+        if port:
+            match = (_proto("tcp"), Comment(f"{self.name} health check node port"), DestinationPort("tcp", port))
+            yield Rule(match, Accept(), "let the load balancer ask which nodes have endpoints")
+
+    def _firewall_drops(self) -> Iterable[Rule]:
+        if self.uses_firewall:
+            comment = f"{self.name} traffic not accepted by {self.firewall_chain}"
+            for ip in self.service.load_balancer_ips:
+                yield self._to(ip, comment, Drop(), why="the source is in none of loadBalancerSourceRanges")
+
+    # the chains themselves
+
+    def _chains(self) -> tuple[Chain, ...]:
+        endpoints = self.endpoints
+        chains = [
+            self._endpoint_chain(endpoint.address, target, name)
+            for endpoint, (target, name) in zip(endpoints.reachable, self.chain_of.items(), strict=True)
+        ]
+        if endpoints.cluster and self.service.uses_cluster_endpoints:
+            chains.append(Chain(self.cluster_chain, self._spread(self.cluster_chain, endpoints.cluster)))
+        if endpoints.local and self.service.uses_local_endpoints:
+            chains.append(Chain(self.local_chain, self._spread(self.local_chain, endpoints.local)))
+        if self.uses_external:
+            chains.append(Chain(self.external_chain, tuple(self._external())))
+        if self.uses_firewall:
+            chains.append(Chain(self.firewall_chain, tuple(self._firewall())))
+        return tuple(chains)
+
+    def _endpoint_chain(self, address: str, target: str, name: str) -> Chain:
+        note = self.note
+        seen: tuple[Match, ...] = ()
+        if self.service.affinity_s:
+            seen = (Recent("set", name, _MASK[self.node.family]),)
+        return Chain(
+            name,
+            (
+                Rule((Source(_host(address)), *note), _MASQ, "the endpoint calls itself: replies must come back here"),
+                Rule((self.proto, *note, *seen, _module(self.protocol)), Dnat(target), "the endpoint takes the connection"),
+            ),
+        )
+
+    def _spread(self, chain: str, endpoints: tuple[Endpoint, ...]) -> tuple[Rule, ...]:
+        rules: list[Rule] = []
+        if chain == self.internal_chain and self.has_internal:
+            rules += self._masquerade_outsiders()
+        targets = list(self.chain_of)
+        if endpoints is not self.endpoints.reachable:
+            targets = [e.target for e in endpoints]
+        names = [self.chain_of[target] for target in targets]
+        notes: list[tuple[Match, ...]] = [()] * len(endpoints)
+        if self.comments:
+            notes = [(Comment(f"{self.name} -> {target}"),) for target in targets]
+        if self.service.affinity_s:
+            mask, seconds = _MASK[self.node.family], self.service.affinity_s
+            rules += [
+                Rule((*note, Recent("rcheck", name, mask, seconds, reap=True)), Jump(name), "this client was here before")
+                for name, note in zip(names, notes, strict=True)
+            ]
+        count = len(endpoints)
+        for at, (name, note) in enumerate(zip(names, notes, strict=True)):
+            left = count - at
+            share = note if left == 1 else (*note, _one_of(left))
+            rules.append(Rule(share, Jump(name), f"1 in {left} of what is left"))
+        return tuple(rules)
+
+    def _masquerade_outsiders(self) -> Iterable[Rule]:
+        node, service = self.node, self.service
+        to_vip: tuple[Match, ...] = (Destination(_host(service.cluster_ip)),)
+        rest = (self.proto, Comment(f"{self.name} cluster IP"), self.port)
+        if node.masquerade_all:
+            yield Rule((*to_vip, *rest), _MASQ, "masqueradeAll: every source is rewritten")
+        elif isinstance(node.local_traffic, Source):
+            outside = Source(node.local_traffic.net, negated=True)
+            yield Rule((outside, *to_vip, *rest), _MASQ, "the source is no Pod: replies must come back here")
+        elif isinstance(node.local_traffic, InInterface):
+            beyond = InInterface(node.local_traffic.name, negated=True)
+            yield Rule((*to_vip, beyond, *rest), _MASQ, "the source is no Pod: replies must come back here")
+
+    def _external(self) -> Iterable[Rule]:
+        about = f"{self.name} external destinations"
+        if not self.service.external_local:
+            yield Rule((Comment(f"masquerade traffic for {about}"),), _MASQ, "replies must come back through this node")
+            yield Rule((), Jump(self.cluster_chain), "policy Cluster: any endpoint")
+            return
+        if self.node.local_traffic is not None:
+            match = (self.node.local_traffic, Comment(f"pod traffic for {about}"))
+            yield Rule(match, Jump(self.cluster_chain), "a Pod takes the short way to any endpoint")
+        yield Rule((Comment(f"masquerade LOCAL traffic for {about}"), _FROM_LOCAL), _MASQ, "the node itself calls")
+        yield Rule((Comment(f"route LOCAL traffic for {about}"), _FROM_LOCAL), Jump(self.cluster_chain),
+                   "the node itself may reach any endpoint")  # fmt: skip
+        if self.has_external:
+            yield Rule((), Jump(self.local_chain), "policy Local: endpoints of this node, source kept")
+
+    def _firewall(self) -> Iterable[Rule]:
+        note = Comment(f"{self.name} loadbalancer IP")
+        accept = Jump(self.external_chain)
+        from_node = False
+        for cidr in self.service.source_ranges:
+            yield Rule((*_source(cidr), note), accept, "a source range that may enter")
+            from_node = from_node or _contains(cidr, self.node.node_ip)
+        if from_node:
+            for ip in self.service.load_balancer_ips:
+                yield Rule((Source(_host(ip)), note), accept, "the node calls through the load balancer's own IP")
+        yield Rule((Comment(f"other traffic to {self.name} will be dropped by KUBE-PROXY-FIREWALL"),), None,
+                   "everything else stays as it is, and is dropped in the filter table")  # fmt: skip
+
+
+def _host(address: str) -> str:
+    return f"{address}/128" if ":" in address else f"{address}/32"
+
+
+def _source(cidr: str) -> tuple[Match, ...]:
+    return () if cidr.endswith("/0") else (Source(cidr),)
+
+
+def _contains(cidr: str, address: str) -> bool:
+    return bool(address) and contains(cidr, address)
+
+
+@cache
+def _proto(protocol: str) -> Proto:
+    return Proto(protocol)
+
+
+@cache
+def _module(protocol: str) -> ProtoModule:
+    return ProtoModule(protocol)
+
+
+@lru_cache(maxsize=4096)
+def _one_of(count: int) -> Random:
+    """Probability 1/COUNT as the kernel keeps it: kube-proxy writes ten decimals, iptables rounds to 31 bits.
+
+    >>> _one_of(3).numerator / 2**31
+    0.3333333334885538
+    """
+    return Random(int(float(f"{1 / count:.10f}") * 2**31 + 0.5))
+
+
+# --- all of them -----------------------------------------------------------------------------------------------------
+
+
+def _assemble(parts: list[ServiceRules], node: NodeView) -> Ruleset:
+    def gather(pick: Callable[[ServiceRules], tuple[Rule, ...]]) -> tuple[Rule, ...]:
+        return tuple([rule for part in parts for rule in pick(part)])
+
+    filters = _filter_chains(
+        node,
+        services=gather(lambda p: p.filter_services),
+        external=gather(lambda p: p.filter_external),
+        node_ports=gather(lambda p: p.filter_node_ports),
+        firewall=gather(lambda p: p.firewall),
+    )
+    nat = _nat_chains(
+        node,
+        services=gather(lambda p: p.services),
+        node_ports=gather(lambda p: p.node_ports),
+        own=[chain for part in parts for chain in part.chains],
+    )
+    tables = {
+        "mangle": Table("mangle", _by_name((*_built_in("mangle"), Chain("KUBE-PROXY-CANARY")))),
+        "filter": Table("filter", _by_name(filters)),
+        "nat": Table("nat", _by_name(nat)),
+    }
+    return Ruleset(node.family, tables)
+
+
+def _by_name(chains: Iterable[Chain]) -> dict[str, Chain]:
+    return {chain.name: chain for chain in chains}
+
+
+_HOOKS = {
+    "mangle": ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"),
+    "filter": ("INPUT", "FORWARD", "OUTPUT"),
+    "nat": ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"),
+}
+
+
+def _built_in(table: str, **rules: tuple[Rule, ...]) -> list[Chain]:
+    return [Chain(name, rules.get(name, ()), "ACCEPT") for name in _HOOKS[table]]
+
+
+def _filter_chains(
+    node: NodeView, *, services: tuple[Rule, ...], external: tuple[Rule, ...], node_ports: tuple[Rule, ...],
+    firewall: tuple[Rule, ...],
+) -> list[Chain]:  # fmt: skip
+    portals = Rule((_NEW, Comment("kubernetes service portals")), Jump("KUBE-SERVICES"), "Services without endpoints")
+    outside = Rule((_NEW, Comment("kubernetes externally-visible service portals")), Jump("KUBE-EXTERNAL-SERVICES"),
+                   "external addresses without endpoints")  # fmt: skip
+    ranges = Rule((_NEW, Comment("kubernetes load balancer firewall")), Jump("KUBE-PROXY-FIREWALL"), "source ranges")
+    localnet = Rule((), Jump("KUBE-FIREWALL"), "packets that claim to come from loopback")
+    checks = Rule((Comment("kubernetes health check service ports"),), Jump("KUBE-NODEPORTS"), "health check ports")
+    forward = Rule((Comment("kubernetes forwarding rules"),), Jump("KUBE-FORWARD"), "what Services may forward")
+    return [
+        *_built_in("filter", INPUT=(localnet, ranges, checks, outside), FORWARD=(ranges, forward, portals, outside),
+                   OUTPUT=(localnet, ranges, portals)),
+        Chain("KUBE-EXTERNAL-SERVICES", external),
+        Chain("KUBE-FIREWALL", tuple(_localnet_guard(node))),
+        Chain("KUBE-FORWARD", tuple(_forwarding(node))),
+        Chain("KUBE-NODEPORTS", node_ports),
+        Chain("KUBE-PROXY-CANARY"),
+        Chain("KUBE-PROXY-FIREWALL", firewall),
+        Chain("KUBE-SERVICES", services),
+    ]  # fmt: skip
+
+
+def _localnet_guard(node: NodeView) -> Iterable[Rule]:
+    if node.localhost_node_ports:
+        loopback = "127.0.0.0/8"
+        match = (
+            Source(loopback, negated=True), Destination(loopback), Comment("block incoming localnet connections"),
+            CtState(("RELATED", "ESTABLISHED", "DNAT"), negated=True),
+        )  # fmt: skip
+        yield Rule(match, Drop(), "route_localnet is on, so nobody outside may reach 127.0.0.0/8")
+
+
+def _forwarding(node: NodeView) -> Iterable[Rule]:
+    if not node.tcp_be_liberal:
+        yield Rule((CtState(("INVALID",)),), Drop(), "an untracked packet would leave without translation")
+    bit = node.masquerade_mark
+    yield Rule((Comment("kubernetes forwarding rules"), Mark(bit, bit)), Accept(), "marked traffic may be forwarded")
+    yield Rule((Comment("kubernetes forwarding conntrack rule"), CtState(("RELATED", "ESTABLISHED"))), Accept(),
+               "so may its replies")  # fmt: skip
+
+
+def _nat_chains(
+    node: NodeView, *, services: tuple[Rule, ...], node_ports: tuple[Rule, ...], own: list[Chain]
+) -> list[Chain]:
+    portals = Rule((Comment("kubernetes service portals"),), Jump("KUBE-SERVICES"), "is it for a Service?")
+    leaving = Rule((Comment("kubernetes postrouting rules"),), Jump("KUBE-POSTROUTING"), "does its source need rewriting?")
+    bit = node.masquerade_mark
+    return [
+        *_built_in("nat", PREROUTING=(portals,), OUTPUT=(portals,), POSTROUTING=(leaving,)),
+        Chain("KUBE-MARK-MASQ", (Rule((), SetMark(bit, bit), "rewrite the source when it leaves"),)),
+        Chain("KUBE-POSTROUTING", (
+            Rule((Mark(bit, bit, negated=True),), Return(), "not marked: leave it alone"),
+            Rule((), SetMark(bit, 0), "take the mark off, so that it is rewritten once"),
+            Rule((Comment("kubernetes service traffic requiring SNAT"),), Masquerade(), "rewrite the source to this node's"),
+        )),
+        Chain("KUBE-PROXY-CANARY"),
+        *own,
+        Chain("KUBE-NODEPORTS", node_ports),
+        Chain("KUBE-SERVICES", (*services, *_tail(node))),
+    ]  # fmt: skip
+
+
+def _tail(node: NodeView) -> Iterable[Rule]:
+    """The last rules of KUBE-SERVICES: what is for this node itself may be for a node port."""
+    note = Comment("kubernetes service nodeports; NOTE: this must be the last rule in this chain")
+    jump, why = Jump("KUBE-NODEPORTS"), "for this node itself: perhaps a node port"
+    if node.node_port_addresses:
+        for ip in node_port_ips(node):
+            yield Rule((Destination(_host(ip)), note), jump, why)
+        return
+    guard: tuple[Match, ...] = ()
+    if node.family is Family.IPV6:
+        guard = (Destination("::1/128", negated=True),)
+    elif not node.localhost_node_ports:
+        guard = (Destination("127.0.0.0/8", negated=True),)
+    yield Rule((*guard, note, _TO_LOCAL), jump, why)
+
+
+__all__ = ["LARGE_CLUSTER", "PER_SERVICE", "Categories", "Compiler", "ServiceRules", "compile_iptables", "service_rules"]
