@@ -13,8 +13,22 @@ from netproxy import __version__
 from netproxy.core.errors import KernelError, ManifestError, NetproxyError
 
 _COMMANDS = {
-    "render": ("netproxy.cli.render", "Print the rules that kube-proxy would write. No root, no kernel."),
-}  # fmt: skip
+    "up": ("netproxy.cli.up", "up", "Start a cluster from Kubernetes manifests."),
+    "down": ("netproxy.cli.down", "down", "Take a cluster down; nothing is left."),
+    "status": ("netproxy.cli.inspect", "status", "Say how the cluster is."),
+    "get": ("netproxy.cli.get", "get", "List objects: pods, svc, endpointslices, nodes, …"),
+    "apply": ("netproxy.cli.get", "apply", "Create or update objects; all of them or none."),
+    "delete": ("netproxy.cli.get", "delete", "Delete objects."),
+    "exec": ("netproxy.cli.exec", "exec_", "Run a command in a Pod, on a node, or on the client."),
+    "shell": ("netproxy.cli.exec", "shell", "Open a shell in a Pod, on a node, or on the client."),
+    "logs": ("netproxy.cli.inspect", "logs", "Print what a container, or the agent, wrote."),
+    "rules": ("netproxy.cli.inspect", "rules", "Show a Service's rules in packet order, with reasons and counters."),
+    "plan": ("netproxy.cli.inspect", "plan", "Show what the next sync would change."),
+    "verify": ("netproxy.cli.inspect", "verify", "Compare the kernel with what should be there."),
+    "render": ("netproxy.cli.render", "render", "Print the rules that kube-proxy would write. No root, no kernel."),
+    "images": ("netproxy.cli.images", "images", "List the images that are known here."),
+    "image": ("netproxy.cli.images", "image", "Make an image name known."),
+}
 
 
 class LazyGroup(click.Group):
@@ -28,14 +42,14 @@ class LazyGroup(click.Group):
         """Import the module of one command."""
         if name not in _COMMANDS:
             return None
-        module = importlib.import_module(_COMMANDS[name][0])
-        command: click.Command = getattr(module, name.replace("-", "_"))
+        module, attribute, _ = _COMMANDS[name]
+        command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help without importing anything."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+            formatter.write_dl([(name, text) for name, (_, _, text) in _COMMANDS.items()])
 
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -96,6 +97,21 @@ def join_host_port(address: str, port: int) -> str:
     ('10.0.0.1:80', '[fd00::1]:80')
     """
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def node_ranges(cidr: str, count: int) -> Iterator[str]:
+    """Pod ranges of the nodes: /24 of an IPv4 range, /64 of an IPv6 one, shorter when the range asks for it.
+
+    >>> list(node_ranges("10.244.0.0/16", 2))
+    ['10.244.0.0/24', '10.244.1.0/24']
+    """
+    net = ipaddress.ip_network(cidr)
+    length = 24 if net.version == 4 else 64
+    if net.prefixlen >= length or (1 << (length - net.prefixlen)) < count:
+        length = min(net.prefixlen + max(1, (count - 1).bit_length()), net.max_prefixlen - 3)
+    subnets = net.subnets(new_prefix=length)
+    for _ in range(count):
+        yield str(next(subnets))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,373 @@
+"""The agent of one cluster: builds everything, the only place that picks drivers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import socket
+import time
+import uuid
+from collections.abc import Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from netproxy.agent import machines
+from netproxy.agent.controllers import Controllers
+from netproxy.agent.paths import Paths
+from netproxy.agent.proxies import Proxies
+from netproxy.agent.sweep import sweep
+from netproxy.agent.sync import FamilyProxy
+from netproxy.apiserver.routes import Api
+from netproxy.core.errors import ConflictError
+from netproxy.core.names import NamespacedName
+from netproxy.core.net import Family
+from netproxy.kubelet.pod import Kubelet, Place
+from netproxy.kubelet.runtime import Runtime
+from netproxy.linux import netns
+from netproxy.linux.iptables import IptablesKernel
+from netproxy.objects.cluster import ClusterSpec, cluster_object, cluster_spec, node_object
+from netproxy.objects.manifest import Loaded
+from netproxy.objects.meta import Object, describe, is_deleting, is_ready, key, name, namespace, spec, status, uid
+from netproxy.proxy.health import health_answer
+from netproxy.serve import http
+from netproxy.serve.health import HealthServers
+from netproxy.store.registry import Registry
+from netproxy.store.sqlite import SqliteBacking
+from netproxy.store.store import Event, Store, timestamp
+
+log = logging.getLogger(__name__)
+
+DNS_LABELS = {"k8s-app": "kube-dns"}
+WORKERS = 4
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+        return time.monotonic()
+
+
+class Agent:
+    """One cluster, alive."""
+
+    def __init__(self, paths: Paths, incoming: list[Loaded]) -> None:
+        self.paths = paths
+        self.clock = SystemClock()
+        backing = SqliteBacking(str(paths.database))
+        self._backing = backing
+        self.store = Store(self.clock, lambda: str(uuid.uuid4()), backing)
+        self.restored = bool(self.store.count("Cluster"))
+        self.cluster = self._cluster(incoming)
+        self.registry = Registry(self.store, self.cluster)
+        self._incoming = incoming
+        self.api = Api(self.registry, self.clock)
+        self._executor = ThreadPoolExecutor(WORKERS, thread_name_prefix="kernel")
+        self.runtime = Runtime(lambda container, code: self.kubelet.exited(container, code))
+        self.controllers = Controllers(self.registry, self.clock, self._wake_controllers)
+        self._work = asyncio.Event()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._runner: web.AppRunner | None = None
+        self.health = HealthServers(self._open_in_node)
+        self.started = self.clock.now()
+        self.over = asyncio.Event()
+        self.kubelet: Kubelet
+        self.proxies: Proxies
+
+    def _cluster(self, incoming: list[Loaded]) -> ClusterSpec:
+        stored = list(self.store.all("Cluster"))
+        objects = stored + list(self.store.all("Node")) if stored else [item.obj for item in incoming]
+        return cluster_spec(objects, cluster_name=self.paths.cluster)
+
+    # --- life
+
+    async def start(self) -> None:
+        """Bring everything up; whatever is there already is taken over. Raises NetproxyError."""
+        loop = asyncio.get_running_loop()
+        making = loop.run_in_executor(self._executor, machines.create, self.cluster, self.paths)
+        await self.runtime.connect(str(self.paths.shim_socket))
+        new = await making
+        config = self._apply_first()
+        self.kubelet = Kubelet(
+            self.store, self.cluster, self._place(), self.runtime, self.clock, self._executor, self.background, self.event
+        )
+        self.proxies = Proxies(self._make_proxies(config, new), config, self._executor)
+        for kind in ("Service", "EndpointSlice"):
+            for obj in self.store.all(kind):
+                self.proxies.observe(Event("ADDED", obj, 0))
+        self.kubelet.adopt(list(self.store.all("Pod")))
+        for kind in ("Deployment", "ReplicaSet", "Service", "Pod"):
+            for obj in self.store.all(kind):
+                self.controllers.observe(Event("ADDED", obj, 0))
+        self.store.subscribe(self._observe)
+        self.controllers.run()
+        for pod in list(self.store.all("Pod")):
+            self.background(self.kubelet.sync(key(pod)))
+        for proxy in self.proxies.proxies:
+            self.background(self.proxies.run(proxy))
+        self.background(self._run_controllers())
+        await self._set_health_checks()
+        with suppress(FileNotFoundError):
+            self.paths.socket.unlink()
+        self._runner = await http.serve(self.paths.socket, self.api, self.store, self.clock, self.extra)
+
+    def _apply_first(self) -> Mapping[str, Any]:
+        """The objects that every cluster has, then those of the user; all in one transaction."""
+        with self._backing.bulk():
+            if not self.restored:
+                base = [cluster_object(self.cluster), *_namespaces("default", "kube-system")]
+                self.registry.apply([Loaded(obj, "netproxy") for obj in base])
+            given = {name(item.obj): item.obj for item in self._incoming if item.obj["kind"] == "Node"}
+            for node in self.cluster.nodes:
+                known = given.get(node.name) or self.store.find("Node", NamespacedName("", node.name))
+                self._put(node_object(node, known))
+            rest = [item for item in self._incoming if item.obj["kind"] not in ("Cluster", "Node")]
+            wanted = {namespace(item.obj) for item in rest} - {""}
+            known = {name(obj) for obj in self.store.all("Namespace")} | {name(i.obj) for i in rest if i.obj["kind"] == "Namespace"}
+            self.registry.apply([Loaded(obj, "netproxy") for obj in _namespaces(*sorted(wanted - known))])
+            self.registry.apply(rest)
+            for obj in self._dns_objects():
+                if self.store.find(obj["kind"], key(obj)) is None:
+                    self.registry.create(obj)
+        return self._configuration()
+
+    def _put(self, obj: Object) -> None:
+        old = self.store.find(obj["kind"], NamespacedName("", name(obj)))
+        if old:
+            self.store.replace({**obj, "metadata": {**obj["metadata"], "resourceVersion": old["metadata"]["resourceVersion"]}})
+        else:
+            self.registry.create(obj)
+
+    def _configuration(self) -> Mapping[str, Any]:
+        given = next(iter(self.store.all("KubeProxyConfiguration")), None)
+        own = {"clusterCIDR": ",".join(self.cluster.pod_cidrs), "mode": self.cluster.proxy_mode}
+        if given is None:
+            return own
+        return {**own, **{k: v for k, v in given.items() if k not in ("hostnameOverride", "clusterCIDR") or v}}
+
+    def _dns_objects(self) -> list[Object]:
+        meta = {"name": "kube-dns", "namespace": "kube-system", "labels": DNS_LABELS}
+        ports = [
+            {"name": "dns", "port": 53, "protocol": "UDP", "targetPort": 53},
+            {"name": "dns-tcp", "port": 53, "protocol": "TCP", "targetPort": 53},
+        ]
+        addresses = list(self.cluster.dns_addresses)
+        families = [family.value for family in self.cluster.families][: len(addresses)]
+        policy = "SingleStack" if len(addresses) == 1 else "RequireDualStack"
+        container = {"name": "coredns", "image": "netproxy-dns", "ports": [{"containerPort": 53, "protocol": "UDP", "name": "dns"}]}
+        return [
+            {"apiVersion": "v1", "kind": "Service", "metadata": meta,
+             "spec": {"clusterIP": addresses[0], "clusterIPs": addresses, "ipFamilies": families, "ipFamilyPolicy": policy,
+                      "selector": DNS_LABELS, "ports": ports}},
+            {"apiVersion": "apps/v1", "kind": "Deployment",
+             "metadata": {"name": "coredns", "namespace": "kube-system", "labels": DNS_LABELS},
+             "spec": {"replicas": 1, "selector": {"matchLabels": DNS_LABELS},
+                      "template": {"metadata": {"labels": DNS_LABELS},
+                                   "spec": {"dnsPolicy": "Default", "terminationGracePeriodSeconds": 0, "containers": [container]}}}},
+        ]  # fmt: skip
+
+    def _place(self) -> Place:
+        resolv = Path("/etc/resolv.conf")
+        text = resolv.read_text() if resolv.exists() else ""
+        dns = {
+            "socket": str(self.paths.socket), "domain": self.cluster.dns_domain, "pods": self.cluster.dns_pods_mode,
+            "cidrs": [*self.cluster.pod_cidrs, *self.cluster.service_cidrs], "resolv": text,
+        }  # fmt: skip
+        (self.paths.state / "logs").mkdir(exist_ok=True)
+        return Place(
+            self.paths.state, self.paths.namespace_of, self.paths.pod_namespace, text,
+            lambda namespace: machines.note(self.paths, namespace), tuple(dns.items()),
+        )  # fmt: skip
+
+    def _make_proxies(self, config: Mapping[str, Any], new: set[str]) -> list[FamilyProxy]:
+        result = []
+        for node in self.cluster.nodes:
+            obj = self.store.get("Node", NamespacedName("", node.name))
+            where = self.paths.namespace_of(node.name)
+            for family in Family:
+                kernel = IptablesKernel(where, family, flavour=self.cluster.iptables, lock_file=str(self.paths.lock_file))
+                if where in new:
+                    kernel.assume_empty()
+                result.append(FamilyProxy(obj, config, family, kernel, addresses=node.addresses))
+        return result
+
+    async def close(self, *, take_down: bool) -> None:
+        """End the agent; with TAKE_DOWN also everything that it made."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        self.health.close()
+        if take_down:
+            await self.runtime.quit()
+        else:
+            await self.runtime.close()
+        if self._runner:
+            await self._runner.cleanup()
+        self._executor.shutdown(wait=True)
+        self._backing.close()
+        if take_down:
+            sweep(self.paths)
+
+    # --- what happens
+
+    def background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something beside everything else; its failure is logged, not lost."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception():
+            log.error("unexpected failure", exc_info=task.exception())
+
+    def _wake_controllers(self) -> None:
+        self._work.set()
+
+    async def _run_controllers(self) -> None:
+        while True:
+            self.controllers.run()
+            self._work.clear()
+            due = self.controllers.queue.next_at()
+            wait_s = None if due is None else max(0.001, due - self.clock.monotonic())
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._work.wait()
+
+    def _observe(self, event: Event) -> None:
+        self.controllers.observe(event)
+        self.proxies.observe(event)
+        if event.obj["kind"] == "Pod" and event.type != "DELETED":
+            old = event.old
+            bound = spec(event.obj).get("nodeName")
+            if bound and (old is None or not spec(old).get("nodeName") or (is_deleting(event.obj) and not is_deleting(old))):
+                self.background(self.kubelet.sync(key(event.obj)))
+        if event.obj["kind"] == "Image":
+            self._try_images_again()
+        if event.obj["kind"] in ("Service", "EndpointSlice"):
+            self.background(self._set_health_checks())
+
+    def _try_images_again(self) -> None:
+        for pod in self.store.all("Pod"):
+            if any(
+                ((s.get("state") or {}).get("waiting") or {}).get("reason") == "ImagePullBackOff"
+                for s in status(pod).get("containerStatuses") or ()
+            ):
+                self.kubelet.forget_waiting(pod)
+                self.background(self.kubelet.sync(key(pod)))
+
+    async def _set_health_checks(self) -> None:
+        wanted = {}
+        for proxy in self.proxies.proxies:
+            for check in proxy.health_checks():
+                wanted[proxy.node, check.port] = lambda proxy=proxy, port=check.port: self._health(proxy, port)
+        try:
+            await self.health.set(wanted.items())
+        except OSError as error:
+            log.error("health check node port: %s", error)
+
+    def _health(self, proxy: FamilyProxy, port: int) -> tuple[int, dict[str, str], str]:
+        check = next(c for c in proxy.health_checks() if c.port == port)
+        return health_answer(check, healthy=not self.proxies.last_error)
+
+    def _open_in_node(self, node: str, port: int) -> socket.socket:
+        with netns.visiting(self.paths.namespace_of(node)):
+            sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(("0.0.0.0", port))
+        sock.setblocking(False)
+        return sock
+
+    def event(self, about: Object, kind: str, reason: str, message: str) -> None:
+        """Write a core/v1 Event; the same one again only counts."""
+        at = namespace(about) or "default"
+        event_name = f"{name(about)}.{sha256(f'{uid(about)}{reason}{message}'.encode()).hexdigest()[:16]}"
+        now = timestamp(self.clock.now())
+        known = self.store.find("Event", NamespacedName(at, event_name))
+        if known:
+            with suppress(ConflictError):
+                self.store.replace({**known, "count": known.get("count", 1) + 1, "lastTimestamp": now})
+            return
+        self.store.create({
+            "apiVersion": "v1", "kind": "Event", "metadata": {"name": event_name, "namespace": at},
+            "involvedObject": {"apiVersion": about["apiVersion"], "kind": about["kind"], "name": name(about),
+                               "namespace": at, "uid": uid(about)},
+            "type": kind, "reason": reason, "message": message, "count": 1, "firstTimestamp": now, "lastTimestamp": now,
+            "source": {"component": "netproxy"},
+        })  # fmt: skip
+
+    # --- what is beside the Kubernetes API
+
+    async def extra(self, request: http.Request) -> http.Response:
+        """Answer below /netproxy/."""
+        from netproxy.agent.extra import answer
+
+        return await answer(self, request)
+
+    def apply(self, items: list[Loaded]) -> list[str]:
+        """Create or update objects, all or none. Raises ManifestError."""
+        known = {name(obj) for obj in self.store.all("Namespace")}
+        listed = {name(item.obj) for item in items if item.obj["kind"] == "Namespace"}
+        missing = {namespace(item.obj) for item in items} - known - listed - {""}
+        kept = [item for item in items if item.obj["kind"] not in ("Cluster", "Node")]
+        with self._backing.bulk():
+            made = self.registry.apply([*(Loaded(o, "netproxy") for o in _namespaces(*sorted(missing))), *kept])
+        return [describe(obj) for obj in made]
+
+    async def settle(self, limit_s: float) -> list[Object]:
+        """Wait until Pods are ready (or cannot become so soon) and all rules are written; returns the Pods that are not ready."""
+        deadline = self.clock.monotonic() + limit_s
+        changed = asyncio.Event()
+        end = self.store.subscribe(lambda _: changed.set())
+        try:
+            while True:
+                changed.clear()
+                waiting = [pod for pod in self.store.all("Pod") if not _settled(pod)]
+                short = any(self.store.all("Deployment")) and any(
+                    status(d).get("replicas", 0) < spec(d).get("replicas", 1) for d in self.store.all("Deployment")
+                )
+                left = deadline - self.clock.monotonic()
+                if not (waiting or short) or left <= 0:
+                    break
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(left):
+                        await changed.wait()
+        finally:
+            end()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(1.0, deadline - self.clock.monotonic())):
+                await self.proxies.settled()
+        return [pod for pod in self.store.list("Pod") if not is_ready(pod) and status(pod).get("phase") != "Succeeded"]
+
+    def remove_cluster(self) -> None:
+        """Ask for the end: everything goes."""
+        self.over.set()
+
+
+def _settled(pod: Object) -> bool:
+    if is_ready(pod) or status(pod).get("phase") in ("Succeeded", "Failed"):
+        return True
+    if (status(pod).get("conditions") or [{}])[0].get("reason") == "Unschedulable":
+        return True
+    waits = [((s.get("state") or {}).get("waiting") or {}).get("reason") for s in status(pod).get("containerStatuses") or ()]
+    return any(reason in ("ImagePullBackOff", "CrashLoopBackOff") for reason in waits)
+
+
+def _namespaces(*names: str) -> list[Object]:
+    return [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": item}} for item in names]
+
+
+def write_state(paths: Paths) -> None:
+    """Put down who the agent is, for the command line."""
+    (paths.state / "agent.json").write_text(json.dumps({"pid": os.getpid(), "cluster": paths.cluster}))

@@ -1,0 +1,197 @@
+"""What the agent answers beside the Kubernetes API: status, apply, wait, entry, plan, verify, rules, down."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from netproxy.agent.machines import CLIENT
+from netproxy.agent.sync import FamilyProxy
+from netproxy.apiserver.request import Request, Response, json_response
+from netproxy.core.errors import NotFoundError
+from netproxy.core.names import NamespacedName
+from netproxy.core.net import Family
+from netproxy.kubelet import resolv
+from netproxy.objects.manifest import Loaded
+from netproxy.objects.meta import describe, is_ready, key, name, spec, status
+from netproxy.proxy.iptables import LARGE_CLUSTER, service_rules
+from netproxy.proxy.rules import in_packet_order
+from netproxy.ruleset.iptables import render_plan
+
+if TYPE_CHECKING:
+    from netproxy.agent.agent import Agent
+
+Handler = Callable[["Agent", Request], Awaitable[Response]]
+
+
+async def answer(agent: Agent, request: Request) -> Response:
+    """Answer one request below /netproxy/. Raises NetproxyError."""
+    handler = _HANDLERS.get(request.path.removeprefix("/netproxy/"))
+    if handler is None:
+        raise NotFoundError(f"the agent has no {request.path}")
+    return await handler(agent, request)
+
+
+async def _status(agent: Agent, _: Request) -> Response:
+    store = agent.store
+    nodes = [
+        {
+            "name": n.name, "namespace": agent.paths.namespace_of(n.name), "addresses": list(n.addresses), "podCIDRs": list(n.pod_cidrs),
+            "pods": sum(1 for p in store.all("Pod") if spec(p).get("nodeName") == n.name),
+        }
+        for n in agent.cluster.nodes
+    ]  # fmt: skip
+    pods = list(store.all("Pod"))
+    return json_response({
+        "apiVersion": "netproxy.dev/v1alpha1", "kind": "Status", "cluster": agent.paths.cluster,
+        "agent": {"pid": os.getpid(), "since": agent.started, "state": str(agent.paths.state), "resourceVersion": store.version},
+        "mode": agent.cluster.proxy_mode, "iptables": agent.cluster.iptables,
+        "proxy": {"passes": agent.proxies.passes, "lastError": agent.proxies.last_error},
+        "nodes": nodes,
+        "client": {"namespace": agent.paths.namespace_of(CLIENT), "addresses": list(agent.cluster.client_addresses)},
+        "pods": {"total": len(pods), "ready": sum(map(is_ready, pods))},
+        "services": store.count("Service"), "endpointSlices": store.count("EndpointSlice"),
+        "dns": {"domain": agent.cluster.dns_domain, "addresses": list(agent.cluster.dns_addresses)},
+    })  # fmt: skip
+
+
+async def _apply(agent: Agent, request: Request) -> Response:
+    items = [Loaded(item["obj"], item["source"]) for item in orjson.loads(request.body)]
+    return json_response({"applied": agent.apply(items)})
+
+
+async def _wait(agent: Agent, request: Request) -> Response:
+    pods = await agent.settle(float(request.query.get("timeout", "30")))
+    return json_response({"notReady": pods})
+
+
+async def _down(agent: Agent, _: Request) -> Response:
+    agent.remove_cluster()
+    return json_response({"ending": os.getpid()})
+
+
+async def _entry(agent: Agent, request: Request) -> Response:
+    return json_response(entry(agent, request.query["target"], request.query.get("namespace", "default"), request.query.get("container")))
+
+
+def entry(agent: Agent, target: str, in_namespace: str, container: str | None) -> dict[str, Any]:
+    """How to enter a Pod, a node or the client, named as people name them. Raises NotFoundError with what there is."""
+    kind, _, rest = target.rpartition("/")
+    at = NamespacedName(in_namespace, rest)
+    nodes = {node.name for node in agent.cluster.nodes}
+    if kind in ("", "node", "nodes", "no") and (rest in nodes or rest == CLIENT):
+        return _machine_entry(agent, rest)
+    if kind in ("", "pod", "pods", "po"):
+        if agent.store.find("Pod", at):
+            return agent.kubelet.entry(at, container)
+        pods = [p for p in agent.store.list("Pod", in_namespace) if not kind and name(p).startswith(rest + "-") and is_ready(p)]
+        if pods:
+            return agent.kubelet.entry(key(pods[0]), container)
+    if kind in ("deploy", "deployment", "deployments", "svc", "service", "services"):
+        pods = [p for p in agent.store.list("Pod", in_namespace) if _belongs(agent, kind, at, p)]
+        if pods:
+            return agent.kubelet.entry(key(pods[0]), container)
+    there = ", ".join([*sorted(nodes), CLIENT, *(name(p) for p in agent.store.list("Pod", in_namespace))])
+    raise NotFoundError(f'pods "{target}" not found in namespace {in_namespace}; there are {there}')
+
+
+def _belongs(agent: Agent, kind: str, at: NamespacedName, pod: Any) -> bool:
+    from netproxy.objects.meta import labels
+    from netproxy.objects.selector import label_selector, matches, selects
+
+    if kind.startswith("deploy"):
+        owner = agent.store.get("Deployment", at)
+        return matches(label_selector(spec(owner).get("selector")), labels(pod)) and is_ready(pod)
+    return selects(spec(agent.store.get("Service", at)).get("selector"), labels(pod)) and is_ready(pod)
+
+
+def _machine_entry(agent: Agent, machine: str) -> dict[str, Any]:
+    etc = ""
+    if machine == CLIENT:
+        folder = agent.paths.state / "client" / "etc"
+        folder.mkdir(parents=True, exist_ok=True)
+        search = resolv.cluster_search("default", agent.cluster)
+        (folder / "resolv.conf").write_text(resolv.render(list(agent.cluster.dns_addresses), search, ["ndots:5"]))
+        etc = str(folder)
+    return {"namespace": agent.paths.namespace_of(machine), "hostname": machine, "etc": etc, "env": {}, "cwd": ""}
+
+
+async def _logs(agent: Agent, request: Request) -> Response:
+    at = NamespacedName(request.query.get("namespace", "default"), request.query["pod"].rpartition("/")[2])
+    pod = agent.store.find("Pod", at)
+    if pod is None:
+        near = [p for p in agent.store.list("Pod", at.namespace) if name(p).startswith(at.name + "-")]
+        if not near:
+            raise NotFoundError(f'pods "{at.name}" not found')
+        pod = near[0]
+    names = [c["name"] for c in (*(spec(pod).get("initContainers") or ()), *spec(pod)["containers"])]
+    wanted = request.query.get("container") or spec(pod)["containers"][0]["name"]
+    if wanted not in names:
+        raise NotFoundError(f"container {wanted} is not valid for pod {name(pod)}; it has {', '.join(names)}")
+    return json_response({"file": str(agent.kubelet.log_file(pod, wanted))})
+
+
+async def _pending(agent: Agent, request: Request) -> Response:
+    """What each proxy's next sync would change: the plan as text, and its size."""
+    wanted = request.query.get("node", "")
+    loop = asyncio.get_running_loop()
+    result = []
+    for proxy in agent.proxies.proxies:
+        if wanted and proxy.node != wanted:
+            continue
+        change = await loop.run_in_executor(None, proxy.pending, proxy.snapshot())
+        result.append({"node": proxy.node, "family": proxy.view.family.value, "changes": change.size, "plan": render_plan(change)})
+    return json_response({"items": result})
+
+
+async def _rules(agent: Agent, request: Request) -> Response:
+    at = NamespacedName(request.query.get("namespace", "default"), request.query["service"])
+    agent.store.get("Service", at)
+    node = request.query.get("node") or agent.cluster.nodes[0].name
+    family = Family.IPV6 if request.query.get("family") == "ipv6" else Family.IPV4
+    proxy = next((p for p in agent.proxies.proxies if p.node == node and p.view.family is family), None)
+    if proxy is None:
+        raise NotFoundError(f'nodes "{node}" not found; there are {", ".join(n.name for n in agent.cluster.nodes)}')
+    snapshot = proxy.snapshot()
+    lines = await asyncio.get_running_loop().run_in_executor(None, _lines, proxy, snapshot, at)
+    ports = [
+        {"port": s.port, "name": s.port_name, "protocol": s.protocol.upper(), "clusterIP": s.cluster_ip, "endpoints": [e.target for e in s.endpoints]}
+        for s in snapshot.services
+        if (s.namespace, s.service) == at
+    ]
+    return json_response({"node": node, "family": family.value, "service": str(at), "ports": ports, "rules": lines})
+
+
+def _lines(proxy: FamilyProxy, snapshot: Any, at: NamespacedName) -> list[dict[str, Any]]:
+    with proxy.lock:
+        shared = proxy.compiler.ruleset(snapshot)
+        present, counters = proxy.kernel.counters()
+    comments = snapshot.endpoint_count <= LARGE_CLUSTER
+    result: list[dict[str, Any]] = []
+    for service in snapshot.services:
+        if (service.namespace, service.service) == at:
+            rules = service_rules(service, proxy.view, comments=comments)
+            result += [{"port": service.name, **asdict(line)} for line in in_packet_order(rules, shared, present, counters)]
+    return result
+
+
+async def _describe_pods(agent: Agent, _: Request) -> Response:
+    return json_response({"items": [{"pod": describe(p), "status": status(p)} for p in agent.store.list("Pod")]})
+
+
+_HANDLERS: dict[str, Handler] = {
+    "status": _status,
+    "apply": _apply,
+    "wait": _wait,
+    "down": _down,
+    "entry": _entry,
+    "logs": _logs,
+    "pending": _pending,
+    "rules": _rules,
+    "pods": _describe_pods,
+}

@@ -1,0 +1,101 @@
+"""The cluster's machines as namespaces: the switch, the nodes, the outside machine. Made once, found again later."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from netproxy.agent.paths import Paths
+from netproxy.core.errors import KernelError
+from netproxy.core.net import contains, family_of
+from netproxy.linux import links, netns
+from netproxy.objects.cluster import ClusterSpec
+
+CLIENT = "client"
+SWITCH = "lan"
+
+
+def machines(cluster: ClusterSpec, paths: Paths) -> list[links.Machine]:
+    """All machines of the LAN with their addresses and routes.
+
+    Every node knows the way to the Pods of the others; the client reaches Pods and Services through the nodes.
+    """
+    ipv6 = any(":" in cidr for cidr in cluster.node_cidrs)
+    result = []
+    for node in cluster.nodes:
+        routes = [
+            (cidr, _peer(other.addresses, cidr)) for other in cluster.nodes if other is not node for cidr in other.pod_cidrs
+        ]
+        result.append(
+            links.Machine(paths.namespace_of(node.name), node.name, _lengths(node.addresses, cluster), tuple(routes), ipv6)
+        )
+    first = cluster.nodes[0]
+    routes = [(cidr, _peer(node.addresses, cidr)) for node in cluster.nodes for cidr in node.pod_cidrs]
+    routes += [(cidr, _peer(first.addresses, cidr)) for cidr in cluster.service_cidrs]
+    addresses = _lengths(cluster.client_addresses, cluster)
+    result.append(links.Machine(paths.namespace_of(CLIENT), CLIENT, addresses, tuple(routes), ipv6, router=False))
+    return result
+
+
+def _peer(addresses: tuple[str, ...], cidr: str) -> str:
+    return next(a for a in addresses if family_of(a) is family_of(cidr))
+
+
+def _lengths(addresses: tuple[str, ...], cluster: ClusterSpec) -> tuple[tuple[str, int], ...]:
+    """Each address with the length of the LAN's range that holds it, or alone."""
+    result = []
+    for address in addresses:
+        inside = next((cidr for cidr in cluster.node_cidrs if contains(cidr, address)), None)
+        full = 128 if ":" in address else 32
+        result.append((address, int(inside.rpartition("/")[2]) if inside else full))
+    return tuple(result)
+
+
+def create(cluster: ClusterSpec, paths: Paths) -> set[str]:
+    """Make the machines that are not there yet; returns the namespaces that are new.
+
+    Raises KernelError before anything is made when a name belongs to somebody else.
+    """
+    netns.prepare()
+    wanted = machines(cluster, paths)
+    switch = paths.namespace_of(SWITCH)
+    ours = journalled(paths)
+    names = [switch, *(machine.namespace for machine in wanted)]
+    for name in names:
+        if netns.exists(name) and name not in ours:
+            raise KernelError(
+                f"a network namespace {name} exists already and is not netproxy's; give the cluster another name with --cluster"
+            )
+    made: set[str] = set()
+    if not netns.exists(switch):
+        note(paths, switch)
+        netns.delete(switch)
+        links.create_switch(switch)
+        made.add(switch)
+    strangers = _strangers(cluster)
+    for index, machine in enumerate(wanted):
+        if not netns.exists(machine.namespace):
+            note(paths, machine.namespace)
+            netns.delete(machine.namespace)
+            links.create_machine(switch, machine, 10 + index)
+            made.add(machine.namespace)
+    if made and strangers:
+        for machine in wanted:
+            links.add_neighbours(machine.namespace, [a for a in strangers if a not in dict(machine.addresses)])
+    return made
+
+
+def _strangers(cluster: ClusterSpec) -> list[str]:
+    """Node addresses outside the LAN's ranges: everybody needs a route to each."""
+    return [a for node in cluster.nodes for a in node.addresses if not any(contains(cidr, a) for cidr in cluster.node_cidrs)]
+
+
+def note(paths: Paths, namespace: str) -> None:
+    """Write down a namespace's name before it is made, so that it is found whatever happens."""
+    with paths.journal.open("a") as journal:
+        journal.write(namespace + "\n")
+
+
+def journalled(paths: Paths) -> list[str]:
+    """All namespaces that were ever made for this cluster, each once."""
+    journal = Path(paths.journal)
+    return list(dict.fromkeys(journal.read_text().split())) if journal.exists() else []

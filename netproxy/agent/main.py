@@ -1,0 +1,147 @@
+"""`python -m netproxy.agent.main`: the agent's process, from its first system call to its last.
+
+It reads its orders from the environment's NETPROXY_ORDERS (JSON) and reports on the descriptor that they name: one
+JSON object a line, the last one `{"ready": true}` or `{"error": …, "problems": […]}`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import gc
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from netproxy.agent import userns
+from netproxy.agent.paths import Paths
+from netproxy.agent.sweep import alive, read_pid
+from netproxy.core.errors import KernelError, ManifestError, NetproxyError
+
+
+def main() -> None:
+    """Run the agent until it is told to end."""
+    orders: dict[str, Any] = json.loads(os.environ.pop("NETPROXY_ORDERS"))
+    paths = Paths(orders["cluster"], Path(orders["state"]))
+    report = _Reporter(orders.get("report"))
+    try:
+        lock = _lock(paths)
+        if orders.get("rootless"):
+            userns.enter_new()
+        start_shim(paths)
+        status = asyncio.run(_run(paths, report))
+    except NetproxyError as error:
+        report.failed(error)
+        sys.exit(2 if isinstance(error, ManifestError) else 1)
+    os.close(lock)
+    sys.exit(status)
+
+
+class _Reporter:
+    """Tells whoever started the agent how far it is."""
+
+    def __init__(self, fd: int | None) -> None:
+        self._fd = fd
+
+    def tell(self, **message: Any) -> None:
+        if self._fd is not None:
+            with contextlib.suppress(OSError):
+                os.write(self._fd, json.dumps(message).encode() + b"\n")
+
+    def failed(self, error: NetproxyError) -> None:
+        problems = [str(problem) for problem in error.problems] if isinstance(error, ManifestError) else []
+        self.tell(error=str(error), problems=problems)
+
+    def done(self) -> None:
+        self.tell(ready=True)
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
+def _lock(paths: Paths) -> int:
+    """Only one agent for a cluster. Raises KernelError when there is one."""
+    fd = os.open(paths.pid_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise KernelError(f"cluster {paths.cluster} has an agent already (process {read_pid(paths.pid_file)})") from error
+    os.ftruncate(fd, 0)
+    os.write(fd, f"{os.getpid()}\n".encode())
+    return fd
+
+
+def start_shim(paths: Paths) -> None:
+    """Start the shim, unless the one of an earlier agent still lives."""
+    pid = read_pid(paths.shim_pid_file)
+    if pid and alive(pid, str(paths.shim_socket)):
+        return
+    with contextlib.suppress(FileNotFoundError):
+        paths.shim_socket.unlink()
+    log = os.open(paths.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "netproxy.kubelet.shim", str(paths.shim_socket)],
+        stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+    )  # fmt: skip
+    os.close(log)
+    process.returncode = 0  # it outlives this process: nobody waits for it
+    paths.shim_pid_file.write_text(f"{process.pid}\n")
+
+
+async def _run(paths: Paths, report: _Reporter) -> int:
+    from netproxy.agent.agent import Agent, write_state
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    incoming = _incoming(paths)
+    agent = Agent(paths, incoming)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, agent.remove_cluster)
+    await _shim_listens(paths)
+    try:
+        await agent.start()
+    except BaseException:
+        await agent.close(take_down=not agent.restored)
+        raise
+    write_state(paths)
+    (paths.state / "incoming.json").unlink(missing_ok=True)
+    gc.collect()
+    gc.freeze()
+    report.done()
+    await agent.over.wait()
+    await agent.close(take_down=True)
+    return 0
+
+
+def _incoming(paths: Paths) -> Any:
+    import orjson
+
+    from netproxy.objects.manifest import Loaded
+
+    file = paths.state / "incoming.json"
+    if not file.exists():
+        return []
+    return [Loaded(item["obj"], item["source"]) for item in orjson.loads(file.read_bytes())]
+
+
+async def _shim_listens(paths: Paths) -> None:
+    """Wait until the shim accepts. Raises KernelError when it does not within ten seconds."""
+    for _ in range(5000):
+        try:
+            _, writer = await asyncio.open_unix_connection(str(paths.shim_socket))
+        except OSError:
+            await asyncio.sleep(0.002)
+            continue
+        writer.close()
+        return
+    raise KernelError(f"the shim does not answer; see {paths.log}")
+
+
+if __name__ == "__main__":
+    main()

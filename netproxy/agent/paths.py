@@ -1,0 +1,91 @@
+"""Where a cluster keeps its things on this machine, and whether it is run as root."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from netproxy.core.names import NamespacedName
+
+DEFAULT = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Files of one cluster below STATE; names of its namespaces."""
+
+    cluster: str
+    state: Path
+
+    @property
+    def socket(self) -> Path:
+        """The agent's API."""
+        return self.state / "agent.sock"
+
+    @property
+    def shim_socket(self) -> Path:
+        """The shim's socket."""
+        return self.state / "shim.sock"
+
+    @property
+    def pid_file(self) -> Path:
+        """The agent's process number; locked while it lives."""
+        return self.state / "agent.pid"
+
+    @property
+    def shim_pid_file(self) -> Path:
+        """The shim's process number."""
+        return self.state / "shim.pid"
+
+    @property
+    def log(self) -> Path:
+        """The agent's log."""
+        return self.state / "agent.log"
+
+    @property
+    def database(self) -> Path:
+        """The store's file."""
+        return self.state / "state.db"
+
+    @property
+    def journal(self) -> Path:
+        """Names of the namespaces that were ever made for this cluster: its mark on the machine."""
+        return self.state / "namespaces"
+
+    @property
+    def lock_file(self) -> Path:
+        """The lock of iptables-legacy among this cluster's own namespaces."""
+        return self.state / "xtables.lock"
+
+    def namespace_of(self, machine: str) -> str:
+        """A node's (or the client's) namespace: the bare name in the default cluster."""
+        return machine if self.cluster == DEFAULT else f"{self.cluster}-{machine}"
+
+    def pod_namespace(self, pod: NamespacedName) -> str:
+        """A Pod's namespace."""
+        return self.namespace_of(f"{pod.namespace}.{pod.name}")
+
+
+def is_root() -> bool:
+    """Whether this process may make namespaces of the machine itself."""
+    return os.geteuid() == 0
+
+
+def state_root() -> Path:
+    """The folder of all clusters of this user."""
+    given = os.environ.get("NETPROXY_STATE")
+    if given:
+        return Path(given)
+    if is_root() and not os.environ.get("NETPROXY_ROOTLESS"):
+        return Path("/run/netproxy")
+    home = os.environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local/state")
+    if os.access(os.path.dirname(home) if not os.path.isdir(home) else home, os.W_OK) or os.access(os.path.expanduser("~"), os.W_OK):
+        return Path(home) / "netproxy"
+    return Path(tempfile.gettempdir()) / f"netproxy-{os.getuid()}"
+
+
+def paths(cluster: str) -> Paths:
+    """The paths of a cluster of this user."""
+    return Paths(cluster, state_root() / cluster)

@@ -1,0 +1,84 @@
+"""When to pass: proxies follow the store's changes, check the kernel every sync period, try again after a failure."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from typing import Any
+
+from netproxy.agent.sync import FamilyProxy
+from netproxy.core.errors import KernelError
+from netproxy.proxy.config import duration_s
+from netproxy.store.store import Event
+
+log = logging.getLogger(__name__)
+
+RETRY_S = 1.0
+
+
+class Proxies:
+    """All proxies of a cluster, two for each node."""
+
+    def __init__(self, proxies: list[FamilyProxy], config: Mapping[str, Any], executor: Executor) -> None:
+        self.proxies = proxies
+        iptables = config.get("iptables") or {}
+        self.sync_period_s = max(0.05, duration_s(iptables.get("syncPeriod"), 30))
+        self.min_period_s = duration_s(iptables.get("minSyncPeriod"), 0)
+        self._executor = executor
+        self._dirty: dict[int, asyncio.Event] = {id(proxy): asyncio.Event() for proxy in proxies}
+        self._clean: dict[int, asyncio.Event] = {id(proxy): asyncio.Event() for proxy in proxies}
+        self.passes = 0
+        self.last_error = ""
+
+    def observe(self, event: Event) -> None:
+        """Feed one change to every proxy."""
+        kind, gone = event.obj["kind"], event.type == "DELETED"
+        if kind not in ("Service", "EndpointSlice"):
+            return
+        for proxy in self.proxies:
+            if kind == "Service":
+                proxy.tracker.set_service(event.obj, deleted=gone)
+            else:
+                proxy.tracker.set_slice(event.obj, old=event.old, deleted=gone)
+            self._clean[id(proxy)].clear()
+            self._dirty[id(proxy)].set()
+
+    async def run(self, proxy: FamilyProxy) -> None:
+        """Keep one proxy's rules right, for ever."""
+        check = False
+        while True:
+            self._dirty[id(proxy)].clear()
+            try:
+                loop = asyncio.get_running_loop()
+                snapshot = proxy.snapshot()
+                done = await loop.run_in_executor(self._executor, lambda: proxy.sync(snapshot, check=check))
+                self.passes += 1
+                self.last_error = ""
+                if check and done.changed:
+                    log.warning("%s %s: rules had been changed from outside: %d repaired", proxy.node, done.family, done.changed)
+                if not self._dirty[id(proxy)].is_set():
+                    self._clean[id(proxy)].set()
+            except KernelError as error:
+                self.last_error = f"{proxy.node} {proxy.view.family}: {error}"
+                log.error("%s %s: %s", proxy.node, proxy.view.family, error)
+                await asyncio.sleep(RETRY_S)
+                continue
+            check = not await self._wait_for_change(proxy)
+
+    async def _wait_for_change(self, proxy: FamilyProxy) -> bool:
+        """True for a change, False when the sync period has passed."""
+        if self.min_period_s:
+            await asyncio.sleep(self.min_period_s)
+        try:
+            async with asyncio.timeout(self.sync_period_s):
+                await self._dirty[id(proxy)].wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def settled(self) -> None:
+        """Wait until every proxy has written what it knows."""
+        for proxy in self.proxies:
+            await self._clean[id(proxy)].wait()

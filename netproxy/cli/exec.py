@@ -1,0 +1,78 @@
+"""`netproxy exec` and `netproxy shell`: be in a Pod, on a node, or on the outside machine."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from netproxy.agent.paths import Paths
+from netproxy.cli.client import Agent, cluster_option
+
+
+@click.command(name="exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.argument("target")
+@click.option("-c", "--container", help="Which container's environment (default: the first).")
+@click.option("-n", "--namespace", default="default", show_default=True)
+@click.option("-i", "--stdin", is_flag=True, hidden=True)
+@click.option("-t", "--tty", is_flag=True, hidden=True)
+@click.argument("argv", nargs=-1, required=True, metavar="-- COMMAND [ARG]...", type=click.UNPROCESSED)
+@cluster_option
+def exec_(target: str, argv: tuple[str, ...], container: str | None, namespace: str, stdin: bool, tty: bool, where: Paths) -> None:
+    """Run a command in TARGET: a Pod (also deploy/NAME, svc/NAME), a node, or `client`, the machine outside."""
+    del stdin, tty
+    words, container, namespace = _options(list(argv), container, namespace)
+    enter_and_run(where, target, namespace, container, words)
+
+
+def _options(words: list[str], container: str | None, namespace: str) -> tuple[list[str], str | None, str]:
+    """Options may stand behind the target, as kubectl allows: everything up to `--`."""
+    while words and words[0] != "--":
+        match words:
+            case ["-c" | "--container", value, *rest]:
+                container, words = value, rest
+            case ["-n" | "--namespace", value, *rest]:
+                namespace, words = value, rest
+            case ["-i" | "-t" | "-it" | "-ti", *rest]:
+                words = rest
+            case _:
+                return words, container, namespace
+    return words[1:] if words[:1] == ["--"] else words, container, namespace
+
+
+@click.command()
+@click.argument("target", default="client")
+@click.option("-c", "--container", help="Which container's environment (default: the first).")
+@click.option("-n", "--namespace", default="default", show_default=True)
+@cluster_option
+def shell(target: str, container: str | None, namespace: str, where: Paths) -> None:
+    """Open a shell in TARGET: a Pod, a node, or `client`."""
+    enter_and_run(where, target, namespace, container, [os.environ.get("SHELL") or "/bin/sh"])
+
+
+def enter_and_run(where: Paths, target: str, namespace: str, container: str | None, argv: list[str]) -> NoReturn:
+    """Become COMMAND inside TARGET. Exits with 127 when there is no such program."""
+    agent = Agent(where)
+    query = {"target": target, "namespace": namespace, "container": container or ""}
+    place: dict[str, Any] = agent.ask("GET", "/netproxy/entry", query=query)
+    if not argv:
+        raise click.UsageError("no command: netproxy exec TARGET -- COMMAND")
+    agent.join()
+    from netproxy.kubelet.shim import enter
+
+    enter(place["namespace"], place["hostname"], place["etc"] or None)
+    env = {**os.environ, **place["env"]}
+    env.setdefault("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+    if "/usr/sbin" not in env["PATH"].split(":"):
+        env["PATH"] += ":/usr/sbin:/sbin"
+    if place["cwd"] and place["cwd"] != "/" and Path(place["cwd"]).is_dir():
+        os.chdir(place["cwd"])
+    sys.stdout.flush()
+    try:
+        os.execvpe(argv[0], argv, env)
+    except OSError as error:
+        click.echo(f"error: {argv[0]}: {error.strerror}", err=True)
+        sys.exit(127 if isinstance(error, FileNotFoundError) else 126)

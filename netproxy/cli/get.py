@@ -1,0 +1,165 @@
+"""`netproxy get`, `apply`, `delete`, `describe`: objects, as kubectl shows and changes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from netproxy.agent.paths import Paths
+from netproxy.cli.client import Agent, cluster_option
+from netproxy.cli.files import read_manifests
+from netproxy.cli.show import output_option, print_server_table, print_value
+from netproxy.core.errors import ManifestError, NotFoundError, Problem
+from netproxy.objects.kinds import KINDS, Kind, kind_of_word
+
+_TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
+
+
+def resource_path(kind: Kind, namespace: str, name: str = "") -> str:
+    """The URL path of a kind, in a namespace when one is given, or of one object."""
+    scope = f"/namespaces/{namespace}" if kind.namespaced and namespace else ""
+    return f"{kind.prefix}{scope}/{kind.plural}" + (f"/{name}" if name else "")
+
+
+def kind_named(word: str) -> Kind:
+    """The kind that people mean. Raises ManifestError with all there are."""
+    kind = kind_of_word(word)
+    if kind is None:
+        known = ", ".join(k.short[0] if k.short else k.plural for k in KINDS)
+        raise ManifestError([Problem("kind", f'the server doesn\'t have a resource type "{word}" (there are {known})')])
+    return kind
+
+
+_ALL = ("pods", "services", "deployments", "replicasets")
+
+
+@click.command()
+@click.argument("kinds")
+@click.argument("names", nargs=-1)
+@click.option("-n", "--namespace", default="default", show_default=True)
+@click.option("-A", "--all-namespaces", is_flag=True, help="Of all namespaces.")
+@click.option("-l", "--selector", default="", help="Label selector.")
+@click.option("--field-selector", default="", help="Field selector.")
+@click.option("-w", "--watch", is_flag=True, help="Go on with what changes.")
+@output_option
+@cluster_option
+def get(
+    kinds: str, names: tuple[str, ...], namespace: str, all_namespaces: bool, selector: str, field_selector: str,
+    watch: bool, output: str | None, where: Paths,
+) -> None:  # fmt: skip
+    """List objects: pods, svc, endpointslices, nodes, deploy, rs, ns, events, … several kinds with commas."""
+    agent = Agent(where)
+    words = [w for word in kinds.split(",") for w in (_ALL if word == "all" else (word,))]
+    if "/" in words[0] and not names:
+        words[0], _, one = words[0].partition("/")
+        names = (one,)
+    chosen = [kind_named(word) for word in words]
+    at = "" if all_namespaces else namespace
+    query = {"labelSelector": selector, "fieldSelector": field_selector}
+    if output in ("json", "yaml", "name"):
+        _print_objects(agent, chosen, names, at, query, output)
+        return
+    shown = 0
+    for kind in chosen:
+        shown += _print_tables(agent, kind, names, at, query, wide=output == "wide", title=len(chosen) > 1 and shown > 0)
+    if not shown:
+        click.echo(f"No resources found in {namespace} namespace." if at else "No resources found.", err=True)
+    if watch:
+        _watch(agent, chosen[0], at, query, wide=output == "wide")
+
+
+def _print_objects(agent: Agent, kinds: list[Kind], names: tuple[str, ...], at: str, query: dict[str, str], form: str) -> None:
+    items: list[Any] = []
+    for kind in kinds:
+        if names:
+            items += [agent.ask("GET", resource_path(kind, at, name)) for name in names]
+        else:
+            items += agent.ask("GET", resource_path(kind, at), query=query)["items"]
+    if form == "name":
+        for item in items:
+            kind_word = item["kind"].lower()
+            click.echo(f"{kind_word}/{item['metadata']['name']}")
+    elif names and len(items) == 1:
+        print_value(items[0], form)
+    else:
+        print_value({"apiVersion": "v1", "kind": "List", "metadata": {}, "items": items}, form)
+
+
+def _print_tables(
+    agent: Agent, kind: Kind, names: tuple[str, ...], at: str, query: dict[str, str], *, wide: bool, title: bool
+) -> int:
+    if names:
+        tables = [agent.ask("GET", resource_path(kind, at, name), accept=_TABLE) for name in names]
+        table = {**tables[0], "rows": [row for t in tables for row in t["rows"]]}
+    else:
+        table = agent.ask("GET", resource_path(kind, at), query=query, accept=_TABLE)
+    if table["rows"]:
+        if title:
+            click.echo()
+        print_server_table(table, wide=wide, namespaces=kind.namespaced and not at)
+    return len(table["rows"])
+
+
+def _watch(agent: Agent, kind: Kind, at: str, query: dict[str, str], *, wide: bool) -> None:
+    version = agent.ask("GET", resource_path(kind, at))["metadata"]["resourceVersion"]
+    query = {**query, "watch": "true", "resourceVersion": version}
+    for event in agent.lines(resource_path(kind, at), query=query, accept=_TABLE):
+        if event["type"] != "BOOKMARK":
+            for row in event["object"]["rows"]:
+                columns = event["object"]["columnDefinitions"]
+                cells = [c for c, d in zip(row["cells"], columns, strict=True) if wide or not d["priority"]]
+                click.echo("   ".join(map(str, cells)))
+
+
+@click.command()
+@click.option("-f", "--filename", "files", multiple=True, required=True, metavar="PATH", help="File, folder or -.")
+@cluster_option
+def apply(files: tuple[str, ...], where: Paths) -> None:
+    """Create or update objects in a running cluster; all of them or none."""
+    loaded = read_manifests(files)
+    items = [{"obj": item.obj, "source": item.source} for item in loaded]
+    for line in Agent(where).ask("POST", "/netproxy/apply", body=items)["applied"]:
+        click.echo(f"{line} applied")
+
+
+@click.command()
+@click.argument("kind", required=False)
+@click.argument("names", nargs=-1)
+@click.option("-f", "--filename", "files", multiple=True, metavar="PATH", help="Delete what is in these files.")
+@click.option("-n", "--namespace", default="default", show_default=True)
+@click.option("-l", "--selector", default="", help="Label selector.")
+@click.option("--grace-period", type=int, help="Seconds that a Pod gets to end.")
+@click.option("--all", "everything", is_flag=True, help="All of this kind in the namespace.")
+@cluster_option
+def delete(
+    kind: str | None, names: tuple[str, ...], files: tuple[str, ...], namespace: str, selector: str,
+    grace_period: int | None, everything: bool, where: Paths,
+) -> None:  # fmt: skip
+    """Delete objects by kind and name, by label, or by file."""
+    agent = Agent(where)
+    doomed: list[tuple[Kind, str, str]] = []
+    if kind and "/" in kind:
+        kind, _, one = kind.partition("/")
+        names = (one, *names)
+    if kind:
+        found = kind_named(kind)
+        if selector or everything:
+            listed = agent.ask("GET", resource_path(found, namespace), query={"labelSelector": selector})["items"]
+            names = (*names, *(item["metadata"]["name"] for item in listed))
+        doomed += [(found, namespace, name) for name in names]
+    for item in read_manifests(files, quiet=True) if files else ():
+        meta = item.obj["metadata"]
+        doomed.append((kind_named(item.obj["kind"]), meta.get("namespace") or "default", meta["name"]))
+    if not doomed and not (selector or everything):
+        raise click.UsageError("say what to delete: KIND NAME, KIND -l SELECTOR, or -f FILE")
+    missing = []
+    query = {} if grace_period is None else {"gracePeriodSeconds": str(grace_period)}
+    for entry, at, name in doomed:
+        try:
+            agent.ask("DELETE", resource_path(entry, at, name), query=query)
+            click.echo(f'{entry.singular} "{name}" deleted')
+        except NotFoundError as error:
+            missing.append(str(error))
+    if missing:
+        raise NotFoundError("\n".join(missing))

@@ -1,0 +1,133 @@
+"""`netproxy status`, `rules`, `plan`, `verify`, `logs`: what is there, and whether it is right."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from netproxy.agent.paths import Paths
+from netproxy.cli.client import Agent, cluster_option
+from netproxy.cli.show import output_option, print_table, print_value
+
+
+@click.command()
+@output_option
+@cluster_option
+def status(output: str | None, where: Paths) -> None:
+    """Say how the cluster is."""
+    value: dict[str, Any] = Agent(where).ask("GET", "/netproxy/status")
+    if output in ("json", "yaml"):
+        print_value(value, output)
+        return
+    click.echo(f"cluster {value['cluster']}: agent process {value['agent']['pid']}, {value['mode']} mode ({value['iptables']})")
+    click.echo(f"{value['pods']['ready']}/{value['pods']['total']} Pods ready, {value['services']} Services; "
+               f"DNS {', '.join(value['dns']['addresses'])} for {value['dns']['domain']}")  # fmt: skip
+    if value["proxy"]["lastError"]:
+        click.echo(f"proxy: {value['proxy']['lastError']}")
+    rows = [[n["name"], n["namespace"], ",".join(n["addresses"]), ",".join(n["podCIDRs"]), n["pods"]] for n in value["nodes"]]
+    rows.append(["client", value["client"]["namespace"], ",".join(value["client"]["addresses"]), "", ""])
+    print_table(["NODE", "NAMESPACE", "ADDRESSES", "POD RANGES", "PODS"], rows)
+
+
+@click.command()
+@click.argument("service")
+@click.option("-n", "--namespace", default="default", show_default=True)
+@click.option("--node", help="On which node (default: the first).")
+@click.option("--family", type=click.Choice(["ipv4", "ipv6"]), default="ipv4", show_default=True)
+@output_option
+@cluster_option
+def rules(service: str, namespace: str, node: str | None, family: str, output: str | None, where: Paths) -> None:
+    """Show the rules of one Service on one node, in packet order, each with its reason and live counters."""
+    query = {"service": service.rpartition("/")[2], "namespace": namespace, "node": node or "", "family": family}
+    value = Agent(where).ask("GET", "/netproxy/rules", query=query)
+    if output in ("json", "yaml"):
+        print_value(value, output)
+        return
+    click.echo(f"Service {value['service']} on {value['node']} ({value['family']})")
+    for port in value["ports"]:
+        name = f" ({port['name']})" if port["name"] else ""
+        click.echo(f"  {port['clusterIP']}:{port['port']}/{port['protocol']}{name} -> {', '.join(port['endpoints']) or 'no endpoints'}")
+    if not value["rules"]:
+        click.echo("  no rules: the proxy makes none for a Service without a ClusterIP in this family")
+    chain = ""
+    for line in value["rules"]:
+        here = f"{line['table']} {line['chain']}"
+        if here != chain:
+            click.echo(f"\n{here}")
+            chain = here
+        seen = f"{line['packets']:>6} pkts {line['bytes']:>8} B" if line["present"] else "   MISSING FROM THE KERNEL"
+        click.echo(f"  {seen}  {line['text']}")
+        click.echo(f"  {'':>22}  # {line['why']}")
+
+
+@click.command()
+@click.option("--node", help="Only this node.")
+@output_option
+@cluster_option
+def plan(node: str | None, output: str | None, where: Paths) -> None:
+    """Show what the next sync would change, as text for iptables-restore --noflush."""
+    items = Agent(where).ask("GET", "/netproxy/pending", query={"node": node or ""})["items"]
+    if output in ("json", "yaml"):
+        print_value({"items": items}, output)
+        return
+    pending = [item for item in items if item["changes"]]
+    for item in pending:
+        click.echo(f"# {item['node']} {item['family']}: {item['changes']} changes")
+        click.echo(item["plan"], nl=False)
+    if not pending:
+        click.echo("nothing to do")
+
+
+@click.command()
+@click.option("--node", help="Only this node.")
+@cluster_option
+def verify(node: str | None, where: Paths) -> None:
+    """Compare the kernel with what should be there; exit status 1 on a difference."""
+    items = Agent(where).ask("GET", "/netproxy/pending", query={"node": node or ""})["items"]
+    wrong = [item for item in items if item["changes"]]
+    for item in items:
+        verdict = f"{item['changes']} differences" if item["changes"] else "as it should be"
+        click.echo(f"{item['node']} {item['family']}: {verdict}")
+        if item["changes"]:
+            click.echo("".join(f"  {line}\n" for line in item["plan"].splitlines() if line != "COMMIT"), nl=False)
+    sys.exit(1 if wrong else 0)
+
+
+@click.command()
+@click.argument("pod", required=False)
+@click.option("-c", "--container", help="Which container (default: the first).")
+@click.option("-n", "--namespace", default="default", show_default=True)
+@click.option("-f", "--follow", is_flag=True, help="Go on with what comes.")
+@click.option("--tail", type=int, default=-1, help="Only the last lines.")
+@click.option("--agent", "of_agent", is_flag=True, help="The agent's own log.")
+@cluster_option
+def logs(pod: str | None, container: str | None, namespace: str, follow: bool, tail: int, of_agent: bool, where: Paths) -> None:
+    """Print what a container wrote; with --agent, what the agent wrote."""
+    if of_agent:
+        file = where.log
+    elif pod:
+        query = {"pod": pod, "namespace": namespace, "container": container or ""}
+        file = Path(Agent(where).ask("GET", "/netproxy/logs", query=query)["file"])
+    else:
+        raise click.UsageError("logs of what? Give a POD, or --agent")
+    text = file.read_text(errors="replace") if file.exists() else ""
+    lines = text.splitlines(keepends=True)
+    click.echo("".join(lines[-tail:] if tail >= 0 else lines), nl=False)
+    if follow:
+        _follow(file, len(text.encode()))
+
+
+def _follow(file: Path, at: int) -> None:
+    pause = time.sleep  # noqa: TID251  # following a file has no event to wait for; a poll is what tail does too
+    while True:
+        if file.exists() and file.stat().st_size > at:
+            with file.open("rb") as log:
+                log.seek(at)
+                data = log.read()
+            at += len(data)
+            click.echo(data.decode(errors="replace"), nl=False)
+        pause(0.2)

@@ -1,0 +1,1 @@
+"""Pods as namespaces and their containers as processes of this machine."""

@@ -1,0 +1,1 @@
+"""The kernel, thin: namespaces, links, rules, conntrack, processes. Everything that decides is elsewhere."""

@@ -1,0 +1,63 @@
+"""iptables in one namespace: `iptables-save` in, `iptables-restore --noflush` out, with either back end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netproxy.core.net import Family
+from netproxy.linux.command import run
+from netproxy.ruleset.diff import Plan, applied, in_batches
+from netproxy.ruleset.ir import Counters, Ruleset
+from netproxy.ruleset.iptables import parse, parse_counted, render_plan_parts
+
+BATCH_CHAINS = 800
+"""New chains in one transaction of iptables-nft, which is quadratic in them (some 200 Services)."""
+
+PROGRAMS = {Family.IPV4: "iptables", Family.IPV6: "ip6tables"}
+
+
+class IptablesKernel:
+    """The rules of one family in one namespace, by the tools of one back end (`nft` or `legacy`).
+
+    It remembers what it wrote, so that a change of one rule does not read ten thousand; `read` asks the kernel.
+    """
+
+    def __init__(self, namespace: str | None, family: Family, *, flavour: str = "nft", lock_file: str = "") -> None:
+        self.namespace = namespace
+        self.family = family
+        self.flavour = flavour
+        self._program = f"{PROGRAMS[family]}-{flavour}"
+        self._env = {"XTABLES_LOCKFILE": lock_file} if lock_file else None
+        self._present: Ruleset | None = None
+
+    def read(self) -> Ruleset:
+        """All rules that the kernel has."""
+        text = run([f"{self._program}-save"], namespace=self.namespace, env=self._env)
+        self._present = parse(text, self.family)
+        return self._present
+
+    def present(self) -> Ruleset:
+        """What was read or written last; read now when nothing was."""
+        return self._present if self._present is not None else self.read()
+
+    def assume_empty(self) -> None:
+        """The namespace is new: there is nothing to read."""
+        self._present = Ruleset(self.family)
+
+    def counters(self) -> tuple[Ruleset, Counters]:
+        """The rules with packets and bytes."""
+        text = run([f"{self._program}-save", "-c"], namespace=self.namespace, env=self._env)
+        return parse_counted(text, self.family)
+
+    def write(self, change: Plan) -> None:
+        """Make the change: one transaction; on the nft back end a very large one in batches, dispatch chains last."""
+        present = self.present()
+        self._present = None  # unknown until it has worked
+        batches = in_batches(change, present, chains=BATCH_CHAINS) if self.flavour == "nft" else [change]
+        for batch in batches:
+            self._restore(render_plan_parts(batch))
+        self._present = applied(present, change)
+
+    def _restore(self, parts: Iterator[str]) -> None:
+        wait = ["-w", "5"] if self.flavour == "legacy" else []
+        run([f"{self._program}-restore", *wait, "--noflush"], stdin=parts, namespace=self.namespace, env=self._env)

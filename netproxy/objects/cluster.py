@@ -1,0 +1,222 @@
+"""The emulated cluster itself: its nodes and ranges, from a `netproxy.dev/v1alpha1 Cluster` and from Nodes."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from netproxy.core.net import Family, family_of, is_address, node_ranges
+from netproxy.objects.meta import Object, labels, metadata, name, spec, status
+
+ZONE_LABEL = "topology.kubernetes.io/zone"
+HOSTNAME_LABEL = "kubernetes.io/hostname"
+DEFAULT_NODES = 2
+_DEFAULTS = {
+    "podCIDRs": ("10.244.0.0/16", "fd00:10:244::/56"),
+    "serviceCIDRs": ("10.96.0.0/16", "fd00:10:96::/112"),
+    "nodeCIDRs": ("172.18.0.0/24", "fd00:172:18::/64"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSpec:
+    """One node: its addresses on the LAN and the ranges of its Pods, one for each family."""
+
+    name: str
+    addresses: tuple[str, ...]
+    pod_cidrs: tuple[str, ...]
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSpec:
+    """Everything that is decided before the first namespace is made."""
+
+    name: str = "default"
+    nodes: tuple[NodeSpec, ...] = ()
+    families: tuple[Family, ...] = (Family.IPV4,)
+    pod_cidrs: tuple[str, ...] = ("10.244.0.0/16",)
+    service_cidrs: tuple[str, ...] = ("10.96.0.0/16",)
+    node_cidrs: tuple[str, ...] = ("172.18.0.0/24",)
+    client_addresses: tuple[str, ...] = ("172.18.0.254",)
+    dns_domain: str = "cluster.local"
+    dns_pods_mode: str = "insecure"
+    proxy_mode: str = "iptables"
+    iptables: str = "nft"
+    node_ports: tuple[int, int] = (30000, 32767)
+    dns_addresses: tuple[str, ...] = ("10.96.0.10",)
+    """ClusterIPs of kube-dns."""
+
+    def cidr_of(self, family: Family) -> str | None:
+        """The Service range of a family."""
+        return next((cidr for cidr in self.service_cidrs if family_of(cidr) is family), None)
+
+
+def cluster_spec(objects: Iterable[Object] = (), *, cluster_name: str = "default") -> ClusterSpec:
+    """Fill in everything that the Cluster object (if any) leaves open, from the other objects and from defaults.
+
+    Ranges that are not given are the defaults, or what covers the Services, Nodes and ServiceCIDRs of a real cluster.
+    """
+    by_kind: dict[str, list[Object]] = {}
+    for obj in objects:
+        by_kind.setdefault(obj["kind"], []).append(obj)
+    wanted = _with_found(spec(next(iter(by_kind.get("Cluster", ())), {})), by_kind)
+    families = _families(wanted)
+    pods, services, lan = (_ranges(wanted, field, families) for field in ("podCIDRs", "serviceCIDRs", "nodeCIDRs"))
+    drafts = _drafts(wanted, by_kind.get("Node", ()))
+    ranges = [list(node_ranges(cidr, len(drafts))) for cidr in pods]
+    made = []
+    for index, draft in enumerate(drafts):
+        addresses = tuple(
+            next((a for a in draft.addresses if family_of(a) is family_of(cidr)), "") or str(ipaddress.ip_network(cidr)[index + 2])
+            for cidr in lan
+        )
+        extra = tuple(a for a in draft.addresses if a not in addresses and family_of(a) in families)
+        own = tuple(
+            next((c for c in draft.pod_cidrs if family_of(c) is family_of(pods[at])), ranges[at][index]) for at in range(len(pods))
+        )
+        made.append(NodeSpec(draft.name, addresses + extra, own, draft.labels))
+    first, _, last = str(wanted.get("nodePortRange") or "30000-32767").partition("-")
+    return ClusterSpec(
+        name=cluster_name,
+        nodes=tuple(made),
+        families=families,
+        pod_cidrs=pods,
+        service_cidrs=services,
+        node_cidrs=lan,
+        client_addresses=tuple(_client(cidr) for cidr in lan),
+        dns_domain=str(wanted.get("dnsDomain") or "cluster.local").rstrip("."),
+        dns_pods_mode=str(wanted.get("dnsPodsMode") or "insecure"),
+        proxy_mode=str(wanted.get("proxyMode") or "iptables"),
+        iptables=str(wanted.get("iptables") or "nft"),
+        node_ports=(int(first), int(last)),
+        dns_addresses=tuple(wanted.get("dnsAddresses") or (str(ipaddress.ip_network(cidr)[10]) for cidr in services)),
+    )
+
+
+def _with_found(wanted: Mapping[str, Any], by_kind: Mapping[str, list[Object]]) -> dict[str, Any]:
+    """The Cluster's spec with the ranges, and the name server's address, that the other objects show."""
+    result = dict(wanted)
+    services = by_kind.get("Service", ())
+    ips = [ip for s in services for ip in _cluster_ips(s)]
+    cidrs = [c for s in by_kind.get("ServiceCIDR", ()) for c in spec(s).get("cidrs") or ()]
+    pods = [c for n in by_kind.get("Node", ()) for c in spec(n).get("podCIDRs") or filter(None, (spec(n).get("podCIDR"),))]
+    for field, found in (("serviceCIDRs", cidrs or ips), ("podCIDRs", pods)):
+        if not result.get(field) and found:
+            result[field] = [covering(_DEFAULTS[field], [f for f in found if family_of(f) is family]) for family in _order(found)]
+    for service in services:
+        if metadata(service).get("namespace") == "kube-system" and name(service) == "kube-dns" and _cluster_ips(service):
+            result.setdefault("dnsAddresses", _cluster_ips(service))
+    return result
+
+
+def _cluster_ips(service: Object) -> list[str]:
+    ips = spec(service).get("clusterIPs") or [spec(service).get("clusterIP")]
+    return [ip for ip in ips if is_address(ip)]
+
+
+def _order(found: Iterable[str]) -> list[Family]:
+    return sorted({family_of(item) for item in found})
+
+
+def covering(defaults: Iterable[str], found: list[str]) -> str:
+    """The default range when it holds everything FOUND, else the smallest one that does (at least a /16, or a /112).
+
+    >>> covering(["10.96.0.0/16"], ["10.96.0.1"]), covering(["10.96.0.0/16"], ["10.43.0.1", "10.43.7.9"])
+    ('10.96.0.0/16', '10.43.0.0/16')
+    """
+    nets = [ipaddress.ip_network(item, strict=False) for item in found]
+    first = nets[0]
+    for text in defaults:
+        default = ipaddress.ip_network(text)
+        if default.version == first.version and all(default.supernet_of(net) for net in nets):  # type: ignore[arg-type]
+            return text
+    length = min(16 if first.version == 4 else 112, *(net.prefixlen for net in nets))
+    while True:
+        cover = ipaddress.ip_network(f"{first.network_address}/{length}", strict=False)
+        if all(cover.supernet_of(net) for net in nets):  # type: ignore[arg-type]
+            return str(cover)
+        length -= 1
+
+
+def _client(cidr: str) -> str:
+    net = ipaddress.ip_network(cidr)
+    return str(net[min(net.num_addresses, 256) - 2])
+
+
+def _families(wanted: Mapping[str, Any]) -> tuple[Family, ...]:
+    if wanted.get("ipFamilies"):
+        return tuple(dict.fromkeys(Family(f) for f in wanted["ipFamilies"]))
+    cidrs = wanted.get("podCIDRs") or wanted.get("serviceCIDRs") or ("10.0.0.0/8",)
+    return tuple(dict.fromkeys(family_of(cidr) for cidr in cidrs))
+
+
+def _ranges(wanted: Mapping[str, Any], field: str, families: tuple[Family, ...]) -> tuple[str, ...]:
+    """One range for each family: the one given, else the default."""
+    given = [*(wanted.get(field) or ()), *_DEFAULTS[field]]
+    return tuple(next(str(ipaddress.ip_network(c, strict=False)) for c in given if family_of(c) is family) for family in families)
+
+
+def _drafts(wanted: Mapping[str, Any], nodes: Iterable[Object]) -> list[NodeSpec]:
+    """Nodes by name: those of the Cluster object, those of Node objects, or the default ones."""
+    drafts: dict[str, NodeSpec] = {}
+    listed = wanted.get("nodes")
+    given = list(nodes)
+    if isinstance(listed, int) or (listed is None and not given):
+        listed = [{"name": f"node{n + 1}"} for n in range(listed or DEFAULT_NODES)]
+    for item in listed or ():
+        entry = {"name": item} if isinstance(item, str) else item
+        extra = dict(entry.get("labels") or {})
+        if entry.get("zone"):
+            extra[ZONE_LABEL] = entry["zone"]
+        drafts[entry["name"]] = NodeSpec(entry["name"], (), (), tuple(sorted(extra.items())))
+    for node in given:
+        addresses = tuple(
+            a["address"] for a in status(node).get("addresses") or () if a.get("type") == "InternalIP" and is_address(a["address"])
+        )
+        cidrs = tuple(spec(node).get("podCIDRs") or filter(None, (spec(node).get("podCIDR"),)))
+        known = drafts.get(name(node))
+        merged = {**dict(known.labels if known else ()), **labels(node)}
+        drafts[name(node)] = NodeSpec(name(node), addresses, cidrs, tuple(sorted(merged.items())))
+    return list(drafts.values())
+
+
+def node_object(node: NodeSpec, given: Object | None = None) -> Object:
+    """The Node as the API shows it; what a given Node object says beyond that is kept."""
+    base = given or {"apiVersion": "v1", "kind": "Node", "metadata": {"name": node.name}}
+    merged = {HOSTNAME_LABEL: node.name, "kubernetes.io/os": "linux", **dict(node.labels)}
+    addresses = [{"type": "InternalIP", "address": a} for a in node.addresses]
+    return {
+        **base,
+        "metadata": {**base["metadata"], "labels": merged},
+        "spec": {**(base.get("spec") or {}), "podCIDR": node.pod_cidrs[0], "podCIDRs": list(node.pod_cidrs)},
+        "status": {
+            **(base.get("status") or {}),
+            "addresses": [*addresses, {"type": "Hostname", "address": node.name}],
+            "conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady"}],
+        },
+    }
+
+
+def cluster_object(cluster: ClusterSpec) -> Object:
+    """The Cluster with everything that was filled in, as it is stored and shown."""
+    return {
+        "apiVersion": "netproxy.dev/v1alpha1",
+        "kind": "Cluster",
+        "metadata": {"name": cluster.name},
+        "spec": {
+            "nodes": [{"name": n.name, "labels": dict(n.labels)} for n in cluster.nodes],
+            "ipFamilies": [family.value for family in cluster.families],
+            "podCIDRs": list(cluster.pod_cidrs),
+            "serviceCIDRs": list(cluster.service_cidrs),
+            "nodeCIDRs": list(cluster.node_cidrs),
+            "dnsDomain": cluster.dns_domain,
+            "dnsPodsMode": cluster.dns_pods_mode,
+            "proxyMode": cluster.proxy_mode,
+            "iptables": cluster.iptables,
+            "dnsAddresses": list(cluster.dns_addresses),
+            "nodePortRange": f"{cluster.node_ports[0]}-{cluster.node_ports[1]}",
+        },
+    }

@@ -1,0 +1,75 @@
+"""Keeps the joined service ports of a node up to date as objects change: work in proportion to the change.
+
+A cache, nothing more: `Tracker` fed with all objects in any order holds what `build` returns for them.
+"""
+
+from __future__ import annotations
+
+from netproxy.core.names import NamespacedName
+from netproxy.objects.meta import Object, key
+from netproxy.proxy.build import service_ports, slice_key
+from netproxy.proxy.model import NodeView, ServicePort, Snapshot
+
+
+class Tracker:
+    """Services and slices of one node and family, joined."""
+
+    def __init__(self, node: NodeView) -> None:
+        self.node = node
+        self._services: dict[tuple[str, str], Object] = {}
+        self._slices: dict[tuple[str, str], dict[NamespacedName, Object]] = {}
+        self._ports: dict[tuple[str, str], tuple[ServicePort, ...]] = {}
+        self._dirty: set[tuple[str, str]] = set()
+        self._sorted: list[tuple[str, str]] = []
+        self._snapshot: Snapshot | None = Snapshot()
+
+    def set_service(self, obj: Object, *, deleted: bool = False) -> None:
+        """A Service was added, changed or deleted."""
+        at = (key(obj).namespace or "default", key(obj).name)
+        if deleted:
+            self._services.pop(at, None)
+        else:
+            self._services[at] = obj
+        self._dirty.add(at)
+
+    def set_slice(self, obj: Object, *, old: Object | None = None, deleted: bool = False) -> None:
+        """An EndpointSlice was added, changed (from OLD, whose Service may be another) or deleted."""
+        for before in (old, obj):
+            owner = slice_key(before) if before else None
+            if owner:
+                self._slices.get(owner, {}).pop(key(obj), None)
+                self._dirty.add(owner)
+        owner = slice_key(obj)
+        if owner and not deleted:
+            self._slices.setdefault(owner, {})[key(obj)] = obj
+
+    def snapshot(self) -> Snapshot:
+        """All service ports at this moment; those that did not change are the same values as before."""
+        if self._dirty:
+            self._rejoin()
+        if self._snapshot is None:
+            self._snapshot = Snapshot(tuple([port for at in self._sorted for port in self._ports[at]]))
+        return self._snapshot
+
+    def _rejoin(self) -> None:
+        names_changed = False
+        for at in self._dirty:
+            service = self._services.get(at)
+            new: tuple[ServicePort, ...] = ()
+            if service is not None:
+                slices = self._slices.get(at, {})
+                new = service_ports(service, [slices[name] for name in sorted(slices)], self.node)
+                new = tuple(sorted(new, key=lambda p: (p.port_name, p.protocol)))
+            old = self._ports.get(at, ())
+            if new == old:
+                continue
+            self._snapshot = None
+            names_changed = names_changed or bool(new) is not bool(old)
+            if new:
+                known = {port: port for port in old}
+                self._ports[at] = tuple(known.get(port, port) for port in new)
+            else:
+                self._ports.pop(at, None)
+        if names_changed:
+            self._sorted = sorted(self._ports)
+        self._dirty.clear()

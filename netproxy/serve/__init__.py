@@ -1,0 +1,1 @@
+"""Sockets for the pure rooms: HTTP for `apiserver`, UDP and TCP for `dns`, health checks."""
