@@ -29,6 +29,7 @@ from netproxy.core.errors import ConflictError
 from netproxy.core.names import NamespacedName
 from netproxy.core.net import Family
 from netproxy.kubelet.pod import Kubelet, Place
+from netproxy.kubelet.resolv import nameservers
 from netproxy.kubelet.runtime import Runtime
 from netproxy.linux import netns
 from netproxy.linux.iptables import IptablesKernel
@@ -183,7 +184,8 @@ class Agent:
         text = resolv.read_text() if resolv.exists() else ""
         dns = {
             "socket": str(self.paths.socket), "domain": self.cluster.dns_domain, "pods": self.cluster.dns_pods_mode,
-            "cidrs": [*self.cluster.pod_cidrs, *self.cluster.service_cidrs], "resolv": text,
+            "cidrs": [*self.cluster.pod_cidrs, *self.cluster.service_cidrs], "upstreams": nameservers(text),
+            "addresses": ["0.0.0.0", *(["::"] if len(self.cluster.families) > 1 or self.cluster.families[0] is Family.IPV6 else [])],
         }  # fmt: skip
         (self.paths.state / "logs").mkdir(exist_ok=True)
         return Place(

@@ -203,7 +203,8 @@ def run_builtin(message: Message) -> None:
         netexec.pause()
     if kind == "dns":  # the agent names the entry: this room does not know the servers of other rooms
         module, _, function = message["entry"].partition(":")
-        getattr(importlib.import_module(module), function)(message["dns"])
+        outside = f"/proc/{os.getppid()}/ns/net"
+        getattr(importlib.import_module(module), function)({**message["dns"], "upstream_namespace": outside, "log": "--log" in message["argv"]})
     port = flags.get("listen", "").rpartition(":")[2] or flags.get("http-port") or flags.get("port") or "0"
     netexec.serve(kind, netexec.Ports(int(port), int(flags.get("udp-port") or 0), int(flags.get("tcp-port") or 0)),
                   flags.get("text", ""))  # fmt: skip

@@ -1,0 +1,1 @@
+"""Cluster DNS as pure functions: objects → zone, question → answer, bytes ↔ message."""
