@@ -24,6 +24,7 @@ from netproxy.agent.paths import Paths
 from netproxy.agent.proxies import Proxies
 from netproxy.agent.sweep import sweep
 from netproxy.agent.sync import FamilyProxy
+from netproxy.apiserver.request import Request, Response
 from netproxy.apiserver.routes import Api
 from netproxy.core.errors import ConflictError
 from netproxy.core.names import NamespacedName
@@ -102,7 +103,14 @@ class Agent:
         new = await making
         config = self._apply_first()
         self.kubelet = Kubelet(
-            self.store, self.cluster, self._place(), self.runtime, self.clock, self._executor, self.background, self.event
+            self.store,
+            self.cluster,
+            self._place(),
+            self.runtime,
+            self.clock,
+            self._executor,
+            self.background,
+            self.event,
         )
         self.proxies = Proxies(self._make_proxies(config, new), config, self._executor)
         for kind in ("Service", "EndpointSlice"):
@@ -136,8 +144,9 @@ class Agent:
                 self._put(node_object(node, known))
             rest = [item for item in self._incoming if item.obj["kind"] not in ("Cluster", "Node")]
             wanted = {namespace(item.obj) for item in rest} - {""}
-            known = {name(obj) for obj in self.store.all("Namespace")} | {name(i.obj) for i in rest if i.obj["kind"] == "Namespace"}
-            self.registry.apply([Loaded(obj, "netproxy") for obj in _namespaces(*sorted(wanted - known))])
+            there = {name(obj) for obj in self.store.all("Namespace")}
+            there |= {name(item.obj) for item in rest if item.obj["kind"] == "Namespace"}
+            self.registry.apply([Loaded(obj, "netproxy") for obj in _namespaces(*sorted(wanted - there))])
             self.registry.apply(rest)
             for obj in self._dns_objects():
                 if self.store.find(obj["kind"], key(obj)) is None:
@@ -147,7 +156,9 @@ class Agent:
     def _put(self, obj: Object) -> None:
         old = self.store.find(obj["kind"], NamespacedName("", name(obj)))
         if old:
-            self.store.replace({**obj, "metadata": {**obj["metadata"], "resourceVersion": old["metadata"]["resourceVersion"]}})
+            self.store.replace(
+                {**obj, "metadata": {**obj["metadata"], "resourceVersion": old["metadata"]["resourceVersion"]}}
+            )
         else:
             self.registry.create(obj)
 
@@ -167,7 +178,11 @@ class Agent:
         addresses = list(self.cluster.dns_addresses)
         families = [family.value for family in self.cluster.families][: len(addresses)]
         policy = "SingleStack" if len(addresses) == 1 else "RequireDualStack"
-        container = {"name": "coredns", "image": "netproxy-dns", "ports": [{"containerPort": 53, "protocol": "UDP", "name": "dns"}]}
+        container = {
+            "name": "coredns",
+            "image": "netproxy-dns",
+            "ports": [{"containerPort": 53, "protocol": "UDP", "name": "dns"}],
+        }
         return [
             {"apiVersion": "v1", "kind": "Service", "metadata": meta,
              "spec": {"clusterIP": addresses[0], "clusterIPs": addresses, "ipFamilies": families, "ipFamilyPolicy": policy,
@@ -199,7 +214,9 @@ class Agent:
             obj = self.store.get("Node", NamespacedName("", node.name))
             where = self.paths.namespace_of(node.name)
             for family in Family:
-                kernel = IptablesKernel(where, family, flavour=self.cluster.iptables, lock_file=str(self.paths.lock_file))
+                kernel = IptablesKernel(
+                    where, family, flavour=self.cluster.iptables, lock_file=str(self.paths.lock_file)
+                )
                 if where in new:
                     kernel.assume_empty()
                 result.append(FamilyProxy(obj, config, family, kernel, addresses=node.addresses))
@@ -253,7 +270,9 @@ class Agent:
         if event.obj["kind"] == "Pod" and event.type != "DELETED":
             old = event.old
             bound = spec(event.obj).get("nodeName")
-            if bound and (old is None or not spec(old).get("nodeName") or (is_deleting(event.obj) and not is_deleting(old))):
+            if bound and (
+                old is None or not spec(old).get("nodeName") or (is_deleting(event.obj) and not is_deleting(old))
+            ):
                 self.background(self.kubelet.sync(key(event.obj)))
         if event.obj["kind"] == "Image":
             self._try_images_again()
@@ -311,7 +330,7 @@ class Agent:
 
     # --- what is beside the Kubernetes API
 
-    async def extra(self, request: http.Request) -> http.Response:
+    async def extra(self, request: Request) -> Response:
         """Answer below /netproxy/."""
         from netproxy.agent.extra import answer
 
@@ -362,7 +381,9 @@ def _settled(pod: Object) -> bool:
         return True
     if (status(pod).get("conditions") or [{}])[0].get("reason") == "Unschedulable":
         return True
-    waits = [((s.get("state") or {}).get("waiting") or {}).get("reason") for s in status(pod).get("containerStatuses") or ()]
+    waits = [
+        ((s.get("state") or {}).get("waiting") or {}).get("reason") for s in status(pod).get("containerStatuses") or ()
+    ]
     return any(reason in ("ImagePullBackOff", "CrashLoopBackOff") for reason in waits)
 
 

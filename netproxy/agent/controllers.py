@@ -53,12 +53,10 @@ class Controllers:
                 owner = labels(event.obj).get(SERVICE_NAME)
                 if owner:
                     self.queue.add(("Service", NamespacedName(at.namespace, owner)))
-            case "Service" if event.type == "DELETED":
+            case "Service":
                 self.queue.add(("Service", at))
             case "Node":
-                for pod in self._store.all("Pod"):
-                    if not spec(pod).get("nodeName"):
-                        self.queue.add(("Pod", key(pod)))
+                self._about_node()
         if event.type == "DELETED":
             self._orphans(event.obj)
         self._wake()
@@ -70,6 +68,12 @@ class Controllers:
                 selects(spec(service).get("selector"), labels(pod)) for pod in (event.obj, event.old) if pod
             ):
                 self.queue.add(("Service", key(service)))
+
+    def _about_node(self) -> None:
+        """A new node may take Pods that found none."""
+        for pod in self._store.all("Pod"):
+            if not spec(pod).get("nodeName"):
+                self.queue.add(("Pod", key(pod)))
 
     def _about_owner(self, obj: Object, kind: str) -> None:
         owner = controller_of(obj)

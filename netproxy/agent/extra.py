@@ -76,7 +76,9 @@ async def _down(agent: Agent, _: Request) -> Response:
 
 
 async def _entry(agent: Agent, request: Request) -> Response:
-    return json_response(entry(agent, request.query["target"], request.query.get("namespace", "default"), request.query.get("container")))
+    return json_response(
+        entry(agent, request.query["target"], request.query.get("namespace", "default"), request.query.get("container"))
+    )
 
 
 def entry(agent: Agent, target: str, in_namespace: str, container: str | None) -> dict[str, Any]:
@@ -89,7 +91,11 @@ def entry(agent: Agent, target: str, in_namespace: str, container: str | None) -
     if kind in ("", "pod", "pods", "po"):
         if agent.store.find("Pod", at):
             return agent.kubelet.entry(at, container)
-        pods = [p for p in agent.store.list("Pod", in_namespace) if not kind and name(p).startswith(rest + "-") and is_ready(p)]
+        pods = [
+            p
+            for p in agent.store.list("Pod", in_namespace)
+            if not kind and name(p).startswith(rest + "-") and is_ready(p)
+        ]
         if pods:
             return agent.kubelet.entry(key(pods[0]), container)
     if kind in ("deploy", "deployment", "deployments", "svc", "service", "services"):
@@ -145,7 +151,9 @@ async def _pending(agent: Agent, request: Request) -> Response:
         if wanted and proxy.node != wanted:
             continue
         change = await loop.run_in_executor(None, proxy.pending, proxy.snapshot())
-        result.append({"node": proxy.node, "family": proxy.view.family.value, "changes": change.size, "plan": render_plan(change)})
+        result.append(
+            {"node": proxy.node, "family": proxy.view.family.value, "changes": change.size, "plan": render_plan(change)}
+        )
     return json_response({"items": result})
 
 
@@ -160,7 +168,13 @@ async def _rules(agent: Agent, request: Request) -> Response:
     snapshot = proxy.snapshot()
     lines = await asyncio.get_running_loop().run_in_executor(None, _lines, proxy, snapshot, at)
     ports = [
-        {"port": s.port, "name": s.port_name, "protocol": s.protocol.upper(), "clusterIP": s.cluster_ip, "endpoints": [e.target for e in s.endpoints]}
+        {
+            "port": s.port,
+            "name": s.port_name,
+            "protocol": s.protocol.upper(),
+            "clusterIP": s.cluster_ip,
+            "endpoints": [e.target for e in s.endpoints],
+        }
         for s in snapshot.services
         if (s.namespace, s.service) == at
     ]
@@ -176,7 +190,9 @@ def _lines(proxy: FamilyProxy, snapshot: Any, at: NamespacedName) -> list[dict[s
     for service in snapshot.services:
         if (service.namespace, service.service) == at:
             rules = service_rules(service, proxy.view, comments=comments)
-            result += [{"port": service.name, **asdict(line)} for line in in_packet_order(rules, shared, present, counters)]
+            result += [
+                {"port": service.name, **asdict(line)} for line in in_packet_order(rules, shared, present, counters)
+            ]
     return result
 
 

@@ -23,10 +23,15 @@ def machines(cluster: ClusterSpec, paths: Paths) -> list[links.Machine]:
     result = []
     for node in cluster.nodes:
         routes = [
-            (cidr, _peer(other.addresses, cidr)) for other in cluster.nodes if other is not node for cidr in other.pod_cidrs
+            (cidr, _peer(other.addresses, cidr))
+            for other in cluster.nodes
+            if other is not node
+            for cidr in other.pod_cidrs
         ]
         result.append(
-            links.Machine(paths.namespace_of(node.name), node.name, _lengths(node.addresses, cluster), tuple(routes), ipv6)
+            links.Machine(
+                paths.namespace_of(node.name), node.name, _lengths(node.addresses, cluster), tuple(routes), ipv6
+            )
         )
     first = cluster.nodes[0]
     routes = [(cidr, _peer(node.addresses, cidr)) for node in cluster.nodes for cidr in node.pod_cidrs]
@@ -86,7 +91,9 @@ def create(cluster: ClusterSpec, paths: Paths) -> set[str]:
 
 def _strangers(cluster: ClusterSpec) -> list[str]:
     """Node addresses outside the LAN's ranges: everybody needs a route to each."""
-    return [a for node in cluster.nodes for a in node.addresses if not any(contains(cidr, a) for cidr in cluster.node_cidrs)]
+    return [
+        a for node in cluster.nodes for a in node.addresses if not any(contains(cidr, a) for cidr in cluster.node_cidrs)
+    ]
 
 
 def note(paths: Paths, namespace: str) -> None:

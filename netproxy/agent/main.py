@@ -71,7 +71,9 @@ def _lock(paths: Paths) -> int:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        raise KernelError(f"cluster {paths.cluster} has an agent already (process {read_pid(paths.pid_file)})") from error
+        raise KernelError(
+            f"cluster {paths.cluster} has an agent already (process {read_pid(paths.pid_file)})"
+        ) from error
     os.ftruncate(fd, 0)
     os.write(fd, f"{os.getpid()}\n".encode())
     return fd

@@ -81,7 +81,9 @@ def state_root() -> Path:
     if is_root() and not os.environ.get("NETPROXY_ROOTLESS"):
         return Path("/run/netproxy")
     home = os.environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local/state")
-    if os.access(os.path.dirname(home) if not os.path.isdir(home) else home, os.W_OK) or os.access(os.path.expanduser("~"), os.W_OK):
+    if os.access(os.path.dirname(home) if not os.path.isdir(home) else home, os.W_OK) or os.access(
+        os.path.expanduser("~"), os.W_OK
+    ):
         return Path(home) / "netproxy"
     return Path(tempfile.gettempdir()) / f"netproxy-{os.getuid()}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import Mapping
 from concurrent.futures import Executor
@@ -52,12 +53,14 @@ class Proxies:
             self._dirty[id(proxy)].clear()
             try:
                 loop = asyncio.get_running_loop()
-                snapshot = proxy.snapshot()
-                done = await loop.run_in_executor(self._executor, lambda: proxy.sync(snapshot, check=check))
+                sync = functools.partial(proxy.sync, proxy.snapshot(), check=check)
+                done = await loop.run_in_executor(self._executor, sync)
                 self.passes += 1
                 self.last_error = ""
                 if check and done.changed:
-                    log.warning("%s %s: rules had been changed from outside: %d repaired", proxy.node, done.family, done.changed)
+                    log.warning(
+                        "%s %s: rules had been changed from outside: %d repaired", proxy.node, done.family, done.changed
+                    )
                 if not self._dirty[id(proxy)].is_set():
                     self._clean[id(proxy)].set()
             except KernelError as error:

@@ -41,7 +41,13 @@ class FamilyProxy:
     """The proxy of one node in one address family."""
 
     def __init__(
-        self, node: Object, config: Mapping[str, Any], family: Family, kernel: IptablesKernel, *, addresses: tuple[str, ...] = ()
+        self,
+        node: Object,
+        config: Mapping[str, Any],
+        family: Family,
+        kernel: IptablesKernel,
+        *,
+        addresses: tuple[str, ...] = (),
     ) -> None:
         self.view = node_view(node, config, family, addresses=addresses)
         self.kernel = kernel
@@ -98,7 +104,9 @@ class FamilyProxy:
             wanted = sysctls(self._config, self.view)
             if self.view.family is Family.IPV6:
                 wanted.pop(BE_LIBERAL, None)
-            netns.write_sysctls((path, value) for path, value in wanted.items() if netns.read_sysctl(path) not in ("", value))
+            netns.write_sysctls(
+                (path, value) for path, value in wanted.items() if netns.read_sysctl(path) not in ("", value)
+            )
         self._sysctls_written = True
 
     def _forget_stale_flows(self, snapshot: Snapshot) -> int:

@@ -55,7 +55,9 @@ class Api:
                 return _root(request.path.rstrip("/"))
             target = _target(request.path)
             if target is None:
-                return _discovery(request.path) or status(404, "NotFound", "the server could not find the requested resource")
+                return _discovery(request.path) or status(
+                    404, "NotFound", "the server could not find the requested resource"
+                )
             return self._serve(request, target)
         except orjson.JSONDecodeError as error:
             return status(400, "BadRequest", f"the body is not JSON: {error}")
@@ -79,7 +81,9 @@ class Api:
             case "DELETE", False:
                 return self._collection_deleted(request, target)
             case _:
-                return status(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+                return status(
+                    405, "MethodNotAllowed", "the server does not allow this method on the requested resource"
+                )
 
     # --- reading
 
@@ -129,7 +133,9 @@ class Api:
         grace = options.get("gracePeriodSeconds", request.query.get("gracePeriodSeconds"))
         at = NamespacedName(namespace(obj), metadata(obj)["name"])
         if target.kind.kind in GRACEFUL and (obj.get("spec") or {}).get("nodeName"):
-            wanted = (obj.get("spec") or {}).get("terminationGracePeriodSeconds", GRACE_S) if grace is None else int(grace)
+            wanted = (
+                (obj.get("spec") or {}).get("terminationGracePeriodSeconds", GRACE_S) if grace is None else int(grace)
+            )
             return self._store.mark_deleted(target.kind.kind, at, grace_s=wanted)
         return self._store.delete(target.kind.kind, at)
 
@@ -159,7 +165,9 @@ def _typed(obj: Object, target: _Target) -> Object:
     if target.kind.namespaced:
         given = meta.setdefault("namespace", target.namespace or "default")
         if target.namespace and given != target.namespace:
-            raise ManifestError([Problem("metadata.namespace", f'Invalid value: "{given}": is not the namespace in the path')])
+            raise ManifestError(
+                [Problem("metadata.namespace", f'Invalid value: "{given}": is not the namespace in the path')]
+            )
     return {**obj, "apiVersion": target.kind.api_version, "kind": target.kind.kind, "metadata": meta}
 
 
@@ -226,12 +234,27 @@ def _discovery(path: str) -> Response | None:
         return None
     verbs = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
     resources = [
-        {"name": k.plural, "singularName": k.singular, "namespaced": k.namespaced, "kind": k.kind, "verbs": verbs, "shortNames": list(k.short)}
+        {
+            "name": k.plural,
+            "singularName": k.singular,
+            "namespaced": k.namespaced,
+            "kind": k.kind,
+            "verbs": verbs,
+            "shortNames": list(k.short),
+        }
         for k in kinds
     ]
     resources += [
-        {"name": f"{k.plural}/{sub}", "singularName": "", "namespaced": k.namespaced, "kind": k.kind, "verbs": ["get", "patch", "update"]}
+        {
+            "name": f"{k.plural}/{sub}",
+            "singularName": "",
+            "namespaced": k.namespaced,
+            "kind": k.kind,
+            "verbs": ["get", "patch", "update"],
+        }
         for k in kinds
         for sub in k.subresources
     ]
-    return json_response({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": resources})
+    return json_response(
+        {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": resources}
+    )

@@ -8,8 +8,15 @@ from __future__ import annotations
 from typing import Any
 
 from netproxy.apiserver.request import Response, json_response
-from netproxy.core.errors import ConflictError, KernelError, ManifestError, NetproxyError, NotFoundError, UnsupportedError
-from netproxy.store.store import AlreadyExists, Expired
+from netproxy.core.errors import (
+    ConflictError,
+    KernelError,
+    ManifestError,
+    NetproxyError,
+    NotFoundError,
+    UnsupportedError,
+)
+from netproxy.store.store import AlreadyExistsError, ExpiredError
 
 
 def status(code: int, reason: str, message: str, **details: Any) -> Response:
@@ -34,9 +41,9 @@ def status_of(error: NetproxyError) -> Response:
             return status(422, "Invalid", str(error), causes=causes)
         case NotFoundError():
             return status(404, "NotFound", str(error))
-        case AlreadyExists():
+        case AlreadyExistsError():
             return status(409, "AlreadyExists", str(error))
-        case Expired():
+        case ExpiredError():
             return status(410, "Expired", str(error))
         case ConflictError():
             return status(409, "Conflict", str(error))

@@ -10,8 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from netproxy.objects.cluster import ZONE_LABEL
-from netproxy.objects.meta import Object, annotations, is_deleting, labels, metadata, name, spec, status
-from netproxy.store.store import timestamp
+from netproxy.objects.meta import Object, is_deleting, labels, metadata, name, spec, status
 
 Cells = list[Any]
 Columns = tuple[tuple[str, int], ...]  # header, priority (1 only with -o wide)
@@ -22,7 +21,13 @@ def table(kind: str, objects: Iterable[Object], now: float, version: int) -> Obj
     """A `meta.k8s.io/v1 Table` of objects of one kind."""
     columns, cells = _PRINTERS.get(kind, _DEFAULT)
     definitions = [
-        {"name": header, "type": "string", "format": "name" if header == "Name" else "", "description": "", "priority": priority}
+        {
+            "name": header,
+            "type": "string",
+            "format": "name" if header == "Name" else "",
+            "description": "",
+            "priority": priority,
+        }
         for header, priority in columns
     ]
     rows = [
@@ -89,11 +94,21 @@ def _service(obj: Object, now: float) -> Cells:
     if kind == "ExternalName":
         shown = service.get("externalName", "")
     ports = ",".join(
-        f"{p['port']}:{p['nodePort']}/{p.get('protocol', 'TCP')}" if p.get("nodePort") else f"{p['port']}/{p.get('protocol', 'TCP')}"
+        f"{p['port']}:{p['nodePort']}/{p.get('protocol', 'TCP')}"
+        if p.get("nodePort")
+        else f"{p['port']}/{p.get('protocol', 'TCP')}"
         for p in service.get("ports") or ()
     )
     selector = ",".join(f"{k}={v}" for k, v in sorted((service.get("selector") or {}).items()))
-    return [name(obj), kind, service.get("clusterIP") or _NONE, shown, ports or _NONE, _age(obj, now), selector or _NONE]
+    return [
+        name(obj),
+        kind,
+        service.get("clusterIP") or _NONE,
+        shown,
+        ports or _NONE,
+        _age(obj, now),
+        selector or _NONE,
+    ]
 
 
 def _slice(obj: Object, now: float) -> Cells:
@@ -107,7 +122,16 @@ def _node(obj: Object, now: float) -> Cells:
     ready = any(c.get("type") == "Ready" and c.get("status") == "True" for c in status(obj).get("conditions") or ())
     internal = next((a["address"] for a in status(obj).get("addresses") or () if a["type"] == "InternalIP"), _NONE)
     cidrs = ",".join(spec(obj).get("podCIDRs") or ()) or _NONE
-    return [name(obj), "Ready" if ready else "NotReady", _NONE, _age(obj, now), "netproxy", internal, labels(obj).get(ZONE_LABEL, _NONE), cidrs]
+    return [
+        name(obj),
+        "Ready" if ready else "NotReady",
+        _NONE,
+        _age(obj, now),
+        "netproxy",
+        internal,
+        labels(obj).get(ZONE_LABEL, _NONE),
+        cidrs,
+    ]
 
 
 def _deployment(obj: Object, now: float) -> Cells:
@@ -122,7 +146,13 @@ def _deployment(obj: Object, now: float) -> Cells:
 
 def _replica_set(obj: Object, now: float) -> Cells:
     state = status(obj)
-    return [name(obj), str(spec(obj).get("replicas", 0)), str(state.get("replicas", 0)), str(state.get("readyReplicas", 0)), _age(obj, now)]
+    return [
+        name(obj),
+        str(spec(obj).get("replicas", 0)),
+        str(state.get("replicas", 0)),
+        str(state.get("readyReplicas", 0)),
+        _age(obj, now),
+    ]
 
 
 def _namespace(obj: Object, now: float) -> Cells:
@@ -162,5 +192,3 @@ _PRINTERS: dict[str, Printer] = {
     "Event": (_columns("Last Seen,Type,Reason,Object,Message"), _event),
     "Image": (_columns("Image,Command,Age"), _image),
 }
-
-__all__ = ["age", "annotations", "pod_reason", "table", "timestamp"]

@@ -40,7 +40,9 @@ def checked_paths(cluster: str) -> Paths:
     from netproxy.core.names import is_dns_label
 
     if not is_dns_label(cluster) or len(cluster) > 32:
-        raise ManifestError([Problem("--cluster", f'Invalid value: "{cluster}": must be a DNS label of at most 32 characters')])
+        raise ManifestError(
+            [Problem("--cluster", f'Invalid value: "{cluster}": must be a DNS label of at most 32 characters')]
+        )
     return paths(cluster)
 
 
@@ -139,7 +141,9 @@ def _error(response: http.client.HTTPResponse) -> NetproxyError:
     match status.get("reason"):
         case "Invalid":
             causes = (status.get("details") or {}).get("causes") or ()
-            return ManifestError([Problem(c["field"], c["message"], c["object"], c["source"], c["reason"]) for c in causes])
+            return ManifestError(
+                [Problem(c["field"], c["message"], c["object"], c["source"], c["reason"]) for c in causes]
+            )
         case "NotFound":
             return NotFoundError(message)
         case "Conflict" | "AlreadyExists":

@@ -21,7 +21,9 @@ from netproxy.cli.client import Agent, cluster_option
 @click.option("-t", "--tty", is_flag=True, hidden=True)
 @click.argument("argv", nargs=-1, required=True, metavar="-- COMMAND [ARG]...", type=click.UNPROCESSED)
 @cluster_option
-def exec_(target: str, argv: tuple[str, ...], container: str | None, namespace: str, stdin: bool, tty: bool, where: Paths) -> None:
+def exec_(
+    target: str, argv: tuple[str, ...], container: str | None, namespace: str, stdin: bool, tty: bool, where: Paths
+) -> None:
     """Run a command in TARGET: a Pod (also deploy/NAME, svc/NAME), a node, or `client`, the machine outside."""
     del stdin, tty
     words, container, namespace = _options(list(argv), container, namespace)

@@ -62,14 +62,18 @@ def get(
         return
     shown = 0
     for kind in chosen:
-        shown += _print_tables(agent, kind, names, at, query, wide=output == "wide", title=len(chosen) > 1 and shown > 0)
+        shown += _print_tables(
+            agent, kind, names, at, query, wide=output == "wide", title=len(chosen) > 1 and shown > 0
+        )
     if not shown:
         click.echo(f"No resources found in {namespace} namespace." if at else "No resources found.", err=True)
     if watch:
         _watch(agent, chosen[0], at, query, wide=output == "wide")
 
 
-def _print_objects(agent: Agent, kinds: list[Kind], names: tuple[str, ...], at: str, query: dict[str, str], form: str) -> None:
+def _print_objects(
+    agent: Agent, kinds: list[Kind], names: tuple[str, ...], at: str, query: dict[str, str], form: str
+) -> None:
     items: list[Any] = []
     for kind in kinds:
         if names:

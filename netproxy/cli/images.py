@@ -19,7 +19,7 @@ from netproxy.kubelet.image import TABLE
 @cluster_option
 def images(output: str | None, where: Paths) -> None:
     """List the images that are known here, those made known by hand included."""
-    rows = [[row.name, row.builtin and "built in" or row.program or "command needed", row.what] for row in TABLE]
+    rows = [[row.name, (row.builtin and "built in") or row.program or "command needed", row.what] for row in TABLE]
     try:
         loaded = Agent(where).ask("GET", resource_path(kind_named("images"), ""))["items"]
     except NotFoundError:

@@ -23,12 +23,17 @@ def status(output: str | None, where: Paths) -> None:
     if output in ("json", "yaml"):
         print_value(value, output)
         return
-    click.echo(f"cluster {value['cluster']}: agent process {value['agent']['pid']}, {value['mode']} mode ({value['iptables']})")
+    click.echo(
+        f"cluster {value['cluster']}: agent process {value['agent']['pid']}, {value['mode']} mode ({value['iptables']})"
+    )
     click.echo(f"{value['pods']['ready']}/{value['pods']['total']} Pods ready, {value['services']} Services; "
                f"DNS {', '.join(value['dns']['addresses'])} for {value['dns']['domain']}")  # fmt: skip
     if value["proxy"]["lastError"]:
         click.echo(f"proxy: {value['proxy']['lastError']}")
-    rows = [[n["name"], n["namespace"], ",".join(n["addresses"]), ",".join(n["podCIDRs"]), n["pods"]] for n in value["nodes"]]
+    rows = [
+        [n["name"], n["namespace"], ",".join(n["addresses"]), ",".join(n["podCIDRs"]), n["pods"]]
+        for n in value["nodes"]
+    ]
     rows.append(["client", value["client"]["namespace"], ",".join(value["client"]["addresses"]), "", ""])
     print_table(["NODE", "NAMESPACE", "ADDRESSES", "POD RANGES", "PODS"], rows)
 
@@ -50,7 +55,9 @@ def rules(service: str, namespace: str, node: str | None, family: str, output: s
     click.echo(f"Service {value['service']} on {value['node']} ({value['family']})")
     for port in value["ports"]:
         name = f" ({port['name']})" if port["name"] else ""
-        click.echo(f"  {port['clusterIP']}:{port['port']}/{port['protocol']}{name} -> {', '.join(port['endpoints']) or 'no endpoints'}")
+        click.echo(
+            f"  {port['clusterIP']}:{port['port']}/{port['protocol']}{name} -> {', '.join(port['endpoints']) or 'no endpoints'}"
+        )
     if not value["rules"]:
         click.echo("  no rules: the proxy makes none for a Service without a ClusterIP in this family")
     chain = ""
@@ -105,7 +112,9 @@ def verify(node: str | None, where: Paths) -> None:
 @click.option("--tail", type=int, default=-1, help="Only the last lines.")
 @click.option("--agent", "of_agent", is_flag=True, help="The agent's own log.")
 @cluster_option
-def logs(pod: str | None, container: str | None, namespace: str, follow: bool, tail: int, of_agent: bool, where: Paths) -> None:
+def logs(
+    pod: str | None, container: str | None, namespace: str, follow: bool, tail: int, of_agent: bool, where: Paths
+) -> None:
     """Print what a container wrote; with --agent, what the agent wrote."""
     if of_agent:
         file = where.log

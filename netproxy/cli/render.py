@@ -18,11 +18,15 @@ FAMILIES = {"ipv4": Family.IPV4, "ipv6": Family.IPV6}
 
 @click.command()
 @click.option("--mode", type=click.Choice(["iptables"]), default="iptables", show_default=True, help="Proxy mode.")
-@click.option("--node", "node_name", help="The node whose rules are wanted (default: the only Node, or hostnameOverride).")
+@click.option(
+    "--node", "node_name", help="The node whose rules are wanted (default: the only Node, or hostnameOverride)."
+)
 @click.option("--family", type=click.Choice(sorted(FAMILIES)), default="ipv4", show_default=True)
 @click.option("--node-address", "addresses", multiple=True, metavar="CIDR",
               help="An address of the node's interfaces; may be given again (default: the Node's InternalIPs).")  # fmt: skip
-@click.option("-f", "--filename", "files", multiple=True, metavar="SPEC", help="File, folder or - ; may be given again.")
+@click.option(
+    "-f", "--filename", "files", multiple=True, metavar="SPEC", help="File, folder or - ; may be given again."
+)
 @click.argument("more_files", nargs=-1, metavar="[SPEC]...")
 def render(
     mode: str, node_name: str | None, family: str, addresses: tuple[str, ...], files: tuple[str, ...],
@@ -42,7 +46,9 @@ def render(
     sys.stdout.flush()
 
 
-def rendered(objects: Iterable[Object], family: Family, *, node_name: str | None = None, addresses: Iterable[str] = ()) -> str:
+def rendered(
+    objects: Iterable[Object], family: Family, *, node_name: str | None = None, addresses: Iterable[str] = ()
+) -> str:
     """The rules of one node and family for these objects, as text that `iptables-restore` loads."""
     from netproxy.proxy.build import build
     from netproxy.proxy.config import node_view

@@ -38,5 +38,8 @@ def print_server_table(table: dict[str, Any], *, wide: bool, namespaces: bool) -
     rows = [[row["cells"][at] for at, _ in columns] for row in table["rows"]]
     if namespaces:
         headers.insert(0, "NAMESPACE")
-        rows = [[row["object"]["metadata"].get("namespace", ""), *cells] for row, cells in zip(table["rows"], rows, strict=True)]
+        rows = [
+            [row["object"]["metadata"].get("namespace", ""), *cells]
+            for row, cells in zip(table["rows"], rows, strict=True)
+        ]
     print_table(headers, rows)

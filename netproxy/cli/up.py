@@ -21,9 +21,13 @@ from netproxy.objects.meta import describe
 
 
 @click.command()
-@click.option("-f", "--filename", "files", multiple=True, metavar="PATH", help="File, folder or - ; may be given again.")
+@click.option(
+    "-f", "--filename", "files", multiple=True, metavar="PATH", help="File, folder or - ; may be given again."
+)
 @click.option("--foreground", is_flag=True, help="Stay in front; Ctrl-C takes the cluster down.")
-@click.option("--wait", "wait_s", type=float, default=30, show_default=True, help="Seconds to wait for Pods to be ready.")
+@click.option(
+    "--wait", "wait_s", type=float, default=30, show_default=True, help="Seconds to wait for Pods to be ready."
+)
 @click.argument("more_files", nargs=-1, metavar="[PATH]...")
 @cluster_option
 def up(files: tuple[str, ...], more_files: tuple[str, ...], foreground: bool, wait_s: float, where: Paths) -> None:
@@ -84,7 +88,13 @@ def _check_families(loaded: list[Loaded]) -> None:
     clusters = [item for item in loaded if item.obj["kind"] == "Cluster"]
     if len(clusters) > 1:
         places = ", ".join(item.source for item in clusters)
-        raise ManifestError([Problem("kind", f"Too many: {len(clusters)} Cluster objects ({places}): give one", source=clusters[1].source)])
+        raise ManifestError(
+            [
+                Problem(
+                    "kind", f"Too many: {len(clusters)} Cluster objects ({places}): give one", source=clusters[1].source
+                )
+            ]
+        )
 
 
 class _Starting:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
-
-from collections.abc import Iterable, Iterator
 
 from netproxy.core.names import NamespacedName
 from netproxy.objects.meta import Object

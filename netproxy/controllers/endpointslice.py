@@ -12,7 +12,20 @@ from netproxy.controllers.workload import owner_reference, short_name
 from netproxy.core.names import NamespacedName
 from netproxy.core.net import family_of
 from netproxy.objects.cluster import ZONE_LABEL
-from netproxy.objects.meta import Object, controller_of, is_deleting, is_ready, key, labels, metadata, name, namespace, spec, status, uid
+from netproxy.objects.meta import (
+    Object,
+    controller_of,
+    is_deleting,
+    is_ready,
+    key,
+    labels,
+    metadata,
+    name,
+    namespace,
+    spec,
+    status,
+    uid,
+)
 from netproxy.objects.selector import selects
 
 MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
@@ -56,7 +69,10 @@ def _groups(view: View, service: Object) -> dict[str, dict[Ports, dict[str, dict
     zones = {name(node): labels(node).get(ZONE_LABEL, "") for node in view.all("Node")}
     result: dict[str, dict[Ports, dict[str, dict[str, Any]]]] = {}
     for pod in view.list("Pod", namespace(service)):
-        if not selects(spec(service).get("selector"), labels(pod)) or status(pod).get("phase") in ("Succeeded", "Failed"):
+        if not selects(spec(service).get("selector"), labels(pod)) or status(pod).get("phase") in (
+            "Succeeded",
+            "Failed",
+        ):
             continue
         ports = _ports(service, pod)
         for ip in [item["ip"] for item in status(pod).get("podIPs") or ()]:
@@ -138,7 +154,12 @@ def _reconcile_family(
 
 
 def _fill(
-    service: Object, family: str, ports: Ports, waiting: dict[str, dict[str, Any]], slices: list[Object], taken: set[str]
+    service: Object,
+    family: str,
+    ports: Ports,
+    waiting: dict[str, dict[str, Any]],
+    slices: list[Object],
+    taken: set[str],
 ) -> list[Change]:
     kept: list[tuple[Object, list[dict[str, Any]]]] = []
     for item in slices:
@@ -167,7 +188,9 @@ def _pod_of(endpoint: dict[str, Any]) -> str:
 
 
 def _ports_of(item: Object) -> Ports:
-    return tuple((p.get("name") or "", p["port"], p["protocol"], p.get("appProtocol") or "") for p in item.get("ports") or ())
+    return tuple(
+        (p.get("name") or "", p["port"], p["protocol"], p.get("appProtocol") or "") for p in item.get("ports") or ()
+    )
 
 
 def _labels(service: Object) -> dict[str, str]:

@@ -10,7 +10,20 @@ from typing import Any
 
 from netproxy.controllers.change import Change, Create, Delete, Update, View
 from netproxy.core.names import NamespacedName
-from netproxy.objects.meta import Object, controller_of, is_deleting, is_ready, key, labels, metadata, name, namespace, spec, status, uid
+from netproxy.objects.meta import (
+    Object,
+    controller_of,
+    is_deleting,
+    is_ready,
+    key,
+    labels,
+    metadata,
+    name,
+    namespace,
+    spec,
+    status,
+    uid,
+)
 from netproxy.objects.selector import label_selector, matches
 
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
@@ -114,8 +127,12 @@ def reconcile_replica_set(view: View, at: NamespacedName) -> list[Change]:
         and status(pod).get("phase") not in ("Succeeded", "Failed")
     ]  # fmt: skip
     wanted = spec(replica_set).get("replicas", 1)
-    changes: list[Change] = [Create(_pod(replica_set, suffix)) for suffix in _suffixes(view, replica_set, wanted - len(owned))]
-    for pod in sorted(owned, key=lambda p: (is_ready(p), p["metadata"]["creationTimestamp"], name(p)))[: max(0, len(owned) - wanted)]:
+    changes: list[Change] = [
+        Create(_pod(replica_set, suffix)) for suffix in _suffixes(view, replica_set, wanted - len(owned))
+    ]
+    for pod in sorted(owned, key=lambda p: (is_ready(p), p["metadata"]["creationTimestamp"], name(p)))[
+        : max(0, len(owned) - wanted)
+    ]:
         changes.append(Delete("Pod", key(pod)))
     ready = sum(map(is_ready, owned))
     new = {

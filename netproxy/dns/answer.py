@@ -94,6 +94,7 @@ def _glue(zone: Zone, found: tuple[Rr, ...]) -> tuple[Rr, ...]:
     targets: dict[str, None] = {}
     for rr in found:
         if rr.type == "SRV":
+            assert len(rr.value) == 4
             targets[str(rr.value[3])] = None
         elif rr.type == "NS":
             targets[str(rr.value)] = None

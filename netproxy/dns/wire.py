@@ -67,7 +67,9 @@ def pack(question: Question, answer: Answer, *, size: int, authoritative: bool =
 
 
 def _record(question: Question, answer: Answer, *, authoritative: bool) -> Any:
-    header = DNSHeader(id=question.id, qr=1, aa=int(authoritative and not question.code), ra=1, rd=int(question.recursion))
+    header = DNSHeader(
+        id=question.id, qr=1, aa=int(authoritative and not question.code), ra=1, rd=int(question.recursion)
+    )
     header.opcode = question.opcode
     header.cd = int(question.checking_disabled)
     header.rcode = answer.code & 15

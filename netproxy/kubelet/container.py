@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from netproxy.core.names import NamespacedName
-from netproxy.objects.meta import Object, annotations, labels, name, namespace, spec, uid
+from netproxy.objects.meta import Object, annotations_of, labels, name, namespace, spec, uid
 from netproxy.store.store import timestamp
 
 BACKOFF_S = (0, 10, 20, 40, 80, 160, 300)
@@ -40,10 +40,8 @@ def environment(
         for service in services:
             env.update(_service_links(service))
     for item in container.get("env") or ():
-        if "valueFrom" in item:
-            value = _value_from(item["valueFrom"], pod, ips, find)
-        else:
-            value = expand(str(item.get("value") or ""), env)
+        plain = expand(str(item.get("value") or ""), env)
+        value = _value_from(item["valueFrom"], pod, ips, find) if "valueFrom" in item else plain
         if value is not None:
             env[item["name"]] = value
     return env
@@ -86,7 +84,7 @@ def _field(path: str, pod: Object, ips: tuple[str, ...]) -> str | None:
         return str(plain[path])
     found = re.fullmatch(r"metadata\.(labels|annotations)\['([^']+)'\]", path)
     if found:
-        return str((labels(pod) if found[1] == "labels" else annotations(pod)).get(found[2], ""))
+        return str((labels(pod) if found[1] == "labels" else annotations_of(pod)).get(found[2], ""))
     return None
 
 
@@ -165,7 +163,12 @@ def container_status(state: ContainerState) -> dict[str, Any]:
 
 
 def pod_status(
-    pod: Object, states: list[ContainerState], init: list[ContainerState], ips: tuple[str, ...], host_ip: str, now: float
+    pod: Object,
+    states: list[ContainerState],
+    init: list[ContainerState],
+    ips: tuple[str, ...],
+    host_ip: str,
+    now: float,
 ) -> dict[str, Any]:
     """The Pod's whole status; transition times of conditions that did not change are kept."""
     old = pod.get("status") or {}
@@ -173,7 +176,9 @@ def pod_status(
     initialised = all(state.phase == "terminated" and state.exit_code == 0 for state in init)
     result: dict[str, Any] = {
         "phase": _phase(pod, states, init),
-        "conditions": _conditions(old, now, PodScheduled=True, Initialized=initialised, ContainersReady=ready, Ready=ready),
+        "conditions": _conditions(
+            old, now, PodScheduled=True, Initialized=initialised, ContainersReady=ready, Ready=ready
+        ),
         "containerStatuses": [container_status(state) for state in states],
         "qosClass": "BestEffort",
         "startTime": old.get("startTime") or timestamp(now),
@@ -181,7 +186,12 @@ def pod_status(
     if init:
         result["initContainerStatuses"] = [container_status(state) for state in init]
     if ips:
-        result |= {"podIP": ips[0], "podIPs": [{"ip": ip} for ip in ips], "hostIP": host_ip, "hostIPs": [{"ip": host_ip}]}
+        result |= {
+            "podIP": ips[0],
+            "podIPs": [{"ip": ip} for ip in ips],
+            "hostIP": host_ip,
+            "hostIPs": [{"ip": host_ip}],
+        }
     return result
 
 
@@ -202,6 +212,10 @@ def _conditions(old: Mapping[str, Any], now: float, **states: bool) -> list[dict
     for kind, value in states.items():
         text = "True" if value else "False"
         known = before.get(kind)
-        since = known["lastTransitionTime"] if known and known.get("status") == text and "lastTransitionTime" in known else timestamp(now)
+        since = (
+            known["lastTransitionTime"]
+            if known and known.get("status") == text and "lastTransitionTime" in known
+            else timestamp(now)
+        )
         result.append({"type": kind, "status": text, "lastTransitionTime": since})
     return result

@@ -29,17 +29,36 @@ _NETEXEC = (("http-port", "8080"), ("udp-port", "8081"), ("tcp-port", "0"))
 TABLE: tuple[Known, ...] = (
     Known("agnhost", "the Kubernetes test server: netexec, serve-hostname, pause", "netexec", flags=_NETEXEC),
     Known("netexec", "the same server, without a subcommand", "netexec", flags=_NETEXEC),
-    Known("serve-hostname", "answers with the Pod's name on 9376", "hostname", flags=(("port", "9376"), ("http-port", ""))),
-    Known("serve_hostname", "answers with the Pod's name on 9376", "hostname", flags=(("port", "9376"), ("http-port", ""))),
+    Known(
+        "serve-hostname", "answers with the Pod's name on 9376", "hostname", flags=(("port", "9376"), ("http-port", ""))
+    ),
+    Known(
+        "serve_hostname", "answers with the Pod's name on 9376", "hostname", flags=(("port", "9376"), ("http-port", ""))
+    ),
     Known("echoserver", "tells what arrived, on 8080", "echo", flags=(("port", "8080"),)),
     Known("echo-server", "tells what arrived, on 80", "echo", flags=(("port", "80"),)),
     Known("whoami", "tells what arrived, on 80", "echo", flags=(("port", "80"),)),
-    Known("http-echo", "answers with -text on -listen (:5678)", "netexec", flags=(("text", "hello-world"), ("listen", ":5678"))),
+    Known(
+        "http-echo",
+        "answers with -text on -listen (:5678)",
+        "netexec",
+        flags=(("text", "hello-world"), ("listen", ":5678")),
+    ),
     Known("pause", "does nothing", "pause"),
     Known("nginx", "this machine's nginx, on 80", program="nginx"),
     *(
         Known(shell, "this machine's programs", command=("sh",))
-        for shell in ("busybox", "alpine", "debian", "ubuntu", "bash", "netshoot", "curl", "dnsutils", "jessie-dnsutils")
+        for shell in (
+            "busybox",
+            "alpine",
+            "debian",
+            "ubuntu",
+            "bash",
+            "netshoot",
+            "curl",
+            "dnsutils",
+            "jessie-dnsutils",
+        )
     ),
     Known("python", "this machine's Python", command=("python3",), program="python3"),
     Known("netproxy-dns", "the cluster's name server", "dns"),

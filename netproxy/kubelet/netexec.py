@@ -163,7 +163,9 @@ def _bound(make: Callable[[int], socket.socket], port: int) -> socket.socket:
     raise AssertionError("not reached")
 
 
-def _serve_stream(server: type[socketserver.TCPServer], handler: type[socketserver.BaseRequestHandler], port: int) -> None:
+def _serve_stream(
+    server: type[socketserver.TCPServer], handler: type[socketserver.BaseRequestHandler], port: int
+) -> None:
     sock = _bound(lambda family: socket.socket(family, socket.SOCK_STREAM), port)
     made = server(("", port), handler, bind_and_activate=False)
     made.socket.close()

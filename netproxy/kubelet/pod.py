@@ -91,7 +91,8 @@ class Kubelet:
         self._pods: dict[str, _Running] = {}
         self._nodes = {node.name: node for node in cluster.nodes}
         self._ports = {
-            node.name: NodePort(place.namespace_of(node.name), ipv6=any(":" in a for a in node.addresses)) for node in cluster.nodes
+            node.name: NodePort(place.namespace_of(node.name), ipv6=any(":" in a for a in node.addresses))
+            for node in cluster.nodes
         }
         self._exec_number = 0
 
@@ -195,11 +196,14 @@ class Kubelet:
         known = tuple(item["ip"] for item in status(pod).get("podIPs") or ())
         taken = {ip for other in self._pods.values() for ip in other.ips}
         taken |= {
-            item["ip"] for other in self._store.all("Pod") for item in status(other).get("podIPs") or () if uid(other) != uid(pod)
+            item["ip"]
+            for other in self._store.all("Pod")
+            for item in status(other).get("podIPs") or ()
+            if uid(other) != uid(pod)
         }
-        if known and not taken & set(known) and any(family_of(known[0]) is family_of(c) for c in node.pod_cidrs):
-            if all(any(contains(cidr, ip) for cidr in node.pod_cidrs) for ip in known):
-                return known
+        mine = all(any(contains(cidr, ip) for cidr in node.pod_cidrs) for ip in known)
+        if known and mine and not taken & set(known):
+            return known
         return tuple(pod_address(cidr, taken) for cidr in node.pod_cidrs)
 
     async def _plug(self, pod: Object, running: _Running, node: NodeSpec) -> None:
@@ -229,7 +233,9 @@ class Kubelet:
         """Run init containers one after the other; True when all have succeeded."""
         for container in spec(pod).get("initContainers") or ():
             state = running.init.get(container["name"])
-            if state is None or (state.phase == "terminated" and state.exit_code and spec(pod).get("restartPolicy") != "Never"):
+            if state is None or (
+                state.phase == "terminated" and state.exit_code and spec(pod).get("restartPolicy") != "Never"
+            ):
                 count = 0 if state is None else state.restarts + 1
                 if count:
                     await asyncio.sleep(min(backoff_s(count - 1), 10))
@@ -247,7 +253,9 @@ class Kubelet:
         env = self._environment(pod, running, container)
         command, args = command_of(container, env)
         loaded = image.loaded_images(list(self._store.all("Image")))
-        what = image.resolve(container["image"], command, args, loaded=loaded, installed=lambda program: bool(find(program)))
+        what = image.resolve(
+            container["image"], command, args, loaded=loaded, installed=lambda program: bool(find(program))
+        )
         if isinstance(what, image.Unknown):
             group[at] = replace(group[at], phase="waiting", reason="ImagePullBackOff", message=what.why)
             self._event(pod, "Warning", "Failed", what.why)
@@ -285,7 +293,9 @@ class Kubelet:
             find=self._store.find, base=base,
         )  # fmt: skip
 
-    def _message(self, pod: Object, container: Mapping[str, Any], env: Mapping[str, str], what: image.Run) -> dict[str, Any]:
+    def _message(
+        self, pod: Object, container: Mapping[str, Any], env: Mapping[str, str], what: image.Run
+    ) -> dict[str, Any]:
         argv, builtin = list(what.argv), what.builtin
         if builtin == "nginx":
             argv, builtin = self._nginx(pod), ""
@@ -349,7 +359,9 @@ class Kubelet:
         last = tuple(terminated(ended).items())
         if wait_s:
             why = f"back-off {wait_s}s restarting failed container={ended.name} pod={name(pod)}"
-            running.states[ended.name] = replace(ended, phase="waiting", reason="CrashLoopBackOff", message=why, last=last)
+            running.states[ended.name] = replace(
+                ended, phase="waiting", reason="CrashLoopBackOff", message=why, last=last
+            )
             self._event(pod, "Warning", "BackOff", why)
         self._background(self._restart(pod, running, replace(ended, last=last), wait_s))
 
@@ -360,7 +372,9 @@ class Kubelet:
             if current is None or is_deleting(current) or running.gone or uid(current) != uid(pod):
                 return
             container = next(c for c in spec(current)["containers"] if c["name"] == ended.name)
-            running.states[ended.name] = ContainerState(ended.name, ended.image, restarts=ended.restarts + 1, last=ended.last)
+            running.states[ended.name] = ContainerState(
+                ended.name, ended.image, restarts=ended.restarts + 1, last=ended.last
+            )
             await self._run(current, running, running.states, container)
             self._write_status(current, running)
 
@@ -375,16 +389,22 @@ class Kubelet:
         at, settings = container["name"], container[kind]
         adopted = running.states[at].started_at == 0
         await asyncio.sleep(0 if adopted else float(settings.get("initialDelaySeconds", 0)))
-        tally = probe.Tally(kind == "livenessProbe", settings.get("successThreshold", 1), settings.get("failureThreshold", 3))
+        tally = probe.Tally(
+            kind == "livenessProbe", settings.get("successThreshold", 1), settings.get("failureThreshold", 3)
+        )
         period_s = float(settings.get("periodSeconds", 10))
         node = self._place.namespace_of(spec(pod)["nodeName"])
         early = 0.05  # a server needs some milliseconds to listen: ask again soon before the first success
         while True:
             if running.states[at].running and (kind == "startupProbe" or running.states[at].started):
-                success, why = await probe.attempt(settings, container, node, running.ips[0], self._executor_of(pod, container))
+                success, why = await probe.attempt(
+                    settings, container, node, running.ips[0], self._executor_of(pod, container)
+                )
                 decided = tally.count(success)
                 if not success:
-                    self._event(pod, "Warning", "Unhealthy", f"{kind.removesuffix('Probe').title()} probe failed: {why}")
+                    self._event(
+                        pod, "Warning", "Unhealthy", f"{kind.removesuffix('Probe').title()} probe failed: {why}"
+                    )
                 if decided and self._judged(pod, running, at, kind, passing=tally.passing):
                     return
                 if success or early > 1:
@@ -413,12 +433,16 @@ class Kubelet:
             self._write_status(current, running)
         return kind == "startupProbe"
 
-    def _executor_of(self, pod: Object, container: Mapping[str, Any]) -> Callable[[list[str], float], Coroutine[Any, Any, int]]:
+    def _executor_of(
+        self, pod: Object, container: Mapping[str, Any]
+    ) -> Callable[[list[str], float], Coroutine[Any, Any, int]]:
         async def execute(argv: list[str], limit_s: float) -> int:
             self._exec_number += 1
             env = self._environment(pod, self._pods[uid(pod)], container)
             message = self._message(pod, container, env, image.Run(tuple(argv)))
-            return await self._runtime.execute(f"{uid(pod)}/exec/{self._exec_number}", {**message, "log": os.devnull}, limit_s)
+            return await self._runtime.execute(
+                f"{uid(pod)}/exec/{self._exec_number}", {**message, "log": os.devnull}, limit_s
+            )
 
         return execute
 
@@ -431,7 +455,9 @@ class Kubelet:
         order = [c["name"] for c in spec(current).get("containers") or ()]
         states = [running.states.get(n) or ContainerState(n, "") for n in order]
         node = self._nodes[spec(current)["nodeName"]]
-        new = pod_status(current, states, list(running.init.values()), running.ips, node.addresses[0], self._clock.now())
+        new = pod_status(
+            current, states, list(running.init.values()), running.ips, node.addresses[0], self._clock.now()
+        )
         try:
             self._store.replace({**current, "status": new})
         except (ConflictError, NotFoundError):

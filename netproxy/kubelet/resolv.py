@@ -78,7 +78,11 @@ def _with_config(
     for option in config.get("options") or ():
         value = option.get("value")
         merged[option["name"]] = f"{option['name']}:{value}" if value not in (None, "") else option["name"]
-    return [*servers, *(config.get("nameservers") or ())], [*search, *(config.get("searches") or ())], list(merged.values())
+    return (
+        [*servers, *(config.get("nameservers") or ())],
+        [*search, *(config.get("searches") or ())],
+        list(merged.values()),
+    )
 
 
 def pod_hostname(pod: Object) -> str:

@@ -116,9 +116,9 @@ class Shim:
             try:
                 os.close(read)
                 self._become(message, write)
-            except BaseException as error:
+            except BaseException as failure:
                 with contextlib.suppress(OSError):
-                    os.write(write, str(error).encode()[:4000])
+                    os.write(write, str(failure).encode()[:4000])
             finally:
                 os._exit(127)
         os.close(write)
@@ -204,7 +204,9 @@ def run_builtin(message: Message) -> None:
     if kind == "dns":  # the agent names the entry: this room does not know the servers of other rooms
         module, _, function = message["entry"].partition(":")
         outside = f"/proc/{os.getppid()}/ns/net"
-        getattr(importlib.import_module(module), function)({**message["dns"], "upstream_namespace": outside, "log": "--log" in message["argv"]})
+        getattr(importlib.import_module(module), function)(
+            {**message["dns"], "upstream_namespace": outside, "log": "--log" in message["argv"]}
+        )
     port = flags.get("listen", "").rpartition(":")[2] or flags.get("http-port") or flags.get("port") or "0"
     netexec.serve(kind, netexec.Ports(int(port), int(flags.get("udp-port") or 0), int(flags.get("tcp-port") or 0)),
                   flags.get("text", ""))  # fmt: skip

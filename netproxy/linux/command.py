@@ -48,7 +48,9 @@ def run(
 def _start(argv: Sequence[str], env: dict[str, str] | None) -> subprocess.Popen[bytes]:
     path = find(argv[0])
     if path is None:
-        raise KernelError(f"{argv[0]} is not installed; `netproxy doctor` tells what else is missing", request=" ".join(argv))
+        raise KernelError(
+            f"{argv[0]} is not installed; `netproxy doctor` tells what else is missing", request=" ".join(argv)
+        )
     pipe = subprocess.PIPE
     return subprocess.Popen([path, *argv[1:]], stdin=pipe, stdout=pipe, stderr=pipe, env={**os.environ, **(env or {})})
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from netproxy.core.net import Family
 from netproxy.linux.command import run
 from netproxy.ruleset.diff import Plan, applied, in_batches
-from netproxy.ruleset.ir import Counters, Ruleset
 from netproxy.ruleset.iptables import parse, parse_counted, render_plan_parts
+from netproxy.ruleset.ir import Counters, Ruleset
 
 BATCH_CHAINS = 800
 """New chains in one transaction of iptables-nft, which is quadratic in them (some 200 Services)."""

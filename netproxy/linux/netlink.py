@@ -94,7 +94,9 @@ def new_address(index: int, address: str, length: int) -> Request:
 
 def new_route(destination: str, index: int, *, via: str = "", source: str = "") -> Request:
     """A route to a CIDR (`default` included) over a link, by way of a gateway when one is given."""
-    net = "::/0" if destination == "default" and ":" in via else "0.0.0.0/0" if destination == "default" else destination
+    net = (
+        "::/0" if destination == "default" and ":" in via else "0.0.0.0/0" if destination == "default" else destination
+    )
     network = ipaddress.ip_network(net)
     family = socket.AF_INET if network.version == 4 else socket.AF_INET6
     scope = SCOPE_UNIVERSE if via or family == socket.AF_INET6 else SCOPE_LINK

@@ -70,12 +70,14 @@ def cluster_spec(objects: Iterable[Object] = (), *, cluster_name: str = "default
     made = []
     for index, draft in enumerate(drafts):
         addresses = tuple(
-            next((a for a in draft.addresses if family_of(a) is family_of(cidr)), "") or str(ipaddress.ip_network(cidr)[index + 2])
+            next((a for a in draft.addresses if family_of(a) is family_of(cidr)), "")
+            or str(ipaddress.ip_network(cidr)[index + 2])
             for cidr in lan
         )
         extra = tuple(a for a in draft.addresses if a not in addresses and family_of(a) in families)
         own = tuple(
-            next((c for c in draft.pod_cidrs if family_of(c) is family_of(pods[at])), ranges[at][index]) for at in range(len(pods))
+            next((c for c in draft.pod_cidrs if family_of(c) is family_of(pods[at])), ranges[at][index])
+            for at in range(len(pods))
         )
         made.append(NodeSpec(draft.name, addresses + extra, own, draft.labels))
     first, _, last = str(wanted.get("nodePortRange") or "30000-32767").partition("-")
@@ -102,12 +104,20 @@ def _with_found(wanted: Mapping[str, Any], by_kind: Mapping[str, list[Object]]) 
     services = by_kind.get("Service", ())
     ips = [ip for s in services for ip in _cluster_ips(s)]
     cidrs = [c for s in by_kind.get("ServiceCIDR", ()) for c in spec(s).get("cidrs") or ()]
-    pods = [c for n in by_kind.get("Node", ()) for c in spec(n).get("podCIDRs") or filter(None, (spec(n).get("podCIDR"),))]
+    pods = [
+        c for n in by_kind.get("Node", ()) for c in spec(n).get("podCIDRs") or filter(None, (spec(n).get("podCIDR"),))
+    ]
     for field, found in (("serviceCIDRs", cidrs or ips), ("podCIDRs", pods)):
         if not result.get(field) and found:
-            result[field] = [covering(_DEFAULTS[field], [f for f in found if family_of(f) is family]) for family in _order(found)]
+            result[field] = [
+                covering(_DEFAULTS[field], [f for f in found if family_of(f) is family]) for family in _order(found)
+            ]
     for service in services:
-        if metadata(service).get("namespace") == "kube-system" and name(service) == "kube-dns" and _cluster_ips(service):
+        if (
+            metadata(service).get("namespace") == "kube-system"
+            and name(service) == "kube-dns"
+            and _cluster_ips(service)
+        ):
             result.setdefault("dnsAddresses", _cluster_ips(service))
     return result
 
@@ -156,7 +166,9 @@ def _families(wanted: Mapping[str, Any]) -> tuple[Family, ...]:
 def _ranges(wanted: Mapping[str, Any], field: str, families: tuple[Family, ...]) -> tuple[str, ...]:
     """One range for each family: the one given, else the default."""
     given = [*(wanted.get(field) or ()), *_DEFAULTS[field]]
-    return tuple(next(str(ipaddress.ip_network(c, strict=False)) for c in given if family_of(c) is family) for family in families)
+    return tuple(
+        next(str(ipaddress.ip_network(c, strict=False)) for c in given if family_of(c) is family) for family in families
+    )
 
 
 def _drafts(wanted: Mapping[str, Any], nodes: Iterable[Object]) -> list[NodeSpec]:
@@ -167,14 +179,16 @@ def _drafts(wanted: Mapping[str, Any], nodes: Iterable[Object]) -> list[NodeSpec
     if isinstance(listed, int) or (listed is None and not given):
         listed = [{"name": f"node{n + 1}"} for n in range(listed or DEFAULT_NODES)]
     for item in listed or ():
-        entry = {"name": item} if isinstance(item, str) else item
+        entry: dict[str, Any] = {"name": item} if isinstance(item, str) else item
         extra = dict(entry.get("labels") or {})
         if entry.get("zone"):
             extra[ZONE_LABEL] = entry["zone"]
         drafts[entry["name"]] = NodeSpec(entry["name"], (), (), tuple(sorted(extra.items())))
     for node in given:
         addresses = tuple(
-            a["address"] for a in status(node).get("addresses") or () if a.get("type") == "InternalIP" and is_address(a["address"])
+            a["address"]
+            for a in status(node).get("addresses") or ()
+            if a.get("type") == "InternalIP" and is_address(a["address"])
         )
         cidrs = tuple(spec(node).get("podCIDRs") or filter(None, (spec(node).get("podCIDR"),)))
         known = drafts.get(name(node))

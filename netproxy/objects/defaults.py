@@ -46,7 +46,10 @@ def _service_port(port: dict[str, Any]) -> dict[str, Any]:
 
 
 def _endpoint_slice(obj: Object) -> Object:
-    ports = [{"name": "", "protocol": "TCP", **{k: v for k, v in port.items() if v is not None}} for port in obj.get("ports") or ()]
+    ports = [
+        {"name": "", "protocol": "TCP", **{k: v for k, v in port.items() if v is not None}}
+        for port in obj.get("ports") or ()
+    ]
     return {**obj, "endpoints": obj.get("endpoints") or [], "ports": ports}
 
 
@@ -89,7 +92,9 @@ def _workload(obj: Object) -> Object:
     template["spec"] = pod_spec(template.get("spec") or {})
     spec["template"] = template
     if obj.get("kind") == "Deployment":
-        spec.setdefault("strategy", {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}})
+        spec.setdefault(
+            "strategy", {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}}
+        )
         spec.setdefault("revisionHistoryLimit", 10)
         spec.setdefault("progressDeadlineSeconds", 600)
     return {**obj, "spec": spec}

@@ -124,4 +124,6 @@ def unknown_kind(obj: Object) -> Problem | None:
         return None
     near = BY_KIND.get(obj["kind"])
     hint = f"; did you mean apiVersion {near.api_version}?" if near else f" (known: {', '.join(sorted(BY_KIND))})"
-    return Problem("kind", f"Unsupported value: {obj['apiVersion']}, {obj['kind']}: netproxy does not know this kind{hint}")
+    return Problem(
+        "kind", f"Unsupported value: {obj['apiVersion']}, {obj['kind']}: netproxy does not know this kind{hint}"
+    )

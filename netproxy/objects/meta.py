@@ -48,7 +48,7 @@ def labels(obj: Mapping[str, Any]) -> Mapping[str, str]:
     return metadata(obj).get("labels") or _EMPTY
 
 
-def annotations(obj: Mapping[str, Any]) -> Mapping[str, str]:
+def annotations_of(obj: Mapping[str, Any]) -> Mapping[str, str]:
     """`metadata.annotations`, or an empty mapping."""
     return metadata(obj).get("annotations") or _EMPTY
 

@@ -58,21 +58,22 @@ def _is_clean(obj: Mapping[str, Any], fields: Mapping[str, str], types: Mapping[
         if code in _EXACT:
             if type(value) is not _EXACT[code]:
                 return False
-        elif code[0] == ":":
-            if type(value) is not dict or not _is_clean(value, types[code[1:]], types):
-                return False
-        elif code[:3] == "[]:":
-            item_fields = types[code[3:]]
-            if type(value) is not list or not all([type(v) is dict and _is_clean(v, item_fields, types) for v in value]):
-                return False
-        elif code == "[]s" or code == "{}s":
-            if type(value) is not (list if code == "[]s" else dict) or not all(
-                [type(v) is str for v in (value if code == "[]s" else value.values())]
-            ):
-                return False
-        elif code != "*":
+        elif code != "*" and not _is_clean_tree(value, code, types):
             return False
     return True
+
+
+def _is_clean_tree(value: Any, code: str, types: Mapping[str, Mapping[str, str]]) -> bool:
+    if code[0] == ":":
+        return type(value) is dict and _is_clean(value, types[code[1:]], types)
+    if code[:3] == "[]:":
+        fields = types[code[3:]]
+        return type(value) is list and all([type(item) is dict and _is_clean(item, fields, types) for item in value])
+    if code == "[]s":
+        return type(value) is list and all([type(item) is str for item in value])
+    if code == "{}s":
+        return type(value) is dict and all([type(item) is str for item in value.values()])
+    return False
 
 
 def _walk(obj: Mapping[str, Any], type_name: str, path: str) -> Iterator[tuple[Problem, bool]]:
@@ -91,12 +92,7 @@ def _check(value: Any, code: str, path: str) -> Iterator[tuple[Problem, bool]]:
         if not isinstance(value, _EXPECTED[code]) or (code in "in" and isinstance(value, bool)):
             yield _wrong(path, value, _WORDS[code]), True
     elif code.startswith("[]"):
-        if not isinstance(value, list):
-            yield _wrong(path, value, "array"), True
-            return
-        for index, item in enumerate(value):
-            if item is not None:
-                yield from _check(item, code[2:], f"{path}[{index}]")
+        yield from _check_list(value, code[2:], path)
     elif code != "*":
         if not isinstance(value, Mapping):
             yield _wrong(path, value, "object"), True
@@ -105,6 +101,15 @@ def _check(value: Any, code: str, path: str) -> Iterator[tuple[Problem, bool]]:
                 yield from _check(item, code[2:], f"{path}.{key}")
         else:
             yield from _walk(value, code[1:], path)
+
+
+def _check_list(value: Any, code: str, path: str) -> Iterator[tuple[Problem, bool]]:
+    if not isinstance(value, list):
+        yield _wrong(path, value, "array"), True
+        return
+    for index, item in enumerate(value):
+        if item is not None:
+            yield from _check(item, code, f"{path}[{index}]")
 
 
 def _wrong(path: str, value: Any, wanted: str) -> Problem:

@@ -46,7 +46,9 @@ def parse_selector(text: str) -> Selector:
     while at < len(text):
         found = _TERM.match(text, at)
         if not found or found.end() == at:
-            raise ManifestError([Problem("labelSelector", f"Invalid value: {text!r}: unable to parse near {text[at:]!r}")])
+            raise ManifestError(
+                [Problem("labelSelector", f"Invalid value: {text!r}: unable to parse near {text[at:]!r}")]
+            )
         at = found.end()
         terms.append(_requirement(found))
     return tuple(terms)

@@ -45,7 +45,9 @@ def _required(path: str, why: str = "") -> Problem:
 def _one_of(path: str, value: Any, choices: tuple[str, ...]) -> Problems:
     if value is not None and value not in choices:
         listed = ", ".join(f'"{choice}"' for choice in choices)
-        yield Problem(path, f'Unsupported value: "{value}": supported values: {listed}', reason="FieldValueNotSupported")
+        yield Problem(
+            path, f'Unsupported value: "{value}": supported values: {listed}', reason="FieldValueNotSupported"
+        )
 
 
 def _metadata(obj: Object) -> Problems:
@@ -58,8 +60,14 @@ def _metadata(obj: Object) -> Problems:
     label = obj.get("kind") in ("Service", "Namespace")
     if name and not (is_dns_label(name) if label else is_dns_subdomain(name)):
         rule = "label" if label else "subdomain"
-        yield _invalid("metadata.name", name, f"a lowercase RFC 1123 {rule} must consist of lower case alphanumeric "
-                       "characters or '-'" + ("" if label else " or '.'") + ", and must start and end with an alphanumeric character")
+        yield _invalid(
+            "metadata.name",
+            name,
+            f"a lowercase RFC 1123 {rule} must consist of lower case alphanumeric "
+            "characters or '-'"
+            + ("" if label else " or '.'")
+            + ", and must start and end with an alphanumeric character",
+        )
     namespace = meta.get("namespace")
     if namespace and not is_dns_label(namespace):
         yield _invalid("metadata.namespace", namespace, "must be a lowercase RFC 1123 label")
@@ -73,7 +81,9 @@ def _port(path: str, value: Any) -> Problems:
 def _port_or_name(path: str, value: Any) -> Problems:
     if isinstance(value, str):
         if len(value) > 15 or not _PORT_NAME.match(value):
-            yield _invalid(path, value, "must be no more than 15 characters of a-z, 0-9 and single '-', with at least one letter")
+            yield _invalid(
+                path, value, "must be no more than 15 characters of a-z, 0-9 and single '-', with at least one letter"
+            )
     else:
         yield from _port(path, value)
 
@@ -115,8 +125,11 @@ def _service_ports(spec: Mapping[str, Any]) -> Problems:
         if node_port and (node_port, protocol) in node_ports:
             yield Problem(f"{path}.nodePort", f"Duplicate value: {node_port}", reason="FieldValueDuplicate")
         if node_port and spec.get("type", "ClusterIP") not in ("NodePort", "LoadBalancer"):
-            yield Problem(f"{path}.nodePort", f"Forbidden: may not be used when `type` is '{spec.get('type', 'ClusterIP')}'",
-                          reason="FieldValueForbidden")
+            yield Problem(
+                f"{path}.nodePort",
+                f"Forbidden: may not be used when `type` is '{spec.get('type', 'ClusterIP')}'",
+                reason="FieldValueForbidden",
+            )
         names.add(name)
         numbers.add((port.get("port"), protocol))
         node_ports.add((node_port, protocol))
@@ -151,6 +164,10 @@ def _service_ips(spec: Mapping[str, Any]) -> Problems:
                 yield _invalid(path, ip, f"may not be set to 'None' for {kind} services")
         elif ip and not is_address(ip):
             yield _invalid(path, ip, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)")
+    yield from _service_outside(spec, kind)
+
+
+def _service_outside(spec: Mapping[str, Any], kind: str) -> Problems:
     for index, ip in enumerate(spec.get("externalIPs") or ()):
         path = f"spec.externalIPs[{index}]"
         if not is_address(ip):
@@ -159,10 +176,15 @@ def _service_ips(spec: Mapping[str, Any]) -> Problems:
             yield _invalid(path, ip, "may not be in the loopback range (127.0.0.0/8, ::1/128) or unspecified")
     for index, cidr in enumerate(spec.get("loadBalancerSourceRanges") or ()):
         if not is_cidr(cidr.strip()):
-            yield _invalid(f"spec.loadBalancerSourceRanges[{index}]", cidr, "must be a valid CIDR value, (e.g. 10.9.8.0/24)")
+            yield _invalid(
+                f"spec.loadBalancerSourceRanges[{index}]", cidr, "must be a valid CIDR value, (e.g. 10.9.8.0/24)"
+            )
     if spec.get("loadBalancerSourceRanges") and kind != "LoadBalancer":
-        yield Problem("spec.loadBalancerSourceRanges", "Forbidden: may only be used when `type` is 'LoadBalancer'",
-                      reason="FieldValueForbidden")
+        yield Problem(
+            "spec.loadBalancerSourceRanges",
+            "Forbidden: may only be used when `type` is 'LoadBalancer'",
+            reason="FieldValueForbidden",
+        )
     for index, family in enumerate(spec.get("ipFamilies") or ()):
         yield from _one_of(f"spec.ipFamilies[{index}]", family, ("IPv4", "IPv6"))
     yield from _one_of("spec.ipFamilyPolicy", spec.get("ipFamilyPolicy"),
@@ -177,7 +199,9 @@ def _service_policies(spec: Mapping[str, Any]) -> Problems:
                        ("PreferClose", "PreferSameZone", "PreferSameNode"))  # fmt: skip
     client = ((spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}).get("timeoutSeconds")
     if client is not None and not 1 <= client <= 86400:
-        yield _invalid("spec.sessionAffinityConfig.clientIP.timeoutSeconds", client, "must be greater than 0 and less than 86400")
+        yield _invalid(
+            "spec.sessionAffinityConfig.clientIP.timeoutSeconds", client, "must be greater than 0 and less than 86400"
+        )
     check = spec.get("healthCheckNodePort")
     if check:
         yield from _port("spec.healthCheckNodePort", check)
@@ -194,7 +218,9 @@ def _endpoint_slice(obj: Object) -> Problems:
     endpoints = obj.get("endpoints") or ()
     right_family = "." if kind == "IPv4" else ":" if kind == "IPv6" else ""
     if len(endpoints) > 1000:
-        yield Problem("endpoints", f"Too many: {len(endpoints)}: must have at most 1000 items", reason="FieldValueTooMany")
+        yield Problem(
+            "endpoints", f"Too many: {len(endpoints)}: must have at most 1000 items", reason="FieldValueTooMany"
+        )
     for index, endpoint in enumerate(endpoints):
         addresses = endpoint.get("addresses") or ()
         if not addresses:
@@ -234,7 +260,9 @@ def _pod_spec(spec: Mapping[str, Any], path: str) -> Problems:
     policy = spec.get("dnsPolicy")
     yield from _one_of(f"{path}.dnsPolicy", policy, ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"))
     if policy == "None" and not (spec.get("dnsConfig") or {}).get("nameservers"):
-        yield _required(f"{path}.dnsConfig.nameservers", "must provide at least one DNS nameserver when `dnsPolicy` is None")
+        yield _required(
+            f"{path}.dnsConfig.nameservers", "must provide at least one DNS nameserver when `dnsPolicy` is None"
+        )
     for field in ("hostname", "subdomain"):
         if spec.get(field) and not is_dns_label(spec[field]):
             yield _invalid(f"{path}.{field}", spec[field], "must be a lowercase RFC 1123 label")
@@ -299,7 +327,7 @@ def _proxy_configuration(obj: Object) -> Problems:
             yield _invalid("clusterCIDR" + (f"[{index}]" if index else ""), cidr, "must be a valid CIDR value")
     for index, cidr in enumerate(obj.get("nodePortAddresses") or ()):
         if cidr != "primary" and not is_cidr(cidr):
-            yield _invalid(f"nodePortAddresses[{index}]", cidr, "must be a valid CIDR value or \"primary\"")
+            yield _invalid(f"nodePortAddresses[{index}]", cidr, 'must be a valid CIDR value or "primary"')
     bit = (obj.get("iptables") or {}).get("masqueradeBit")
     if bit is not None and not 0 <= bit <= 31:
         yield _invalid("iptables.masqueradeBit", bit, "must be within the range [0, 31]")
@@ -319,13 +347,20 @@ def _cluster(obj: Object) -> Problems:
     ports = spec.get("nodePortRange")
     if ports is not None and not _is_port_range(ports):
         yield _invalid("spec.nodePortRange", ports, "must be FIRST-LAST, both between 1 and 65535")
-    nodes = spec.get("nodes")
+    yield from _cluster_nodes(spec.get("nodes"))
+
+
+def _cluster_nodes(nodes: Any) -> Problems:
     if isinstance(nodes, list):
         names = [n if isinstance(n, str) else (n or {}).get("name") for n in nodes]
         for index, name in enumerate(names):
             if not name or not is_dns_label(name) or name in ("client", "lan") or len(name) > 12:
-                yield _invalid(f"spec.nodes[{index}].name", name, "must be a DNS label of at most 12 characters, "
-                               'and not "client" or "lan", which are the outside machine and the switch')
+                yield _invalid(
+                    f"spec.nodes[{index}].name",
+                    name,
+                    "must be a DNS label of at most 12 characters, "
+                    'and not "client" or "lan", which are the outside machine and the switch',
+                )
             elif name in names[:index]:
                 yield Problem(f"spec.nodes[{index}].name", f'Duplicate value: "{name}"', reason="FieldValueDuplicate")
         if not nodes:

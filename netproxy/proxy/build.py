@@ -78,9 +78,16 @@ def service_ports(service: Object, slices: Iterable[Object], node: NodeView) -> 
         name = port.get("name") or ""
         result.append(
             ServicePort(
-                meta.get("namespace") or "default", meta["name"], name, protocol, cluster_ip, port["port"],
-                port.get("nodePort") or 0, *common, endpoints.get((name, protocol), ()),
-            )  # fmt: skip
+                meta.get("namespace") or "default",
+                meta["name"],
+                name,
+                protocol,
+                cluster_ip,
+                port["port"],
+                port.get("nodePort") or 0,
+                *common,
+                endpoints.get((name, protocol), ()),
+            )
         )
     return tuple(result)
 
@@ -118,7 +125,9 @@ def _common(
     check = spec.get("healthCheckNodePort") or 0 if kind == "LoadBalancer" and local else 0
     affinity = 0
     if spec.get("sessionAffinity") == "ClientIP":
-        affinity = ((spec.get("sessionAffinityConfig") or _NONE).get("clientIP") or _NONE).get("timeoutSeconds") or 10800
+        affinity = ((spec.get("sessionAffinityConfig") or _NONE).get("clientIP") or _NONE).get(
+            "timeoutSeconds"
+        ) or 10800
     annotations = service["metadata"].get("annotations") or _NONE
     hints = next((annotations[a] for a in HINTS_ANNOTATIONS if a in annotations), "")
     return external, vips, ranges, check, spec.get("internalTrafficPolicy") == "Local", local, affinity, hints

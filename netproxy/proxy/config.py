@@ -50,7 +50,9 @@ def node_view(node: Object, config: Mapping[str, Any], family: Family, *, addres
         masquerade_all=bool(iptables.get("masqueradeAll")),
         masquerade_mark=1 << (14 if bit is None else int(bit)),
         localhost_node_ports=(
-            family is Family.IPV4 and localhost is not False and any(_has_loopback(cidr) for cidr in ports or ("0.0.0.0/0",))
+            family is Family.IPV4
+            and localhost is not False
+            and any(_has_loopback(cidr) for cidr in ports or ("0.0.0.0/0",))
         ),
         node_port_addresses=ports,
         tcp_be_liberal=bool((config.get("conntrack") or {}).get("tcpBeLiberal")),

@@ -34,7 +34,9 @@ def udp_targets(snapshot: Snapshot) -> frozenset[Target]:
     result: set[Target] = set()
     for service in snapshot.services:
         if service.protocol == "udp":
-            result |= {(ip, service.port) for ip in (service.cluster_ip, *service.external_ips, *service.load_balancer_ips)}
+            result |= {
+                (ip, service.port) for ip in (service.cluster_ip, *service.external_ips, *service.load_balancer_ips)
+            }
             if service.node_port:
                 result.add(("", service.node_port))
     return frozenset(result)
@@ -63,8 +65,10 @@ def stale_flows(flows: Iterable[F], snapshot: Snapshot, *, former: frozenset[Tar
             target = ("", flow.port)
             if not translated:
                 continue
-        if target in usable and (flow.reply_source, flow.reply_port) not in usable[target] and (
-            translated or (target in current and usable[target])
+        if (
+            target in usable
+            and (flow.reply_source, flow.reply_port) not in usable[target]
+            and (translated or (target in current and usable[target]))
         ):
             result.append(flow)
     return result

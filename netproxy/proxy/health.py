@@ -26,7 +26,9 @@ def health_checks(snapshot: Snapshot) -> tuple[HealthCheck, ...]:
     for service in snapshot.services:
         if service.health_check_node_port:
             local = {e.address for e in service.endpoints if e.local and e.ready}
-            counted.setdefault((service.health_check_node_port, service.namespace, service.service), set()).update(local)
+            counted.setdefault((service.health_check_node_port, service.namespace, service.service), set()).update(
+                local
+            )
     return tuple(HealthCheck(*at, len(ips)) for at, ips in sorted(counted.items()))
 
 
@@ -39,7 +41,7 @@ def health_answer(check: HealthCheck, *, healthy: bool) -> tuple[int, dict[str, 
         "X-Load-Balancing-Endpoint-Weight": str(check.local_endpoints),
     }
     body = (
-        "{\n\t\"service\": {\n"
+        '{\n\t"service": {\n'
         f'\t\t"namespace": "{check.namespace}",\n\t\t"name": "{check.service}"\n\t}},\n'
         f'\t"localEndpoints": {check.local_endpoints},\n\t"serviceProxyHealthy": {str(healthy).lower()}\n}}'
     )

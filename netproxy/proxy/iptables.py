@@ -126,7 +126,8 @@ class _ServiceCompiler:
         self.proto = _proto(service.protocol)
         self.endpoints = endpoints = categorize(service, node)
         self.chain_of = {
-            target: endpoint_chain(self.name, self.protocol, target) for target in [e.target for e in endpoints.reachable]
+            target: endpoint_chain(self.name, self.protocol, target)
+            for target in [e.target for e in endpoints.reachable]
         }
         hashed = service_hash(self.name, service.protocol)
         self.cluster_chain = "KUBE-SVC-" + hashed
@@ -237,7 +238,11 @@ class _ServiceCompiler:
             name,
             (
                 Rule((Source(_host(address)), *note), _MASQ, "the endpoint calls itself: replies must come back here"),
-                Rule((self.proto, *note, *seen, _module(self.protocol)), Dnat(target), "the endpoint takes the connection"),
+                Rule(
+                    (self.proto, *note, *seen, _module(self.protocol)),
+                    Dnat(target),
+                    "the endpoint takes the connection",
+                ),
             ),
         )
 
@@ -255,7 +260,9 @@ class _ServiceCompiler:
         if self.service.affinity_s:
             mask, seconds = _MASK[self.node.family], self.service.affinity_s
             rules += [
-                Rule((*note, Recent("rcheck", name, mask, seconds, reap=True)), Jump(name), "this client was here before")
+                Rule(
+                    (*note, Recent("rcheck", name, mask, seconds, reap=True)), Jump(name), "this client was here before"
+                )
                 for name, note in zip(names, notes, strict=True)
             ]
         count = len(endpoints)
@@ -429,7 +436,9 @@ def _nat_chains(
     node: NodeView, *, services: tuple[Rule, ...], node_ports: tuple[Rule, ...], own: list[Chain]
 ) -> list[Chain]:
     portals = Rule((Comment("kubernetes service portals"),), Jump("KUBE-SERVICES"), "is it for a Service?")
-    leaving = Rule((Comment("kubernetes postrouting rules"),), Jump("KUBE-POSTROUTING"), "does its source need rewriting?")
+    leaving = Rule(
+        (Comment("kubernetes postrouting rules"),), Jump("KUBE-POSTROUTING"), "does its source need rewriting?"
+    )
     bit = node.masquerade_mark
     return [
         *_built_in("nat", PREROUTING=(portals,), OUTPUT=(portals,), POSTROUTING=(leaving,)),
@@ -462,4 +471,12 @@ def _tail(node: NodeView) -> Iterable[Rule]:
     yield Rule((*guard, note, _TO_LOCAL), jump, why)
 
 
-__all__ = ["LARGE_CLUSTER", "PER_SERVICE", "Categories", "Compiler", "ServiceRules", "compile_iptables", "service_rules"]
+__all__ = [
+    "LARGE_CLUSTER",
+    "PER_SERVICE",
+    "Categories",
+    "Compiler",
+    "ServiceRules",
+    "compile_iptables",
+    "service_rules",
+]

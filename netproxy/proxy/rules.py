@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from netproxy.proxy.iptables import ServiceRules
-from netproxy.ruleset.ir import Counters, Rule, Ruleset
 from netproxy.ruleset.iptables import rule_words
+from netproxy.ruleset.ir import Counters, Rule, Ruleset
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +36,10 @@ def in_packet_order(rules: ServiceRules, shared: Ruleset, present: Ruleset, coun
             yield _line(table, chain, rule, present, counters)
     entry = ("KUBE-FW-", "KUBE-EXT-", "KUBE-SVL-", "KUBE-SVC-", "KUBE-SEP-")
     for prefix in entry:
-        for chain in rules.chains:
-            if chain.name.startswith(prefix):
-                for rule in chain.rules:
-                    yield _line("nat", chain.name, rule, present, counters)
+        for own in rules.chains:
+            if own.name.startswith(prefix):
+                for rule in own.rules:
+                    yield _line("nat", own.name, rule, present, counters)
     if rules.chains:
         for rule in shared.tables["nat"].chains["KUBE-POSTROUTING"].rules:
             yield _line("nat", "KUBE-POSTROUTING", rule, present, counters)

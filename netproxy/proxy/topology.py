@@ -64,7 +64,7 @@ def topology_filter(service: ServicePort, node: NodeView) -> Predicate | None:
     if not node.hints_without_annotation and service.hints_annotation in ("", "disabled", "Disabled"):
         return None
     ready = tuple([e for e in service.endpoints if e.ready])
-    if not any([e.nodes or e.zones for e in ready]):
+    if not any(e.nodes or e.zones for e in ready):
         return None
     if node.node_hints and all(e.nodes for e in ready) and any(node.name in e.nodes for e in ready):
         return lambda endpoint: node.name in endpoint.nodes

@@ -113,7 +113,7 @@ _TEXT: dict[type, Callable[[Any], str]] = {
     InInterface: lambda m: f"{_sign(m.negated)} -i {m.name}",
     OutInterface: lambda m: f"{_sign(m.negated)} -o {m.name}",
     Proto: lambda m: f"{' !' if m.negated else ''} -p {m.name}",
-    Comment: lambda m: f' -m comment --comment {_comment(m.text)}',
+    Comment: lambda m: f" -m comment --comment {_comment(m.text)}",
     ProtoModule: lambda m: f" -m {m.protocol}",
     DestinationPort: lambda m: f" -m {m.protocol}{' !' if m.negated else ''} --dport {m.port}",
     CtState: lambda m: f" -m conntrack{_sign(m.negated)} --ctstate {','.join(m.states)}",
@@ -128,7 +128,11 @@ _TEXT: dict[type, Callable[[Any], str]] = {
 
 def _comment(text: str) -> str:
     """iptables-save always quotes a comment's text once it holds a character outside the plain ones; kube-proxy's all do."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("'", "\\'") + '"' if _COMMENT.search(text) else text
+    return (
+        '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("'", "\\'") + '"'
+        if _COMMENT.search(text)
+        else text
+    )
 
 
 _COMMENT = re.compile(r"[^A-Za-z0-9_-]")
@@ -147,12 +151,8 @@ def action_words(action: Action) -> str:
             return f" -j DNAT --to-destination {action.destination}"
         case Goto():
             return f" -g {action.chain}"
-        case Accept():
-            return " -j ACCEPT"
-        case Drop():
-            return " -j DROP"
-        case Return():
-            return " -j RETURN"
+        case Accept() | Drop() | Return():
+            return f" -j {type(action).__name__.upper()}"
         case Reject():
             return f" -j REJECT --reject-with {action.kind}"
         case Masquerade():
@@ -224,7 +224,7 @@ def parse_counted(text: str, family: Family) -> tuple[Ruleset, Counters]:
     name = ""
     for number, line in enumerate(text.splitlines(), 1):
         try:
-            if line.startswith("-A ") or line.startswith("["):
+            if line.startswith(("-A ", "[")):
                 counted = _COUNTED.match(line)
                 words = tokens(line[counted.end() :] if counted else line)
                 rules[words[1]].append(parse_rule(words[2:], family))
@@ -248,9 +248,7 @@ def tokens(line: str) -> list[str]:
     """Split one line into words; quotes and backslashes as iptables-save writes them."""
     if '"' not in line:
         return line.split()
-    return [
-        re.sub(r"\\(.)", r"\1", quoted) if quoted or not plain else plain for quoted, plain in _WORD.findall(line)
-    ]
+    return [re.sub(r"\\(.)", r"\1", quoted) if quoted or not plain else plain for quoted, plain in _WORD.findall(line)]
 
 
 def parse_rule(words: Iterable[str], family: Family = Family.IPV4) -> Rule:
@@ -268,8 +266,7 @@ DestinationPort(protocol='tcp', port=80, negated=False)), action=Drop(), why='')
             action = reader.action()
         else:
             matches.append(reader.match())
-    rule = Rule(tuple(matches), action)
-    return rule
+    return Rule(tuple(matches), action)
 
 
 class _Reader:

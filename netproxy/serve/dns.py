@@ -238,12 +238,16 @@ class Upstream:
             except OSError:
                 continue
             if own is None:
-                return found if not size or len(found) <= size else wire.pack(question, Answer(), size=1, authoritative=False)
+                return (
+                    found
+                    if not size or len(found) <= size
+                    else wire.pack(question, Answer(), size=1, authoritative=False)
+                )
             return wire.pack(question, wire.merge_outside(own, found), size=size)
         return wire.pack(question, Answer(SERVFAIL, own.answers if own else ()), size=size, authoritative=False)
 
     def _exchange(self, server: str, asked: bytes) -> bytes:
-        host, port = (server.rsplit("#", 1) + ["53"])[:2]
+        host, port = ([*server.rsplit("#", 1), "53"])[:2]
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with _outside(self._namespace, family) as sock:
             sock.settimeout(UPSTREAM_S)
@@ -295,7 +299,10 @@ def main(settings: Mapping[str, Any]) -> None:
         udp, tcp = _bind(socket.SOCK_DGRAM, address, port), _bind(socket.SOCK_STREAM, address, port)
         udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         tcp.listen(128)
-        threads += [threading.Thread(target=server.serve_udp, args=(udp,)), threading.Thread(target=server.serve_tcp, args=(tcp,))]
+        threads += [
+            threading.Thread(target=server.serve_udp, args=(udp,)),
+            threading.Thread(target=server.serve_tcp, args=(tcp,)),
+        ]
     for thread in threads:
         thread.start()
     for thread in threads:

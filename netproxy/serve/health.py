@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import socket
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
@@ -25,8 +26,8 @@ class HealthServers:
             self._servers.pop(at).close()
         for at in self._answers:
             if at not in self._servers:
-                sock = self._open_socket(*at)
-                self._servers[at] = await asyncio.start_server(lambda r, w, at=at: self._serve(at, r, w), sock=sock)
+                serve = functools.partial(self._serve, at)
+                self._servers[at] = await asyncio.start_server(serve, sock=self._open_socket(*at))
 
     async def _serve(self, at: tuple[str, int], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -35,7 +36,9 @@ class HealthServers:
             status, headers, body = self._answers[at]()
             text = body.encode()
             lines = {**headers, "Content-Length": str(len(text)), "Connection": "close"}
-            head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n" + "".join(f"{k}: {v}\r\n" for k, v in lines.items())
+            head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n" + "".join(
+                f"{k}: {v}\r\n" for k, v in lines.items()
+            )
             writer.write(head.encode() + b"\r\n" + text)
             await writer.drain()
         except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, KeyError):

@@ -28,11 +28,13 @@ def free_address(cidr: str, taken: Iterable[str]) -> str:
     size = min(net.num_addresses, 1 << 16)
     used = {int(ipaddress.ip_address(ip)) for ip in taken if family_of(ip) is family_of(cidr)}
     base = int(net.network_address)
-    band = min(max(16, size // 16), 256) if size > 32 else 1
+    band: int = min(max(16, size // 16), 256) if size > 32 else 1
     last = size - 1 if net.version == 4 else size
     for offset in (*range(band, last), *range(1, min(band, last))):
         if base + offset not in used:
-            return str(ipaddress.ip_address(base + offset) if net.version == 4 else ipaddress.IPv6Address(base + offset))
+            return str(
+                ipaddress.ip_address(base + offset) if net.version == 4 else ipaddress.IPv6Address(base + offset)
+            )
     raise ConflictError(f"the range {cidr} is full")
 
 
@@ -45,8 +47,9 @@ def free_port(first: int, last: int, taken: set[int]) -> int:
     Raises ConflictError when the range is full.
     """
     size = last - first + 1
-    band = min(max(16, size // 32), 128) if size > 32 else 0
-    for port in (*range(first + band, last + 1), *range(first, first + band)):
+    band: int = min(max(16, size // 32), 128) if size > 32 else 0
+    candidates: list[int] = [*range(first + band, last + 1), *range(first, first + band)]
+    for port in candidates:
         if port not in taken:
             return port
     raise ConflictError(f"the node port range {first}-{last} is full")

@@ -87,7 +87,9 @@ def json_patch(target: Any, operations: list[dict[str, Any]]) -> Any:
         try:
             result = _operate(result, operation)
         except (KeyError, IndexError, ValueError, TypeError) as error:
-            text = f"Invalid value: {operation}: the server rejected our request due to an error in our request ({error})"
+            text = (
+                f"Invalid value: {operation}: the server rejected our request due to an error in our request ({error})"
+            )
             raise ManifestError([Problem(f"[{number}]", text)]) from error
     return result
 

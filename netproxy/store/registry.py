@@ -52,7 +52,9 @@ class Registry:
         obj = self._placed(obj)
         old = self.store.get(obj["kind"], _key(obj))
         if status_only:
-            return self.store.replace({**old, "metadata": {**old["metadata"], **_version(obj)}, "status": obj.get("status") or {}})
+            return self.store.replace(
+                {**old, "metadata": {**old["metadata"], **_version(obj)}, "status": obj.get("status") or {}}
+            )
         merged = self._admitted(_keep(obj, old), old, self._taken(obj, besides=old))
         return self.store.replace(merged)
 
@@ -140,8 +142,16 @@ class Registry:
                 service.pop(field, None)
         else:
             wrong += self._addresses(service, taken)
-            if old and old["spec"].get("clusterIP") not in (None, "", service.get("clusterIP")) and service["type"] != "ExternalName":
-                wrong.append(Problem("spec.clusterIPs[0]", f"Invalid value: {service.get('clusterIPs')}: may not change once set"))
+            if (
+                old
+                and old["spec"].get("clusterIP") not in (None, "", service.get("clusterIP"))
+                and service["type"] != "ExternalName"
+            ):
+                wrong.append(
+                    Problem(
+                        "spec.clusterIPs[0]", f"Invalid value: {service.get('clusterIPs')}: may not change once set"
+                    )
+                )
             wrong += self._ports(service, taken)
         if wrong:
             raise ManifestError(wrong)
@@ -166,7 +176,9 @@ class Registry:
                 wrong.append(Problem(path, f'Invalid value: "{ip}": the provided IP is not in the valid range. '
                                            f"The range of valid IPs is {ranges}"))  # fmt: skip
             elif ip in taken.addresses:
-                wrong.append(Problem(path, f'Invalid value: "{ip}": provided IP is already allocated to {taken.addresses[ip]}'))
+                wrong.append(
+                    Problem(path, f'Invalid value: "{ip}": provided IP is already allocated to {taken.addresses[ip]}')
+                )
         if wrong:
             return wrong
         families = self._service_families(service, ips)
@@ -266,7 +278,9 @@ def _kept_service(spec: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
             if field in old and not spec.get(field):
                 spec[field] = old[field]
     if kind in ("NodePort", "LoadBalancer"):
-        held = {(p["port"], p.get("protocol") or "TCP"): p["nodePort"] for p in old.get("ports") or () if p.get("nodePort")}
+        held = {
+            (p["port"], p.get("protocol") or "TCP"): p["nodePort"] for p in old.get("ports") or () if p.get("nodePort")
+        }
         spec["ports"] = [
             {**p, "nodePort": held[p.get("port"), p.get("protocol") or "TCP"]}
             if not p.get("nodePort") and (p.get("port"), p.get("protocol") or "TCP") in held
@@ -280,7 +294,11 @@ def _kept_service(spec: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
 
 def _merged_metadata(obj: Object, old: Object) -> dict[str, Any]:
     """Metadata of an applied manifest over the stored one; versions and owners are the store's business."""
-    given = {k: v for k, v in metadata(obj).items() if k not in ("resourceVersion", "uid", "creationTimestamp", "managedFields")}
+    given = {
+        k: v
+        for k, v in metadata(obj).items()
+        if k not in ("resourceVersion", "uid", "creationTimestamp", "managedFields")
+    }
     kept = {k: v for k, v in metadata(old).items() if k in ("ownerReferences", "finalizers")}
     return {**kept, **given}
 
@@ -303,7 +321,9 @@ def _fixed_first(items: Iterable[Loaded]) -> list[Loaded]:
         kind, spec = item.obj.get("kind"), item.obj.get("spec") or {}
         if kind != "Service":
             return {"Cluster": 0, "Namespace": 1, "Node": 2}.get(str(kind), 5)
-        fixed = spec.get("clusterIP") or spec.get("clusterIPs") or any(p.get("nodePort") for p in spec.get("ports") or ())
+        fixed = (
+            spec.get("clusterIP") or spec.get("clusterIPs") or any(p.get("nodePort") for p in spec.get("ports") or ())
+        )
         return 3 if fixed else 4
 
     return sorted(items, key=rank)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
@@ -12,7 +12,7 @@ from netproxy.core.clock import Clock
 from netproxy.core.errors import ConflictError, NotFoundError
 from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import BY_KIND, KINDS, Kind
-from netproxy.objects.meta import Object, key, metadata, namespace
+from netproxy.objects.meta import Object, key, metadata
 
 HISTORY = 10_000
 """Events that a watch may go back; an older version gets 410 Expired."""
@@ -44,7 +44,7 @@ class Backing(Protocol):
         ...
 
 
-class Expired(ConflictError):
+class ExpiredError(ConflictError):
     """The version asked for is older than the history that is kept."""
 
 
@@ -111,7 +111,9 @@ class Store:
             meta.setdefault("namespace", "default")
         name = NamespacedName(meta.get("namespace", "") if kind.namespaced else "", meta["name"])
         if name in self._objects[kind.kind]:
-            raise AlreadyExists(f'{kind.plural}{"." + kind.group if kind.group else ""} "{name.name}" already exists')
+            raise AlreadyExistsError(
+                f'{kind.plural}{"." + kind.group if kind.group else ""} "{name.name}" already exists'
+            )
         meta["uid"] = self._new_uid()
         meta["creationTimestamp"] = timestamp(self._clock.now())
         meta["generation"] = 1
@@ -175,15 +177,15 @@ class Store:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
-    def since(self, version: int) -> list[Event]:
-        """All events after VERSION. Raises Expired when they are no longer known."""
+    def since(self, version: int) -> Sequence[Event]:
+        """All events after VERSION. Raises ExpiredError when they are no longer known."""
         oldest = self._history[0].version - 1 if self._history else self.version
         if version < max(oldest, self._first):
-            raise Expired(f"too old resource version: {version} ({self.version})")
+            raise ExpiredError(f"too old resource version: {version} ({self.version})")
         return [event for event in self._history if event.version > version]
 
 
-class AlreadyExists(ConflictError):
+class AlreadyExistsError(ConflictError):
     """The name is taken."""
 
 
@@ -198,8 +200,3 @@ def timestamp(seconds: float) -> str:
     '1970-01-01T00:00:00Z'
     """
     return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def in_namespace(objects: Iterable[Object], wanted: str) -> list[Object]:
-    """Those of one namespace."""
-    return [obj for obj in objects if namespace(obj) == wanted]

@@ -1,0 +1,1 @@
+"""Captured packets as values: files, decoding, interfaces."""

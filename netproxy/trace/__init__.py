@@ -1,0 +1,1 @@
+"""The packet walk: a Flow through a Ruleset. Room kept for the tracer."""

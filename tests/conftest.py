@@ -1,0 +1,41 @@
+"""Fixtures by need: a kernel namespace of one's own, a cluster; both are removed whatever happens."""
+
+import os
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from netproxy.linux import netns
+
+HOME = os.stat("/proc/self/ns/net").st_ino
+
+
+def _reason_against_kernel() -> str:
+    if os.geteuid() != 0:
+        return "needs root: run `make test` (sudo), or as an ordinary user only the tests without a kernel"
+    return ""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    reason = _reason_against_kernel()
+    for item in items:
+        parts = item.path.parts
+        if "kernel" in parts or "labs" in parts[-2:]:
+            item.add_marker("kernel" if "kernel" in parts else "labs")
+            if reason:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture
+def namespace() -> Iterator[str]:
+    """A new network namespace with lo up, removed afterwards."""
+    netns.prepare()
+    name = f"nptest-{uuid.uuid4().hex[:8]}"
+    with netns.visiting():
+        netns.create(name)
+        assert os.stat("/proc/thread-self/ns/net").st_ino != HOME
+    try:
+        yield name
+    finally:
+        netns.delete(name)

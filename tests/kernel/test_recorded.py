@@ -1,0 +1,64 @@
+"""The kernel's rules after a sync are, byte for byte, those that kube-proxy 1.30.5 left there."""
+
+import pytest
+
+from netproxy.core.net import Family
+from netproxy.linux import netns
+from netproxy.linux.command import run
+from support.cases import Case, all_cases, recorded_cases
+from support.node import Node
+
+FILES = {Family.IPV4: "iptables.txt", Family.IPV6: "ip6tables.txt"}
+
+
+@pytest.mark.parametrize("flavour", ["nft", "legacy"])
+@pytest.mark.parametrize("case", recorded_cases(), ids=lambda case: case.id)
+def test_the_kernel_holds_what_kube_proxy_left(case: Case, flavour: str, namespace: str) -> None:
+    node = Node(case, namespace, flavour)
+    node.sync()
+    for family, file in FILES.items():
+        assert node.saved(family) == case.recorded(file)
+    for number, step in enumerate(case.steps(), 1):
+        node.sync(check=node.step(step))
+        for family, file in FILES.items():
+            assert node.saved(family) == case.recorded(file, number)
+    assert node.sync() == 0, "a second pass changed something"
+    if not case.id.endswith("large-cluster"):
+        assert node.sync(check=True) == 0, "reading the kernel back shows a difference"
+
+
+@pytest.mark.parametrize("case", [c for c in all_cases() if c.recorded("sysctl.txt")], ids=lambda case: case.id)
+def test_sysctls_are_those_of_kube_proxy(case: Case, namespace: str) -> None:
+    wanted = {}
+    for line in (case.recorded("sysctl.txt") or "").splitlines():
+        path, _, change = line.partition(": ")
+        wanted[path] = change.partition(" -> ")[2]
+    with netns.visiting(namespace):
+        before = {path: netns.read_sysctl(path) for path in wanted}
+    Node(case, namespace, "nft").sync()
+    with netns.visiting(namespace):
+        assert {path: netns.read_sysctl(path) for path in wanted} == wanted
+    assert before != wanted
+
+
+def test_stale_chains_of_a_large_cluster_go_at_the_next_check(namespace: str) -> None:
+    case = next(c for c in recorded_cases() if c.id == "recorded/large-cluster")
+    node = Node(case, namespace, "nft")
+    node.sync()
+    node.step(case.steps()[0])
+    node.sync()
+    assert node.saved(Family.IPV4) == case.recorded("iptables.txt", 1)
+    assert node.sync(check=True) > 0
+    assert node.sync(check=True) == 0
+
+
+def test_rules_of_others_stay(namespace: str) -> None:
+    case = next(c for c in recorded_cases() if c.id == "recorded/clusterip-tcp")
+    mine = ["-t", "filter", "FORWARD", "-s", "192.0.2.1", "-j", "DROP"]
+    run(["iptables-nft", mine[0], mine[1], "-A", *mine[2:]], namespace=namespace)
+    run(["iptables-nft", "-t", "nat", "-N", "MY-CHAIN"], namespace=namespace)
+    node = Node(case, namespace, "nft")
+    node.sync()
+    node.sync(check=True)
+    assert run(["iptables-nft", mine[0], mine[1], "-C", *mine[2:]], namespace=namespace) == ""
+    assert ":MY-CHAIN" in run(["iptables-nft-save", "-t", "nat"], namespace=namespace)

@@ -1,0 +1,57 @@
+"""A node's proxies over the real kernel, fed with a case's objects."""
+
+import os
+import subprocess
+
+from netproxy.agent.sync import FamilyProxy
+from netproxy.core.net import Family
+from netproxy.linux.command import run
+from netproxy.linux.iptables import IptablesKernel
+from support.cases import Case, canonical
+
+SAVE = {Family.IPV4: "iptables", Family.IPV6: "ip6tables"}
+
+
+class Node:
+    """A node's two proxies over the real kernel, fed with objects by hand."""
+
+    def __init__(self, case: Case, namespace: str, flavour: str) -> None:
+        self.namespace, self.flavour = namespace, flavour
+        self.objects = {(o["kind"], o["metadata"].get("namespace", ""), o["metadata"]["name"]): o for o in case.objects()}
+        node = next(o for o in self.objects.values() if o["kind"] == "Node")
+        self.proxies = [
+            FamilyProxy(node, case.config(), family, IptablesKernel(namespace, family, flavour=flavour),
+                        addresses=tuple(case.addresses()))
+            for family in Family
+        ]  # fmt: skip
+        for obj in self.objects.values():
+            self.feed(obj)
+
+    def feed(self, obj: dict, old: dict | None = None, *, deleted: bool = False) -> None:
+        for proxy in self.proxies:
+            if obj["kind"] == "Service":
+                proxy.tracker.set_service(obj, deleted=deleted)
+            elif obj["kind"] == "EndpointSlice":
+                proxy.tracker.set_slice(obj, old=old, deleted=deleted)
+
+    def step(self, step: dict) -> bool:
+        """Apply one step of change.yaml; true when the kernel was changed behind our back."""
+        for obj in step.get("apply", ()):
+            key = (obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
+            self.feed(obj, self.objects.get(key))
+            self.objects[key] = obj
+        for path in step.get("delete", ()):
+            plural, at, name = path.split("/")
+            kind = {"services": "Service", "endpointslices": "EndpointSlice"}[plural]
+            self.feed(self.objects.pop((kind, at, name)), deleted=True)
+        for command in step.get("exec", ()):
+            for program in SAVE.values():
+                env = {**os.environ, "KP_IPT": f"{program}-{self.flavour}"}
+                subprocess.run(["ip", "netns", "exec", self.namespace, "sh", "-c", command], env=env, check=True)
+        return bool(step.get("exec"))
+
+    def sync(self, *, check: bool = False) -> int:
+        return sum(proxy.sync(proxy.snapshot(), check=check).changed for proxy in self.proxies)
+
+    def saved(self, family: Family) -> str:
+        return canonical(run([f"{SAVE[family]}-{self.flavour}-save"], namespace=self.namespace))
