@@ -47,16 +47,16 @@ class FlowLab:
             with netns.visiting(namespace):
                 netns.write_sysctls([
                     ("net/ipv4/ip_forward", "1"), ("net/ipv6/conf/all/forwarding", "1"), ("net/ipv4/conf/all/rp_filter", "0"),
-                    *((f"net/ipv4/conf/{link}/rp_filter", "0") for link in ("default",)),
+                    ("net/ipv4/icmp_ratelimit", "0"), ("net/ipv6/icmp/ratelimit", "0"),
                 ])  # fmt: skip
         extra = ["addr add 169.254.7.1/32 dev pods", "addr add 169.254.8.1/32 dev out",
-                 "-6 addr add fe80::7:1/64 dev pods nodad", "-6 addr add fd77::1/128 dev pods nodad",
-                 "-6 addr add fd88::1/128 dev out nodad"]  # fmt: skip
+                 "addr add fd77::1/128 dev pods nodad",
+                 "addr add fd88::1/128 dev out nodad"]  # fmt: skip
         own = [f"addr add {a.partition('/')[0]} dev out" + (" nodad" if ":" in a else "") for a in addresses]
         _ip(self.node, *own, *extra, "route add 10.244.0.0/16 dev pods", "route add default dev out",
-            "-6 route add fd00:244::/64 dev pods", "-6 route add fd00:10:244::/56 dev pods", "-6 route add default dev out")  # fmt: skip
+            "route add fd00:244::/64 dev pods", "route add fd00:10:244::/56 dev pods", "route add ::/0 dev out")  # fmt: skip
         for namespace in (self.pods, self.outside):
-            _ip(namespace, "route add default dev eth0", "-6 route add default dev eth0")
+            _ip(namespace, "route add default dev eth0", "route add ::/0 dev eth0")
             with netns.visiting(namespace):
                 netns.write_sysctls([("net/ipv4/ip_forward", "0"), ("net/ipv6/conf/all/forwarding", "0")])
         self._watchers = {
@@ -149,7 +149,7 @@ def flow_lab(name: str, addresses: list[str]) -> Iterator[FlowLab]:
 def explain_difference(lab: FlowLab, flow: dict, expect: dict) -> str:
     """Send packets until everything expected was seen; what is wrong, or an empty text."""
     wanted = set(expect["endpoints"])
-    by_endpoint = expect.get("masq_when_endpoint") or {}
+    hairpins = expect.get("masq_when_endpoint") or []
     seen: set[str] = set()
     for _ in range(ATTEMPTS if len(wanted) > 1 else 1):
         end = lab.send(flow)
@@ -157,7 +157,7 @@ def explain_difference(lab: FlowLab, flow: dict, expect: dict) -> str:
         if result != expect["result"]:
             return f"{flow['id']}: {end}, expected {expect}"
         if result == "accept":
-            masq = by_endpoint.get(end.endpoint, expect["masq"])
+            masq = expect["masq"] or end.endpoint in hairpins
             if end.endpoint not in wanted or end.masq is not masq:
                 return f"{flow['id']}: {end}, expected {expect}"
             seen.add(end.endpoint)
