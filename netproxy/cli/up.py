@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from netproxy.agent.doctor import missing
 from netproxy.agent.paths import Paths, is_root
 from netproxy.cli.client import Agent, agent_pid, checked_paths, cluster_option, progress, shim_pid
 from netproxy.cli.files import read_manifests
@@ -45,6 +46,7 @@ def up(files: tuple[str, ...], more_files: tuple[str, ...], foreground: bool, wa
         return
     if not (where.state / "state.db").exists():
         dry_run(loaded, where)
+    _check_host()
     agent = _start(where, loaded, foreground=foreground)
     try:
         _wait_ready(agent, where, wait_s, begun)
@@ -57,6 +59,19 @@ def up(files: tuple[str, ...], more_files: tuple[str, ...], foreground: bool, wa
             agent.process.wait()
             progress("taken down")
         sys.exit(130)
+
+
+def _check_host() -> None:
+    """Raises KernelError when the host lacks what a cluster needs; nothing has been changed then."""
+    lacking = missing(rootless=is_rootless_start())
+    if lacking:
+        listed = "\n".join(f"  {finding.what}: {finding.advice}" for finding in lacking)
+        raise KernelError(f"this host lacks what a cluster needs (`netproxy doctor` lists everything):\n{listed}")
+
+
+def is_rootless_start() -> bool:
+    """Whether a new cluster goes into a user namespace of its own."""
+    return not is_root() or bool(os.environ.get("NETPROXY_ROOTLESS"))
 
 
 def is_default_name(item: Loaded, where: Paths) -> bool:
@@ -109,7 +124,7 @@ class _Starting:
 def _start(where: Paths, loaded: list[Loaded], *, foreground: bool) -> _Starting:
     where.state.parent.mkdir(parents=True, exist_ok=True, mode=0o755 if is_root() else 0o700)
     where.state.mkdir(exist_ok=True, mode=0o700)
-    rootless = not is_root() or bool(os.environ.get("NETPROXY_ROOTLESS"))
+    rootless = is_rootless_start()
     joined = rootless and shim_pid(where)
     if rootless:
         (where.state / "rootless").touch()

@@ -36,6 +36,14 @@ class FlowLab:
 
     def __init__(self, name: str, addresses: list[str]) -> None:
         self.node, self.pods, self.outside = name, f"{name}-pods", f"{name}-out"
+        self._watchers: dict[str, socket.socket] = {}
+        try:
+            self._wire(addresses)
+        except BaseException:
+            self.close()
+            raise
+
+    def _wire(self, addresses: list[str]) -> None:
         for namespace in (self.pods, self.outside):
             with netns.visiting():
                 netns.create(namespace)

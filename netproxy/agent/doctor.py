@@ -1,0 +1,150 @@
+"""What this host lacks, and the command that fixes it. Looks only; what it tries happens in a namespace of its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from netproxy.core.errors import KernelError
+from netproxy.linux import libc, netns
+from netproxy.linux.command import find, run
+
+_PACKAGES = {
+    "iptables-nft-restore": "iptables", "iptables-legacy-restore": "iptables", "ip": "iproute2",
+    "conntrack": "conntrack", "tcpdump": "tcpdump", "nft": "nftables",
+}  # fmt: skip
+_NEEDED = ("iptables-nft-restore", "iptables-nft-save", "ip6tables-nft-restore")
+_HELPFUL = ("iptables-legacy-restore", "ip", "conntrack", "tcpdump", "nft", "curl", "dig", "nginx")
+_TEST_RULES = """*nat
+:NETPROXY-TEST - [0:0]
+-A NETPROXY-TEST -p tcp -m comment --comment "netproxy doctor" -m tcp --dport 80 -j DNAT --to-destination 10.0.0.1:80
+-A NETPROXY-TEST -m statistic --mode random --probability 0.50000000000 -j MARK --set-xmark 0x4000/0x4000
+-A NETPROXY-TEST -m addrtype --dst-type LOCAL -j RETURN
+-A NETPROXY-TEST -j MASQUERADE --random-fully
+COMMIT
+*filter
+:NETPROXY-TEST - [0:0]
+-A NETPROXY-TEST -m conntrack --ctstate NEW -j REJECT
+COMMIT
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    good: bool
+    needed: bool
+    advice: str = ""
+
+
+def examine(*, rootless: bool) -> list[Finding]:
+    """Look at everything; what is needed comes first."""
+    findings = [
+        Finding(f"Python {sys.version_info.major}.{sys.version_info.minor}", sys.version_info >= (3, 11), needed=True,
+                advice="netproxy needs Python 3.11 or newer"),
+    ]  # fmt: skip
+    findings += [_program(program, needed=True) for program in _NEEDED]
+    if rootless:
+        findings.append(_user_namespaces())
+    else:
+        findings.append(Finding("root", os.geteuid() == 0, needed=True, advice="run with sudo"))
+    if all(finding.good for finding in findings):
+        findings += _in_child([_namespaces, *(_rules(flavour) for flavour in ("nft", "legacy"))], rootless=rootless)
+    findings += [_program(program, needed=False) for program in _HELPFUL]
+    return findings
+
+
+def missing(*, rootless: bool) -> list[Finding]:
+    """Only what is needed and not there; quick, for `up`."""
+    findings = [_program(program, needed=True) for program in _NEEDED]
+    if rootless:
+        findings.append(_user_namespaces())
+    return [finding for finding in findings if not finding.good]
+
+
+def _program(program: str, *, needed: bool) -> Finding:
+    package = {"dig": "dnsutils", "nginx": "nginx-light"}.get(program) or _PACKAGES.get(program, program)
+    if program.startswith(("iptables", "ip6tables")):
+        package = "iptables"
+    return Finding(program, find(program) is not None, needed, f"apt-get install {package}")
+
+
+def _user_namespaces() -> Finding:
+    advice = "this host forbids user namespaces to ordinary users: sysctl -w user.max_user_namespaces=10000"
+    for path, value, command in (
+        ("kernel/unprivileged_userns_clone", "0", "sysctl -w kernel.unprivileged_userns_clone=1"),
+        ("kernel/apparmor_restrict_unprivileged_userns", "1", "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"),
+        ("user/max_user_namespaces", "0", "sysctl -w user.max_user_namespaces=10000"),
+    ):
+        if netns.read_sysctl(path) == value:
+            return Finding("user namespaces", good=False, needed=True, advice=f"sudo {command}")
+    return Finding("user namespaces", _try_user_namespace(), needed=True, advice=f"{advice}, or use sudo")
+
+
+def _try_user_namespace() -> bool:
+    pid = os.fork()
+    if pid == 0:
+        try:
+            libc.unshare(libc.CLONE_NEWUSER | libc.CLONE_NEWNET)
+        except KernelError:
+            os._exit(1)
+        os._exit(0)
+    return os.waitpid(pid, 0)[1] == 0
+
+
+def _in_child(checks: list[Callable[[], Finding]], *, rootless: bool) -> list[Finding]:
+    """Run checks in a child with a network namespace of its own, so that nothing of them stays."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            os.close(read)
+            if rootless:
+                from netproxy.agent import userns
+
+                userns.enter_new()
+            else:
+                libc.unshare(libc.CLONE_NEWNET)
+            import json
+
+            found = [check() for check in checks]
+            os.write(write, json.dumps([[f.what, f.good, f.needed, f.advice] for f in found]).encode())
+            status = 0
+        finally:
+            os._exit(status)
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        text = pipe.read()
+    os.waitpid(pid, 0)
+    if not text:
+        return [Finding("network namespaces", good=False, needed=True, advice="the kernel refused a new network namespace")]
+    import json
+
+    return [Finding(*item) for item in json.loads(text)]
+
+
+def _namespaces() -> Finding:
+    try:
+        run(["ip", "link", "add", "nptest0", "type", "veth", "peer", "name", "nptest1"])
+        run(["ip", "link", "add", "nptest2", "type", "bridge"])
+    except KernelError as error:
+        return Finding("veth and bridge", good=False, needed=True, advice=f"modprobe veth bridge ({error})")
+    return Finding("veth and bridge", good=True, needed=True)
+
+
+def _rules(flavour: str) -> Callable[[], Finding]:
+    def check() -> Finding:
+        needed = flavour == "nft"
+        try:
+            run([f"iptables-{flavour}-restore", "--noflush"], stdin=[_TEST_RULES])
+        except KernelError as error:
+            advice = f"the kernel lacks a match or target: modprobe -a nf_nat xt_comment xt_statistic xt_addrtype ({error})"
+            return Finding(f"rules of iptables-{flavour}", good=False, needed=needed, advice=advice)
+        return Finding(f"rules of iptables-{flavour}", good=True, needed=needed)
+
+    return check

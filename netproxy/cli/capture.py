@@ -1,0 +1,75 @@
+"""`netproxy capture`: packets of several Pods and nodes at once, in one file."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import click
+
+from netproxy.agent.paths import Paths
+from netproxy.cli.client import Agent, cluster_option, progress
+from netproxy.core.errors import ManifestError, Problem
+
+
+@click.command()
+@click.argument("targets", nargs=-1, metavar="[POD|NODE|client]...")
+@click.option("--filter", "expression", default="", help="What to keep, in tcpdump's language: 'tcp port 80'.")
+@click.option("-o", "--output", "file", help="Write a pcapng file, which Wireshark opens.")
+@click.option("--print", "printing", is_flag=True, help="Print a line for each packet (the default without -o).")
+@click.option("--count", type=int, default=0, help="End after so many packets.")
+@click.option("--for", "seconds", type=float, default=0, help="End after so many seconds.")
+@click.option("-n", "--namespace", default="default", show_default=True)
+@cluster_option
+def capture(
+    targets: tuple[str, ...],
+    expression: str,
+    file: str | None,
+    printing: bool,
+    count: int,
+    seconds: float,
+    namespace: str,
+    where: Paths,
+) -> None:
+    """Capture at several points at once; Ctrl-C ends it. Without a target: all nodes and the client."""
+    agent = Agent(where)
+    if not targets:
+        targets = (*(node["name"] for node in agent.ask("GET", "/netproxy/status")["nodes"]), "client")
+    places = {t: agent.ask("GET", "/netproxy/entry", query={"target": t, "namespace": namespace}) for t in targets}
+    target_file = _absolute(file)
+    agent.join()
+    from netproxy.linux.sniff import Capture, PcapngFile, Point, summary
+
+    points = [Point(target.rpartition("/")[2], place["namespace"]) for target, place in places.items()]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    seen = 0
+    end = time.monotonic() + seconds if seconds else None
+    with Capture(points, expression=expression) as capture:
+        out = PcapngFile(target_file) if target_file else None
+        progress(f"capturing at {', '.join(targets)}; Ctrl-C ends it")
+        try:
+            while (left := None if end is None else end - time.monotonic()) is None or left > 0:
+                for packet in capture.packets(left):
+                    seen += 1
+                    if out:
+                        out.write(packet)
+                    if printing or not out:
+                        click.echo(summary(packet))
+                    if (count and seen >= count) or (end is not None and time.monotonic() >= end):
+                        return
+        except KeyboardInterrupt:
+            pass
+        finally:
+            if out:
+                out.close()
+            progress(f"{seen} packets" + (f" in {file}" if file else ""))
+
+
+def _absolute(file: str | None) -> str:
+    if not file:
+        return ""
+    path = Path(file).absolute()
+    if not path.parent.is_dir():
+        raise ManifestError([Problem("--output", f'Invalid value: "{file}": there is no folder {path.parent}')])
+    return str(path)
