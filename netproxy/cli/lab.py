@@ -1,0 +1,81 @@
+"""`netproxy lab up|check|enter|exec|down`: the same words in every lab."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from netproxy.agent.paths import paths
+from netproxy.cli.client import Agent
+from netproxy.cli.exec import enter_and_run
+from netproxy.labkit.spec import VARIANTS, load_lab
+
+
+@click.group()
+def lab() -> None:
+    """Run a lab: a cluster, steps to read along, checks.
+
+    LAB is a folder, or the beginning of a name below ./labs (01).
+    """
+
+
+@lab.command()
+@click.argument("name", metavar="LAB")
+@click.option("--variant", type=click.Choice(VARIANTS), default="start", show_default=True, help="With the solution, or broken.")
+def up(name: str, variant: str) -> None:
+    """Start the lab's cluster."""
+    from netproxy.cli.up import up as start
+
+    found = load_lab(name)
+    for folder in found.manifests(variant):
+        start.main(["--cluster", found.cluster, "-f", folder], standalone_mode=False)
+    click.echo(f"{found.title}: read {found.folder / 'README.md'}; then `netproxy lab check {name}`")
+
+
+@lab.command()
+@click.argument("name", metavar="LAB")
+def check(name: str) -> None:
+    """Run the lab's checks; exit status 1 when one fails."""
+    from netproxy.labkit.run import report, run_checks
+    from netproxy.labkit.world import World
+
+    found = load_lab(name)
+    agent = Agent(paths(found.cluster))
+
+    def ask(path: str, query: dict[str, str]) -> Any:
+        return agent.ask("GET", path, query=query)
+
+    agent.join()
+    outcomes = run_checks(found.checks, World(ask))
+    click.echo(report(outcomes))
+    sys.exit(0 if all(o.passed for o in outcomes) else 1)
+
+
+@lab.command()
+@click.argument("name", metavar="LAB")
+@click.argument("target", default="client")
+def enter(name: str, target: str) -> None:
+    """Open a shell in a Pod, on a node, or on the client."""
+    enter_and_run(paths(load_lab(name).cluster), target, "default", None, [os.environ.get("SHELL") or "/bin/sh"])
+
+
+@lab.command(name="exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.argument("name", metavar="LAB")
+@click.argument("target")
+@click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED)
+def exec_(name: str, target: str, argv: tuple[str, ...]) -> None:
+    """Run a command in a Pod, on a node, or on the client."""
+    words = list(argv[1:] if argv[:1] == ("--",) else argv)
+    enter_and_run(paths(load_lab(name).cluster), target, "default", None, words)
+
+
+@lab.command()
+@click.argument("name", metavar="LAB")
+def down(name: str) -> None:
+    """Take the lab's cluster down; twice is fine."""
+    from netproxy.cli.down import down as stop
+
+    stop.main(["--cluster", load_lab(name).cluster], standalone_mode=False)

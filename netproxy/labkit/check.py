@@ -1,0 +1,173 @@
+"""One class for each kind of check. A check is data; `run` says in a sentence what is wrong, or nothing."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from netproxy.labkit.world import World
+
+_CODES = {"NOERROR": 0, "SERVFAIL": 2, "NXDOMAIN": 3, "REFUSED": 5}
+
+
+class Check(Protocol):
+    """What all kinds have."""
+
+    @property
+    def name(self) -> str:
+        """How the report and lab.yaml call it."""
+        ...
+
+    def run(self, world: World) -> str:
+        """An empty text when it holds, else what was seen instead."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Http:
+    """A GET from a machine is answered: by a status, with a text; or it is refused, or times out."""
+
+    name: str
+    source: str
+    host: str
+    port: int = 80
+    path: str = "/"
+    status: int = 200
+    body: str = ""
+    error: str = ""
+
+    def run(self, world: World) -> str:
+        """Ask once."""
+        reply = world.http(self.source, self.host, self.port, self.path)
+        if self.error:
+            return "" if reply.error == self.error else f"expected {self.error}, got {reply.error or reply.status}"
+        if reply.error:
+            return f"{self.host}:{self.port} from {self.source}: {reply.error}"
+        if reply.status != self.status:
+            return f"status {reply.status}, expected {self.status}"
+        return "" if re.search(self.body, reply.body) else f"the answer is {reply.body[:80]!r}, expected /{self.body}/"
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Connections spread evenly over BACKENDS, as a chi-squared test at 0.1 % says."""
+
+    name: str
+    source: str
+    host: str
+    backends: int
+    port: int = 80
+    path: str = "/hostname"
+    count: int = 1000
+
+    def run(self, world: World) -> str:
+        """Connect COUNT times and compare the shares with 1/n."""
+        if not self.host.replace(".", "").isdigit():
+            _, found = world.resolve(self.source, self.host)
+            host = found[0] if found else self.host
+        else:
+            host = self.host
+        replies = Counter(r.body if not r.error else f"({r.error})" for r in (world.http(self.source, host, self.port, self.path) for _ in range(self.count)))
+        bad = [text for text in replies if text.startswith("(")]
+        if bad:
+            return f"{replies[bad[0]]} of {self.count} connections failed: {bad[0]}"
+        if len(replies) != self.backends:
+            return f"{len(replies)} backends answered, expected {self.backends}"
+        value = chi_squared(list(replies.values()))
+        limit = chi_squared_limit(self.backends - 1)
+        return "" if value <= limit else f"chi-squared is {value:.1f}, more than {limit:.1f}: the shares are {dict(replies)}"
+
+
+def chi_squared(counts: Sequence[int]) -> float:
+    """How far the counts are from all being equal.
+
+    >>> chi_squared([10, 10]), chi_squared([20, 10])
+    (0.0, 3.3333333333333335)
+    """
+    expected = sum(counts) / len(counts)
+    return sum((count - expected) ** 2 / expected for count in counts)
+
+
+def chi_squared_limit(freedom: int, z: float = 3.09) -> float:
+    """The value that chance exceeds once in a thousand (Wilson and Hilferty's approximation).
+
+    >>> round(chi_squared_limit(2), 1)
+    13.9
+    """
+    if freedom < 1:
+        return 0.0
+    step = 2 / (9 * freedom)
+    return float(freedom * (1 - step + z * math.sqrt(step)) ** 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Dns:
+    """A question to the cluster's name server has this many answers, or exactly these, or this code."""
+
+    name: str
+    source: str
+    query: str
+    type: str = "A"
+    count: int | None = None
+    answers: Sequence[str] | None = None
+    code: str = "NOERROR"
+
+    def run(self, world: World) -> str:
+        """Ask once."""
+        code, found = world.resolve(self.source, self.query, self.type)
+        if code != _CODES[self.code]:
+            return f"rcode {code}, expected {self.code}"
+        if self.count is not None and len(found) != self.count:
+            return f"{len(found)} answers ({', '.join(found)}), expected {self.count}"
+        if self.answers is not None and found != sorted(self.answers):
+            return f"the answers are {', '.join(found)}, expected {', '.join(self.answers)}"
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The rules of a Service on a node hold these texts, in this order."""
+
+    name: str
+    service: str
+    contains: Sequence[str]
+    node: str = ""
+
+    def run(self, world: World) -> str:
+        """Read them with their counters, as `netproxy rules` does."""
+        lines = world.ask("/netproxy/rules", {"service": self.service, "node": self.node})["rules"]
+        texts = iter([line["text"] for line in lines])
+        for wanted in self.contains:
+            if not any(re.search(wanted, text) for text in texts):
+                return f"no rule matches /{wanted}/ (in this order)"
+        missing = [line["text"] for line in lines if not line["present"]]
+        return f"missing from the kernel: {missing[0]}" if missing else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """A Service has so many ready endpoints."""
+
+    name: str
+    service: str
+    count: int
+
+    def run(self, world: World) -> str:
+        """Count them over all slices."""
+        query = {"labelSelector": f"kubernetes.io/service-name={self.service}"}
+        items = world.ask("/apis/discovery.k8s.io/v1/namespaces/default/endpointslices", query)["items"]
+        ready = sum(1 for item in items for e in item["endpoints"] if (e.get("conditions") or {}).get("ready") is not False)
+        return "" if ready == self.count else f"{ready} ready endpoints, expected {self.count}"
+
+
+KINDS: dict[str, type[Http] | type[Spread] | type[Dns] | type[Rules] | type[Endpoints]] = {
+    "http": Http,
+    "spread": Spread,
+    "dns": Dns,
+    "rules": Rules,
+    "endpoints": Endpoints,
+}

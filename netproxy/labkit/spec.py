@@ -1,0 +1,91 @@
+"""lab.yaml and checks.yaml → Lab: what it is about, its manifests, its checks; mistakes name file and field."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from netproxy.core.errors import ManifestError, Problem
+from netproxy.labkit.check import KINDS, Check
+
+VARIANTS = ("start", "solution", "broken")
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """One lab. BREAKS names the check that the broken twin fails, and no other."""
+
+    folder: Path
+    title: str
+    breaks: str
+    checks: tuple[Check, ...]
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.folder.name
+
+    @property
+    def cluster(self) -> str:
+        """The cluster's name: the lab's, so that several labs run side by side."""
+        return self.name[:20].rstrip("-")
+
+    def manifests(self, variant: str) -> list[str]:
+        """Folders to apply in order: the start, then the solution, then what breaks it."""
+        folders = [self.folder / "manifests"]
+        if variant in ("solution", "broken"):
+            folders.append(self.folder / "solution")
+        if variant == "broken":
+            folders.append(self.folder / "broken")
+        return [str(folder) for folder in folders if folder.is_dir()]
+
+
+def load_lab(path: str) -> Lab:
+    """Read a lab's folder; a number or a name below ./labs will do. Raises ManifestError."""
+    folder = _folder(path)
+    meta = _read(folder / "lab.yaml")
+    checks: list[Check] = []
+    problems: list[Problem] = []
+    for index, item in enumerate(_read(folder / "checks.yaml").get("checks") or ()):
+        found = _check(item, index, str(folder / "checks.yaml"))
+        if isinstance(found, Problem):
+            problems.append(found)
+        else:
+            checks.append(found)
+    if problems:
+        raise ManifestError(problems)
+    return Lab(folder, str(meta.get("title") or folder.name), str(meta.get("breaks") or ""), tuple(checks))
+
+
+def _folder(path: str) -> Path:
+    given = Path(path)
+    candidates = [given, *sorted(Path("labs").glob(f"{path}*"))]
+    for candidate in candidates:
+        if (candidate / "lab.yaml").is_file():
+            return candidate.resolve()
+    known = ", ".join(p.parent.name for p in sorted(Path("labs").glob("*/lab.yaml"))) or "none below ./labs"
+    raise ManifestError([Problem("LAB", f'Not found: "{path}" holds no lab.yaml (there are {known})')])
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        value = yaml.safe_load(file.read_text())
+    except OSError as error:
+        raise ManifestError([Problem("file", str(error.strerror), source=str(file))]) from error
+    except yaml.YAMLError as error:
+        raise ManifestError([Problem("YAML", str(error), source=str(file))]) from error
+    return value if isinstance(value, dict) else {}
+
+
+def _check(item: dict[str, Any], index: int, source: str) -> Check | Problem:
+    path = f"checks[{index}]"
+    kind = KINDS.get(str(item.get("kind")))
+    if kind is None:
+        return Problem(f"{path}.kind", f'Unsupported value: "{item.get("kind")}": supported values: {", ".join(sorted(KINDS))}', source=source)
+    try:
+        return kind(**{k.replace("-", "_"): v for k, v in item.items() if k != "kind"})
+    except TypeError as error:
+        return Problem(path, f"Invalid value: {error}", source=source)
