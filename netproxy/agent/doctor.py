@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from netproxy.core.errors import KernelError
-from netproxy.linux import libc, netns
+from netproxy.linux import libc, links, netns
 from netproxy.linux.command import find, run
 
 _PACKAGES = {
@@ -130,8 +130,7 @@ def _in_child(checks: list[Callable[[], Finding]], *, rootless: bool) -> list[Fi
 
 def _namespaces() -> Finding:
     try:
-        run(["ip", "link", "add", "nptest0", "type", "veth", "peer", "name", "nptest1"])
-        run(["ip", "link", "add", "nptest2", "type", "bridge"])
+        links.try_out()
     except KernelError as error:
         return Finding("veth and bridge", good=False, needed=True, advice=f"modprobe veth bridge ({error})")
     return Finding("veth and bridge", good=True, needed=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from netproxy.core.errors import KernelError
 from netproxy.linux import netlink, netns
 
 ETH0 = 2
@@ -133,3 +134,18 @@ def add_neighbours(namespace: str, addresses: Iterable[str]) -> None:
         routes.send([netlink.new_route(f"{a}/{128 if ':' in a else 32}", ETH0) for a in addresses])
     finally:
         routes.close()
+
+
+def try_out() -> None:
+    """Make a veth pair and a bridge in the calling thread's namespace, which should be a throw-away one.
+
+    Raises KernelError when the kernel has no such links.
+    """
+    from pyroute2 import IPRoute, NetlinkError
+
+    try:
+        with IPRoute() as routes:
+            routes.link("add", ifname="nptest0", kind="veth", peer="nptest1")
+            routes.link("add", ifname="nptest2", kind="bridge")
+    except NetlinkError as error:
+        raise KernelError(f"link add: {error}") from error

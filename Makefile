@@ -1,0 +1,32 @@
+# The commands; each installs what it needs. CI, pre-commit and the Vagrant box call these, nothing else.
+SHELL := /bin/bash
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo -E)
+BIN := .venv/bin
+ARGS ?=
+
+.PHONY: demo test quick check golden bench install-demo install-test install-bench
+
+install-demo install-test install-bench:
+	@scripts/install $(subst install-,,$@)
+
+demo: install-demo  ## a cluster, a Service, the rules that do it
+	@$(SUDO) scripts/demo
+
+test: install-test  ## everything: unit, kernel, labs
+	$(SUDO) $(BIN)/python -m pytest $(ARGS)
+
+quick: install-test  ## no root, under a minute
+	$(BIN)/python -m pytest tests/unit tests/property tests/golden netproxy $(ARGS)
+
+check: install-test  ## format, lint, types, imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+golden: install-test  ## rewrite the golden files, then look at the difference
+	$(BIN)/python -m pytest tests/golden --update
+	git diff --stat -- tests/golden
+
+bench: install-bench  ## every figure beside its floor, in one run
+	$(SUDO) $(BIN)/python -m bench $(ARGS)
