@@ -96,7 +96,7 @@ def chi_squared_limit(freedom: int, z: float = 3.09) -> float:
     """The value that chance exceeds once in a thousand (Wilson and Hilferty's approximation).
 
     >>> round(chi_squared_limit(2), 1)
-    13.9
+    14.1
     """
     if freedom < 1:
         return 0.0

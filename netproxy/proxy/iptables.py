@@ -269,7 +269,8 @@ class _ServiceCompiler:
         for at, (name, note) in enumerate(zip(names, notes, strict=True)):
             left = count - at
             share = note if left == 1 else (*note, _one_of(left))
-            rules.append(Rule(share, Jump(name), f"1 in {left} of what is left"))
+            why = f"1 in {left} of what is left" if left > 1 else "all that is left"
+            rules.append(Rule(share, Jump(name), why))
         return tuple(rules)
 
     def _masquerade_outsiders(self) -> Iterable[Rule]:
@@ -341,7 +342,7 @@ def _one_of(count: int) -> Random:
     """Probability 1/COUNT as the kernel keeps it: kube-proxy writes ten decimals, iptables rounds to 31 bits.
 
     >>> _one_of(3).numerator / 2**31
-    0.3333333334885538
+    0.33333333348855376
     """
     return Random(int(float(f"{1 / count:.10f}") * 2**31 + 0.5))
 

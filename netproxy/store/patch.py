@@ -155,10 +155,6 @@ def _remove(target: Any, path: list[str]) -> Any:
         return items
     if rest:
         return {**target, step: _remove(target[step], rest)}
-    return {k: v for k, v in target.items() if k != step or _missing(target, step)}
-
-
-def _missing(target: dict[str, Any], step: str) -> bool:
     if step not in target:
         raise KeyError(step)
-    return False
+    return {k: v for k, v in target.items() if k != step}

@@ -1,0 +1,93 @@
+"""What holds for all services and all changes."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from netproxy.core.net import Family
+from netproxy.proxy.build import build
+from netproxy.proxy.config import node_view
+from netproxy.proxy.iptables import PER_SERVICE, Compiler, compile_iptables
+from netproxy.proxy.model import Snapshot
+from netproxy.proxy.tracker import Tracker
+from netproxy.ruleset.diff import applied, in_batches, owned_by_prefix, plan
+from netproxy.ruleset.ir import Dnat, Jump, Ruleset
+from netproxy.ruleset.iptables import parse, render
+from support.strategies import snapshots
+from support.build import a_node, service_object, slice_object
+
+OWNED = owned_by_prefix(PER_SERVICE)
+
+
+@given(snapshots())
+@settings(max_examples=60, deadline=None)
+def test_text_and_back(services):
+    rules = compile_iptables(Snapshot(services), a_node())
+    assert parse(render(rules), Family.IPV4) == rules
+
+
+@given(snapshots(), snapshots())
+@settings(max_examples=60, deadline=None)
+def test_the_past_does_not_matter(before, after):
+    desired = compile_iptables(Snapshot(after), a_node())
+    start = compile_iptables(Snapshot(before), a_node())
+    made = applied(start, plan(desired, start, owned=OWNED))
+    assert {n: dict(t.chains) for n, t in made.tables.items()} == {n: dict(t.chains) for n, t in desired.tables.items()}
+    assert not plan(desired, made, owned=OWNED)
+
+
+@given(snapshots())
+@settings(max_examples=60, deadline=None)
+def test_every_jump_has_a_target_and_a_vip_leads_only_to_its_usable_endpoints(services):
+    rules = compile_iptables(Snapshot(services), a_node())
+    nat = rules.tables["nat"].chains
+    usable = {e.target for s in services for e in s.endpoints if e.ready or (e.serving and e.terminating)}
+    for table in rules.tables.values():
+        for chain in table.chains.values():
+            for rule in chain.rules:
+                if isinstance(rule.action, Jump):
+                    assert rule.action.chain in table.chains
+                if isinstance(rule.action, Dnat):
+                    assert rule.action.destination in usable
+    assert all(name in nat for name in ("KUBE-SERVICES", "KUBE-NODEPORTS", "KUBE-POSTROUTING"))
+
+
+@given(snapshots(), st.integers(1, 5))
+@settings(max_examples=40, deadline=None)
+def test_batches_end_where_one_transaction_ends(services, size):
+    nothing = Ruleset(Family.IPV4)
+    whole = plan(compile_iptables(Snapshot(services), a_node()), nothing, owned=OWNED)
+    state = nothing
+    for batch in in_batches(whole, nothing, chains=size):
+        state = applied(state, batch)
+    assert state == applied(nothing, whole)
+
+
+@given(snapshots(), snapshots())
+@settings(max_examples=40, deadline=None)
+def test_a_compiler_that_remembers_says_the_same(before, after):
+    compiler = Compiler(a_node())
+    compiler.ruleset(Snapshot(before))
+    assert compiler.ruleset(Snapshot(after)) == compile_iptables(Snapshot(after), a_node())
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["add", "delete", "slice", "unslice"]), st.integers(1, 9)), max_size=20))
+@settings(max_examples=60, deadline=None)
+def test_a_tracker_holds_what_build_returns(steps):
+    view = node_view({"metadata": {"name": "node1"}}, {}, Family.IPV4)
+    tracker = Tracker(view)
+    services, slices = {}, {}
+    for number, step, value in steps:
+        name = f"s{number}"
+        service = service_object(name, clusterIP=f"10.96.0.{number + 1}", ports=[{"name": "http", "port": value, "protocol": "TCP"}])
+        item = slice_object(name, (f"10.244.0.{value}",))
+        if step == "add":
+            services[name] = service
+            tracker.set_service(service)
+        elif step == "delete" and name in services:
+            tracker.set_service(services.pop(name), deleted=True)
+        elif step == "slice":
+            tracker.set_slice(item, old=slices.get(name))
+            slices[name] = item
+        elif step == "unslice" and name in slices:
+            tracker.set_slice(slices.pop(name), deleted=True)
+        assert tracker.snapshot() == build(services.values(), slices.values(), view)

@@ -1,0 +1,240 @@
+"""The requirements of cluster DNS, one after the other (the numbers are those of the specification's list in docs/dns.md)."""
+
+import pytest
+
+from netproxy.dns import wire
+from netproxy.dns.answer import NOERROR, NXDOMAIN, REFUSED, Answer, Rr, answer, rotations
+from netproxy.dns.zone import build_zone
+from support.build import pod_object, service_object, slice_object
+
+
+def headless(name="db", **spec):
+    return service_object(name, clusterIP="None", **spec)
+
+
+def endpoints(service, *items, ports=None):
+    made = slice_object(service, tuple(a for a, *_ in items))
+    for endpoint, (_, *more) in zip(made["endpoints"], items, strict=True):
+        for field in more:
+            endpoint.update(field)
+    return {**made, **({"ports": ports} if ports is not None else {})}
+
+
+NOT_READY = {"conditions": {"ready": False}}
+OBJECTS = [
+    service_object("web", clusterIP="10.96.0.5", clusterIPs=["10.96.0.5"]),
+    service_object("both", clusterIPs=["10.96.0.6", "fd00:96::6"]),
+    headless(), headless("empty"), headless("portless", ports=[]),
+    headless("early", publishNotReadyAddresses=True),
+    service_object("unnamed", clusterIP="10.96.0.7", clusterIPs=["10.96.0.7"], ports=[{"port": 80, "protocol": "TCP"}]),
+    service_object("away", type="ExternalName", externalName="example.com"),
+    service_object("inside", type="ExternalName", externalName="web.default.svc.cluster.local"),
+    service_object("nowhere", type="ExternalName", externalName="none.default.svc.cluster.local"),
+    service_object("kube-dns", "kube-system", clusterIP="10.96.0.10", clusterIPs=["10.96.0.10"]),
+]  # fmt: skip
+SLICES = [
+    endpoints("web", ("10.244.0.9",)),
+    endpoints("db", ("10.244.0.1", {"hostname": "db-0"}), ("10.244.0.2",), ("10.244.0.3", NOT_READY)),
+    endpoints("portless", ("10.244.0.4",), ports=[]),
+    endpoints("early", ("10.244.0.5", NOT_READY)),
+    endpoints("empty", ("10.244.0.6", NOT_READY)),
+    {**endpoints("db", ("fd00:244::1",)), "metadata": {**endpoints("db", ("fd00:244::1",))["metadata"], "name": "db-6"}},
+]
+SPACES = [{"metadata": {"name": n}} for n in ("default", "kube-system", "quiet")]
+REVERSE = ["10.244.0.0/16", "10.96.0.0/16", "fd00:244::/64", "fd00:96::/112"]
+
+
+def zone(**more):
+    return build_zone(OBJECTS, SLICES, SPACES, [pod_object("p", "10.244.0.9")], reverse=REVERSE, **more)
+
+
+ZONE = zone()
+SVC = "svc.cluster.local"
+
+
+def ask(name, kind="A", at=ZONE):
+    return answer(at, name, kind)
+
+
+def values(found):
+    return [rr.value for rr in found.answers]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "expected"),
+    [
+        pytest.param(f"web.default.{SVC}", "A", ["10.96.0.5"], id="1 ClusterIP"),
+        pytest.param(f"both.default.{SVC}", "AAAA", ["fd00:96::6"], id="1 dual stack"),
+        pytest.param(f"db.default.{SVC}", "A", ["10.244.0.1", "10.244.0.2"], id="2 headless: ready ones"),
+        pytest.param(f"db.default.{SVC}", "AAAA", ["fd00:244::1"], id="2 headless: the other family"),
+        pytest.param(f"early.default.{SVC}", "A", ["10.244.0.5"], id="2 publishNotReadyAddresses"),
+        pytest.param(f"portless.default.{SVC}", "A", ["10.244.0.4"], id="2 without ports"),
+        pytest.param(f"db-0.db.default.{SVC}", "A", ["10.244.0.1"], id="3 hostname"),
+        pytest.param(f"10-244-0-2.db.default.{SVC}", "A", ["10.244.0.2"], id="3 dashed address"),
+        pytest.param(f"fd00-244--1.db.default.{SVC}", "AAAA", ["fd00:244::1"], id="3 dashed IPv6"),
+        pytest.param(f"10-244-0-9.web.default.{SVC}", "A", ["10.244.0.9"], id="3 of a ClusterIP Service too"),
+        pytest.param("5.0.96.10.in-addr.arpa", "PTR", [f"web.default.{SVC}"], id="6 ClusterIP"),
+        pytest.param("1.0.244.10.in-addr.arpa", "PTR", [f"db-0.db.default.{SVC}"], id="6 endpoint"),
+        pytest.param("9.0.244.10.in-addr.arpa", "PTR", [f"10-244-0-9.web.default.{SVC}"], id="6 not headless"),
+        pytest.param("10-1-2-3.default.pod.cluster.local", "A", ["10.1.2.3"], id="8 insecure: any address"),
+        pytest.param("dns-version.cluster.local", "TXT", ["1.1.0"], id="9 version"),
+        pytest.param("cluster.local", "NS", ["ns.dns.cluster.local"], id="11 apex NS"),
+        pytest.param("ns.dns.cluster.local", "A", ["10.96.0.10"], id="11 glue"),
+    ],
+)  # fmt: skip
+def test_positive_answers(name, kind, expected):
+    found = ask(name, kind)
+    assert found.code == NOERROR
+    assert values(found) == expected
+    assert all(rr.ttl_s == (28800 if kind == "TXT" else 5) for rr in found.answers)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "code"),
+    [
+        pytest.param(f"web.default.{SVC}", "AAAA", NOERROR, id="1 other family"),
+        pytest.param(f"web.default.{SVC}", "TXT", NOERROR, id="10 other type"),
+        pytest.param(f"empty.default.{SVC}", "A", NXDOMAIN, id="2 nobody ready"),
+        pytest.param(SVC, "A", NOERROR, id="10 svc"),
+        pytest.param("pod.cluster.local", "A", NOERROR, id="10 pod"),
+        pytest.param(f"quiet.{SVC}", "A", NOERROR, id="10 empty namespace"),
+        pytest.param(f"_tcp.web.default.{SVC}", "SRV", NOERROR, id="10 between"),
+        pytest.param(f"none.{SVC}", "A", NXDOMAIN, id="10 no namespace"),
+        pytest.param(f"none.default.{SVC}", "A", NXDOMAIN, id="10 no service"),
+        pytest.param(f"x.db.default.{SVC}", "A", NXDOMAIN, id="10 no endpoint"),
+        pytest.param(f"x.away.default.{SVC}", "A", NXDOMAIN, id="7 below an ExternalName"),
+        pytest.param("10-1-2-3.none.pod.cluster.local", "A", NXDOMAIN, id="8 no namespace"),
+        pytest.param("not-an-ip.default.pod.cluster.local", "A", NXDOMAIN, id="8 no address"),
+        pytest.param("7.7.244.10.in-addr.arpa", "PTR", NXDOMAIN, id="6 nobody's"),
+        pytest.param(f"web.default.{SVC}", "NS", NOERROR, id="11 below the apex"),
+        pytest.param(f"_nothing._tcp.web.default.{SVC}", "SRV", NXDOMAIN, id="5 no such port"),
+        pytest.param(f"_http._udp.web.default.{SVC}", "SRV", NXDOMAIN, id="5 no such protocol"),
+    ],
+)  # fmt: skip
+def test_negative_answers_carry_the_soa(name, kind, code):
+    found = ask(name, kind)
+    assert (found.code, found.answers) == (code, ())
+    (soa,) = found.authority
+    apex = soa.name
+    assert soa.value[:2] == (f"ns.dns.{apex}", f"hostmaster.{apex}")
+    assert soa.value[2][1:] == (7200, 1800, 86400, 5)
+
+
+def test_srv_of_a_service():
+    found = ask(f"_http._tcp.web.default.{SVC}", "SRV")
+    assert values(found) == [(0, 100, 80, f"web.default.{SVC}")]
+    assert [rr.value for rr in found.additional] == ["10.96.0.5"]
+    assert values(ask(f"web.default.{SVC}", "SRV")) == values(found)
+    assert values(ask(f"unnamed.default.{SVC}", "SRV")) == [(0, 100, 80, f"unnamed.default.{SVC}")]
+
+
+def test_srv_of_a_headless_service_names_each_endpoint_and_shares_the_weight():
+    found = ask(f"_http._tcp.db.default.{SVC}", "SRV")
+    assert [(v[1], v[3].partition(".")[0]) for v in values(found)] == [(33, "db-0"), (33, "10-244-0-2"), (33, "fd00-244--1")]
+    assert {rr.value for rr in found.additional} == {"10.244.0.1", "10.244.0.2", "fd00:244::1"}
+
+
+def test_external_names_are_followed_inside_and_handed_out_outside():
+    found = ask(f"inside.default.{SVC}")
+    assert [(rr.type, rr.value) for rr in found.answers] == [("CNAME", f"web.default.{SVC}"), ("A", "10.96.0.5")]
+    assert ask(f"inside.default.{SVC}", "CNAME").answers == found.answers[:1]
+    assert ask(f"nowhere.default.{SVC}").code == NXDOMAIN
+    away = ask(f"away.default.{SVC}")
+    assert (away.outside, values(away)) == ("example.com", ["example.com"])
+
+
+def test_pod_names_by_mode():
+    name = "10-244-0-9.default.pod.cluster.local"
+    assert ask(name, at=zone(pods_mode="disabled")).code == NXDOMAIN
+    assert values(ask(name, at=zone(pods_mode="verified"))) == ["10.244.0.9"]
+    assert ask("10-244-0-8.default.pod.cluster.local", at=zone(pods_mode="verified")).code == NXDOMAIN
+
+
+def test_the_case_of_the_question_is_kept():
+    found = ask(f"WeB.Default.{SVC}")
+    assert found.answers[0].name == f"WeB.Default.{SVC}"
+
+
+def test_what_is_outside_is_not_answered_and_transfers_are_refused():
+    assert ask("example.com") is None
+    assert ask("1.1.1.1.in-addr.arpa", "PTR") is None
+    assert ask("x.ip6.arpa", "PTR") is None
+    assert ask("cluster.local", "AXFR").code == REFUSED
+    assert {rr.type for rr in ask(f"both.default.{SVC}", "ANY").answers} == {"A", "AAAA", "SRV"}
+    assert ask("cluster.local", "SOA").answers[0].type == "SOA"
+
+
+def test_addresses_take_turns():
+    turned = rotations(ask(f"db.default.{SVC}"))
+    assert [values(t) for t in turned] == [["10.244.0.1", "10.244.0.2"], ["10.244.0.2", "10.244.0.1"]]
+    assert len(rotations(ask(f"web.default.{SVC}"))) == 1
+
+
+def raw(name="web.default.svc.cluster.local", kind="A", **flags):
+    data = bytearray(wire.query(name, kind, 0x1234))
+    for at, value in flags.items():
+        data[int(at[1:])] = value
+    return bytes(data)
+
+
+def test_messages_of_the_wire():
+    question = wire.parse(raw())
+    assert (question.id, question.name, question.type, question.edns, question.udp_size) == (0x1234, f"web.default.{SVC}", "A", False, 512)
+    reply = wire.pack(question, ask(question.name), size=512)
+    assert reply[:4] == bytes([0x12, 0x34, 0x85, 0x80])
+    assert reply.endswith(bytes([10, 96, 0, 5]))
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (raw(b2=0x20 | 1), 4),
+        (raw(b5=2), 1),
+        (raw()[:-3], 1),
+        (raw(b5=0)[:12], 1),
+    ],
+)
+def test_bad_questions_get_their_code(data, code):
+    assert wire.parse(data).code == code
+
+
+def test_what_is_no_question_gets_nothing():
+    assert wire.parse(b"x") is None
+    assert wire.parse(raw(b2=0x80)) is None
+
+
+def edns(version=0, size=1232):
+    return raw()[:11] + b"\x01" + raw()[12:] + b"\0\0\x29" + size.to_bytes(2, "big") + bytes([0, version, 0, 0, 0, 0])
+
+
+def test_edns_is_echoed_and_its_version_checked():
+    question = wire.parse(edns(size=4096))
+    assert (question.edns, question.udp_size) == (True, 4096)
+    assert wire.pack(question, Answer(), size=0)[-11:-8] == b"\0\0\x29"
+    bad = wire.parse(edns(version=1))
+    assert bad.code == 16
+    packed = wire.pack(bad, Answer(bad.code), size=512)
+    assert (packed[3] & 15, packed[-6]) == (0, 1)
+    assert wire.parse(edns(size=100)).udp_size == 512
+
+
+def test_an_answer_too_large_for_a_datagram_is_cut():
+    question = wire.parse(raw())
+    large = Answer(answers=tuple(Rr(question.name, "A", f"10.0.0.{n}") for n in range(60)))
+    assert wire.pack(question, large, size=512)[2] & 2
+    assert not wire.pack(question, large, size=0)[2] & 2
+    assert len(wire.pack(question, large, size=512)) <= 512
+
+
+def test_all_record_types_can_be_written():
+    for name, kind in ((f"web.default.{SVC}", "SRV"), ("5.0.96.10.in-addr.arpa", "PTR"), ("dns-version.cluster.local", "TXT"),
+                       (f"both.default.{SVC}", "AAAA"), ("cluster.local", "NS"), (f"away.default.{SVC}", "CNAME"), (SVC, "A")):  # fmt: skip
+        question = wire.parse(raw(name, kind))
+        assert wire.pack(question, ask(name, kind), size=0)
+
+
+def test_an_upstream_answer_completes_a_cname():
+    own = ask(f"away.default.{SVC}")
+    upstream = wire.pack(wire.parse(raw("example.com")), Answer(answers=(Rr("example.com", "A", "192.0.2.1"),)), size=0)
+    assert [rr.value for rr in wire.merge_outside(own, upstream).answers] == ["example.com", "192.0.2.1"]
+    assert wire.merge_outside(own, b"x").code == 2

@@ -1,0 +1,167 @@
+"""What a kubelet decides: images, environments, files, restarts, probes' verdicts."""
+
+import pytest
+
+from netproxy.kubelet import image, resolv
+from netproxy.kubelet.container import (
+    ContainerState,
+    backoff_s,
+    command_of,
+    container_status,
+    environment,
+    expand,
+    pod_status,
+    should_restart,
+)
+from netproxy.kubelet.netexec import parse_flags
+from netproxy.kubelet.probe import Tally, port_number
+from netproxy.objects.cluster import cluster_spec
+from support.build import pod_object, service_object
+
+CLUSTER = cluster_spec()
+HOST = "nameserver 192.0.2.53\nsearch corp.example\noptions edns0\n"
+
+
+def resolve(name, command=(), args=(), loaded=None, installed=True):
+    return image.resolve(name, command, args, loaded=loaded or {}, installed=lambda _: installed)
+
+
+@pytest.mark.parametrize(
+    ("name", "command", "args", "builtin", "argv"),
+    [
+        ("registry.k8s.io/e2e-test-images/agnhost:2.39", (), ("netexec", "--http-port=80"), "netexec", ("netexec", "--http-port=80")),
+        ("agnhost", (), ("serve-hostname",), "hostname", ("serve-hostname",)),
+        ("agnhost", (), (), "netexec", ()),
+        ("anything", ("/agnhost", "pause"), (), "pause", ("pause",)),
+        ("busybox:1.36", (), (), "", ("sh",)),
+        ("busybox", ("sleep",), ("1",), "", ("sleep", "1")),
+        ("hashicorp/http-echo", (), ("-text=x",), "netexec", ("-text=x",)),
+        ("nginx:1.25", (), (), "nginx", ()),
+        ("registry.k8s.io/pause:3.9", (), (), "pause", ()),
+    ],
+)  # fmt: skip
+def test_known_images(name, command, args, builtin, argv):
+    found = resolve(name, command, args)
+    assert (found.builtin, found.argv) == (builtin, argv)
+
+
+def test_unknown_images_say_how_to_make_them_known():
+    assert "netproxy image load my/app --command" in resolve("my/app").why
+    assert resolve("my/app", loaded={"my/app": ("sleep", "1")}, args=("2",)).argv == ("sleep", "1", "2")
+    assert "not installed" in resolve("nginx", installed=False).why
+    assert "not built in" in resolve("agnhost", args=("webhook",)).why
+    images = [{"metadata": {"name": "x"}, "spec": {"image": "my/app", "command": ["a"]}}]
+    assert image.loaded_images(images) == {"my/app": ("a",)}
+
+
+def test_flags_of_built_in_servers():
+    flags = parse_flags(["netexec", "--http-port", "81", "-text=hi", "--other=1"], {"http-port": "80", "text": "", "udp-port": "1"})
+    assert flags == {"http-port": "81", "text": "hi", "udp-port": "1"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        pytest.param({}, "search default.svc.cluster.local svc.cluster.local cluster.local corp.example\nnameserver 10.96.0.10\n"
+                         "options ndots:5\n", id="ClusterFirst"),
+        pytest.param({"hostNetwork": True}, "search corp.example\nnameserver 192.0.2.53\noptions edns0\n", id="host network: Default"),
+        pytest.param({"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet"},
+                     "search default.svc.cluster.local svc.cluster.local cluster.local corp.example\nnameserver 10.96.0.10\n"
+                     "options ndots:5\n", id="ClusterFirstWithHostNet"),
+        pytest.param({"dnsPolicy": "Default"}, "search corp.example\nnameserver 192.0.2.53\noptions edns0\n", id="Default"),
+        pytest.param({"dnsPolicy": "None", "dnsConfig": {"nameservers": ["1.1.1.1"], "searches": ["a.b"],
+                                                         "options": [{"name": "ndots", "value": "2"}, {"name": "edns0"}]}},
+                     "search a.b\nnameserver 1.1.1.1\noptions ndots:2 edns0\n", id="None with dnsConfig"),
+        pytest.param({"dnsConfig": {"options": [{"name": "ndots", "value": "1"}]}},
+                     "search default.svc.cluster.local svc.cluster.local cluster.local corp.example\nnameserver 10.96.0.10\n"
+                     "options ndots:1\n", id="dnsConfig overrides an option"),
+    ],
+)  # fmt: skip
+def test_resolv_conf(spec, expected):
+    assert resolv.resolv_conf(pod_object(spec={"dnsPolicy": "ClusterFirst", **spec}), CLUSTER, HOST) == expected
+
+
+def test_hosts_and_names():
+    pod = pod_object("db-0", spec={"subdomain": "db", "hostAliases": [{"ip": "1.2.3.4", "hostnames": ["a", "b"]}]})
+    text = resolv.hosts(pod, ("10.244.0.5",), CLUSTER)
+    assert "10.244.0.5\tdb-0.db.default.svc.cluster.local\tdb-0\n" in text
+    assert text.endswith("1.2.3.4\ta\tb\n")
+    assert resolv.pod_hostname(pod_object("a" * 70)) == "a" * 63
+
+
+def test_environment_of_a_container():
+    container = {
+        "env": [
+            {"name": "A", "value": "1"}, {"name": "B", "value": "$(A)-$(C)"}, {"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+            {"name": "L", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['app']"}}},
+            {"name": "X", "valueFrom": {"fieldRef": {"fieldPath": "nonsense"}}},
+            {"name": "K", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}}, {"name": "S", "valueFrom": {"secretKeyRef": {}}},
+        ],
+        "command": ["echo", "$(A)"], "args": ["$(IP)"],
+    }  # fmt: skip
+    services = [service_object("my-db", clusterIP="10.96.0.9"), service_object("none", clusterIP="None")]
+    env = environment(pod_object(), container, ips=("10.0.0.1",), services=services, find=lambda *_: {"data": {"k": "v"}}, base={})
+    assert env["B"] == "1-$(C)"
+    assert (env["IP"], env["L"], env["K"]) == ("10.0.0.1", "web", "v")
+    assert env["MY_DB_SERVICE_HOST"] == "10.96.0.9"
+    assert "X" not in env
+    assert "S" not in env
+    assert command_of(container, env) == (("echo", "1"), ("10.0.0.1",))
+    assert expand("$$(A)", env) == "$(A)"
+    assert "MY_DB_PORT" not in environment(pod_object(spec={"enableServiceLinks": False}), {}, ips=(), services=services, find=lambda *_: None, base={})
+
+
+def state(phase, code=0, **more):
+    return ContainerState("c", "i", phase, exit_code=code, **more)
+
+
+@pytest.mark.parametrize(
+    ("policy", "states", "phase"),
+    [
+        ("Always", [state("waiting")], "Pending"),
+        ("Always", [state("running", ready=True)], "Running"),
+        ("Always", [state("terminated", 1)], "Running"),
+        ("Never", [state("terminated", 1)], "Failed"),
+        ("Never", [state("terminated", 0)], "Succeeded"),
+        ("OnFailure", [state("terminated", 0), state("terminated", 0)], "Succeeded"),
+        ("OnFailure", [state("terminated", 1)], "Running"),
+    ],
+)
+def test_phases(policy, states, phase):
+    status = pod_status(pod_object(spec={"restartPolicy": policy}, status={}), states, [], ("10.0.0.1",), "172.18.0.2", 0)
+    assert status["phase"] == phase
+
+
+def test_status_keeps_transition_times_and_tells_what_happened():
+    pod = pod_object(status={})
+    first = pod_status(pod, [state("running", ready=True)], [state("terminated")], ("10.0.0.1",), "h", 0)
+    again = pod_status({**pod, "status": first}, [state("running", ready=True)], [state("terminated")], ("10.0.0.1",), "h", 100)
+    assert first["conditions"] == again["conditions"]
+    assert "initContainerStatuses" in first
+    assert pod_status(pod_object(spec={"restartPolicy": "Never"}, status={}), [state("waiting")], [state("terminated", 1)], (), "h", 0)["phase"] == "Failed"
+    killed = container_status(state("terminated", -9, last=(("exitCode", 1),)))
+    assert killed["state"]["terminated"]["exitCode"] == 137
+    assert killed["lastState"] == {"terminated": {"exitCode": 1}}
+    waiting = container_status(state("waiting", reason="ImagePullBackOff", message="why"))
+    assert waiting["state"]["waiting"] == {"reason": "ImagePullBackOff", "message": "why"}
+
+
+def test_restarts_back_off():
+    assert [backoff_s(n) for n in (0, 1, 2, 9)] == [0, 10, 20, 300]
+    assert should_restart("OnFailure", 1)
+    assert not should_restart("Never", 1)
+
+
+def test_verdicts_need_results_in_a_row():
+    tally = Tally(passing=True, failures_allowed=2)
+    assert not tally.count(False)
+    assert tally.passing
+    assert tally.count(False)
+    assert not tally.passing
+    assert tally.count(True)
+    assert tally.passing
+
+
+def test_ports_of_probes():
+    container = {"ports": [{"name": "web", "containerPort": 8080}]}
+    assert [port_number(p, container) for p in (1, "web", "81", "none")] == [1, 8080, 81, 0]
