@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from netproxy.linux import netns
+from support.cluster import Cluster
 
 HOME = os.stat("/proc/self/ns/net").st_ino
 
@@ -39,3 +40,23 @@ def namespace() -> Iterator[str]:
         yield name
     finally:
         netns.delete(name)
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    """The command line with a cluster name of its own; whatever the test starts is taken down."""
+    made = Cluster()
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture(scope="module")
+def shared_cluster() -> Iterator[Cluster]:
+    """The same for a whole file."""
+    made = Cluster()
+    try:
+        yield made
+    finally:
+        made.close()

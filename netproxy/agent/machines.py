@@ -85,7 +85,10 @@ def create(cluster: ClusterSpec, paths: Paths) -> set[str]:
             made.add(machine.namespace)
     if made and strangers:
         for machine in wanted:
-            links.add_neighbours(machine.namespace, [a for a in strangers if a not in dict(machine.addresses)])
+            own = dict(machine.addresses)
+            far = [f"{a}/{128 if ':' in a else 32}" for a in strangers if a not in own]
+            near = [cidr for cidr in cluster.node_cidrs if not any(contains(cidr, a) for a in own)]
+            links.add_neighbours(machine.namespace, [*near, *far])
     return made
 
 

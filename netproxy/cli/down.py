@@ -22,10 +22,11 @@ def down(everything: bool, where: Paths) -> None:
     """Take a cluster down: processes, namespaces, rules and files. Twice is fine."""
     names = sorted(p.name for p in state_root().iterdir()) if everything and state_root().exists() else [where.cluster]
     for name in names:
-        _down(paths(name))
+        take_down(paths(name))
 
 
-def _down(where: Paths) -> None:
+def take_down(where: Paths) -> None:
+    """Take one cluster down, whatever state it is in."""
     try:
         there = where.state.exists()
     except PermissionError:

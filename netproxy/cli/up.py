@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -47,18 +48,31 @@ def up(files: tuple[str, ...], more_files: tuple[str, ...], foreground: bool, wa
     if not (where.state / "state.db").exists():
         dry_run(loaded, where)
     _check_host()
-    agent = _start(where, loaded, foreground=foreground)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    agent: _Starting | None = None
+    fresh = not where.state.exists()
     try:
+        agent = _start(where, loaded)
         _wait_ready(agent, where, wait_s, begun)
         if foreground:
             progress("in front: Ctrl-C takes the cluster down")
             agent.process.wait()
     except KeyboardInterrupt:
-        if foreground or not agent.ready:
-            agent.process.terminate()
-            agent.process.wait()
-            progress("taken down")
+        if foreground or (fresh and (agent is None or not agent.ready)):
+            _take_down(agent, where)
         sys.exit(130)
+
+
+def _take_down(agent: _Starting | None, where: Paths) -> None:
+    """End the agent and take away whatever it has made so far."""
+    from netproxy.cli.down import take_down
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    if agent:
+        agent.process.terminate()
+        agent.process.wait()
+    take_down(where)
 
 
 def _check_host() -> None:
@@ -121,7 +135,7 @@ class _Starting:
         self.ready = False
 
 
-def _start(where: Paths, loaded: list[Loaded], *, foreground: bool) -> _Starting:
+def _start(where: Paths, loaded: list[Loaded]) -> _Starting:
     where.state.parent.mkdir(parents=True, exist_ok=True, mode=0o755 if is_root() else 0o700)
     where.state.mkdir(exist_ok=True, mode=0o700)
     rootless = is_rootless_start()
@@ -143,7 +157,6 @@ def _start(where: Paths, loaded: list[Loaded], *, foreground: bool) -> _Starting
     finally:
         os.close(log)
         os.close(write)
-    del foreground
     return _Starting(process, read)
 
 

@@ -42,8 +42,9 @@ class _Handler(BaseHTTPRequestHandler):
         query = {key: values[0] for key, values in parse_qs(url.query, keep_blank_values=True).items()}
         _wait(_seconds(query.get("delay", "")))
         code, text = self._answer(url.path, query)
-        if query.get("code", "").isdigit():
-            code = int(query["code"])
+        wanted = query.get("code", "")
+        if url.path != "/exit" and wanted.isdigit() and 200 <= int(wanted) <= 599:
+            code = int(wanted)
         self.reply(code, text)
 
     do_POST = do_PUT = do_DELETE = do_HEAD = do_GET  # noqa: N815  # the library's names

@@ -126,12 +126,12 @@ class NodePort:
             node.send(theirs)
 
 
-def add_neighbours(namespace: str, addresses: Iterable[str]) -> None:
-    """Routes on the LAN to machines whose addresses lie outside its range."""
+def add_neighbours(namespace: str, cidrs: Iterable[str]) -> None:
+    """Routes on the LAN to ranges, or machines, that the own address does not cover."""
     with netns.visiting(namespace):
         routes = netlink.RouteSocket()
     try:
-        routes.send([netlink.new_route(f"{a}/{128 if ':' in a else 32}", ETH0) for a in addresses])
+        routes.send([netlink.new_route(cidr, ETH0) for cidr in cidrs])
     finally:
         routes.close()
 

@@ -49,7 +49,7 @@ def test_all_problems_of_all_files_come_together():
     syntax, port = error.value.problems
     assert str(syntax).startswith("y.yaml: line 2, column 1")
     assert str(port) == (
-        "labs/x.yaml: Service web: spec.ports[1].port: Invalid value: 70000: must be between 1 and 65535, inclusive"
+        "labs/x.yaml: Service default/web: spec.ports[1].port: Invalid value: 70000: must be between 1 and 65535, inclusive"
     )
 
 

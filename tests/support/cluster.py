@@ -1,0 +1,96 @@
+"""A whole cluster of a test's own, by the command line, as a user has it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+REPO = Path(__file__).parents[2]
+
+
+def wait_until(condition: Callable[[], Any], limit_s: float = 20) -> Any:
+    """Wait for something to become true; what it became is returned."""
+    deadline = time.monotonic() + limit_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"still not true after {limit_s} s: {condition}"
+        os.sched_yield()
+
+
+class Cluster:
+    """The command line against one cluster whose name and files are this test's own."""
+
+    def __init__(self, *, rootless: bool = False, prefix: list[str] | None = None, name: str | None = None) -> None:
+        self.name = name or f"npt{uuid.uuid4().hex[:6]}"
+        self.state = Path(tempfile.mkdtemp(prefix="npt-"))
+        self.state.chmod(0o777)
+        self.env = {**os.environ, "NETPROXY_STATE": str(self.state / "s"), "NETPROXY_CLUSTER": self.name}
+        if rootless:
+            self.env["NETPROXY_ROOTLESS"] = "1"
+        self.prefix = prefix or []
+        self.python = sys.executable
+
+    def command(self, *args: str) -> list[str]:
+        return [*self.prefix, self.python, "-m", "netproxy", *args]
+
+    def run(self, *args: str, check: bool = True, stdin: str | None = None, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(self.command(*args), env=self.env, capture_output=True, text=True, input=stdin, timeout=timeout, cwd=REPO)
+        if check:
+            assert done.returncode == 0, f"{args}: {done.stdout}{done.stderr}{self.log()}"
+        return done
+
+    def start(self, *args: str) -> subprocess.Popen[str]:
+        pipe = subprocess.PIPE
+        return subprocess.Popen(self.command(*args), env=self.env, stdout=pipe, stderr=pipe, stdin=subprocess.DEVNULL, text=True, cwd=REPO)
+
+    def __call__(self, *args: str, **more: Any) -> str:
+        return self.run(*args, **more).stdout
+
+    def get(self, *args: str) -> Any:
+        return json.loads(self("get", *args, "-o", "json"))
+
+    def exec(self, target: str, *argv: str, check: bool = True) -> str:
+        return self.run("exec", target, "--", *argv, check=check).stdout
+
+    def log(self) -> str:
+        file = self.state / "s" / self.name / "agent.log"
+        return file.read_text()[-3000:] if file.exists() else ""
+
+    @property
+    def pid(self) -> int:
+        return json.loads(self("status", "-o", "json"))["agent"]["pid"]
+
+    def namespaces(self) -> list[str]:
+        folder = Path("/run/netns")
+        return sorted(p.name for p in folder.iterdir() if p.name.startswith(self.name)) if folder.exists() else []
+
+    def processes(self) -> list[str]:
+        """Command lines of all living processes that carry this cluster's mark."""
+        mark, found = str(self.state).encode(), []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and int(entry.name) != os.getpid():
+                try:
+                    line = (entry / "cmdline").read_bytes()
+                except OSError:
+                    continue
+                if mark in line:
+                    found.append(line.replace(b"\0", b" ").decode())
+        return found
+
+    def close(self) -> None:
+        self.run("down", check=False)
+        shutil.rmtree(self.state, ignore_errors=True)
+
+    def assert_nothing_is_left(self) -> None:
+        assert self.namespaces() == []
+        wait_until(lambda: not self.processes(), 5)
+        assert not (self.state / "s" / self.name).exists()
