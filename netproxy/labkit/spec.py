@@ -62,8 +62,8 @@ def load_lab(path: str) -> Lab:
 
 def _folder(path: str) -> Path:
     given = Path(path)
-    candidates = [given, *sorted(Path("labs").glob(f"{path}*"))]
-    for candidate in candidates:
+    named = () if "/" in path else sorted(Path("labs").glob(f"{path}*"))
+    for candidate in (given, *named):
         if (candidate / "lab.yaml").is_file():
             return candidate.resolve()
     known = ", ".join(p.parent.name for p in sorted(Path("labs").glob("*/lab.yaml"))) or "none below ./labs"

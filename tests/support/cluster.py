@@ -86,6 +86,11 @@ class Cluster:
                     found.append(line.replace(b"\0", b" ").decode())
         return found
 
+    @staticmethod
+    def remove(env: dict[str, str], name: str) -> None:
+        """Take a cluster down that somebody else started."""
+        subprocess.run([sys.executable, "-m", "netproxy", "down", "--cluster", name], env=env, capture_output=True, check=False)
+
     def close(self) -> None:
         self.run("down", check=False)
         shutil.rmtree(self.state, ignore_errors=True)

@@ -1,0 +1,59 @@
+"""Every lab: its solution passes, its broken twin fails at exactly the named check, its README's steps print what it says."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from support.cluster import REPO, Cluster
+from support.transcript import difference, run, steps
+
+LABS = sorted(p.parent for p in (REPO / "labs").glob("*/lab.yaml"))
+
+
+@pytest.fixture
+def lab(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    made = Cluster(name=request.param.name[:20])
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def outcomes(lab: Cluster, name: str) -> dict[str, bool]:
+    lines = lab.run("lab", "check", name, check=False).stdout.splitlines()
+    return {line.split()[1].rstrip(":"): line.startswith("pass") for line in lines}
+
+
+@pytest.mark.parametrize("lab", LABS, ids=lambda p: p.name, indirect=True)
+def test_the_solution_passes_and_the_broken_twin_fails_where_it_should(lab: Cluster, request: pytest.FixtureRequest):
+    folder: Path = request.node.callspec.params["lab"]
+    lab("lab", "up", str(folder), "--variant", "solution")
+    found = outcomes(lab, str(folder))
+    assert found
+    assert all(found.values()), lab("lab", "check", str(folder), check=False)
+    lab("lab", "down", str(folder))
+    lab("lab", "up", str(folder), "--variant", "broken")
+    breaks = yaml.safe_load((folder / "lab.yaml").read_text())["breaks"]
+    assert [name for name, good in outcomes(lab, str(folder)).items() if not good] == [breaks]
+    lab("lab", "down", str(folder))
+    lab("lab", "down", str(folder))
+    lab.assert_nothing_is_left()
+
+
+@pytest.mark.parametrize("folder", LABS, ids=lambda p: p.name)
+def test_the_readme_of_a_lab_is_true(folder: Path):
+    state = tempfile.mkdtemp(prefix="npt-")
+    env = {**os.environ, "NETPROXY_STATE": state}
+    listed = steps(folder / "README.md")
+    assert len(listed) > 5
+    try:
+        wrong = [difference(step, run(step, env)) for step in listed]
+        assert not [text for text in wrong if text], "\n\n".join(filter(None, wrong))
+    finally:
+        Cluster.remove(env, folder.name[:20])
+        shutil.rmtree(state, ignore_errors=True)
