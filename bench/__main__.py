@@ -1,0 +1,35 @@
+"""`make bench`: run all benchmarks (or those named) and print a table of figure, floor and ratio."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from bench import cluster, dns, pods, rules
+from bench.table import Row, header, line
+
+BENCHES: dict[str, Callable[[], list[Row]]] = {
+    "up": cluster.up,
+    "size": cluster.size,
+    "pods": pods.pods,
+    "render": rules.render,
+    "sync-legacy": rules.sync_legacy,
+    "sync-nft": rules.sync_nft,
+    "change": rules.change,
+    "dns": dns.dns,
+}
+
+
+def main(names: list[str]) -> None:
+    unknown = [name for name in names if name not in BENCHES]
+    if unknown:
+        sys.exit(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHES)}")
+    print(header(), flush=True)
+    for name, bench in BENCHES.items():
+        if not names or name in names:
+            for row in bench():
+                print(line(row), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
