@@ -40,7 +40,15 @@ spec: {{clusterIP: 10.96.0.{100 + n}, selector: {{app: app{n}}}, ports: [{{port:
 
 
 def _run(env: dict[str, str], *args: str, stdin: str | None = None) -> str:
-    return subprocess.run([sys.executable, "-m", "netproxy", *args], env=env, input=stdin, text=True, check=True, capture_output=True, cwd=REPO).stdout
+    return subprocess.run(
+        [sys.executable, "-m", "netproxy", *args],
+        env=env,
+        input=stdin,
+        text=True,
+        check=True,
+        capture_output=True,
+        cwd=REPO,
+    ).stdout
 
 
 def up() -> list[Row]:
@@ -51,7 +59,17 @@ def up() -> list[Row]:
         try:
             begun = time.perf_counter()
             _run(env, "up", "-f", "-", stdin=SPEC)
-            curl = ["ip", "netns", "exec", f"{NAME}-client", "curl", "-s", "--max-time", "2", "http://10.96.0.100/hostname"]
+            curl = [
+                "ip",
+                "netns",
+                "exec",
+                f"{NAME}-client",
+                "curl",
+                "-s",
+                "--max-time",
+                "2",
+                "http://10.96.0.100/hostname",
+            ]
             assert subprocess.run(curl, check=True, capture_output=True, text=True).stdout.startswith("app0")
             times.append(time.perf_counter() - begun)
         finally:

@@ -57,7 +57,9 @@ def dns() -> list[Row]:
 def _dnsmasq(namespace: str, folder: str, queries: Path) -> float:
     config = Path(folder) / "dnsmasq.conf"
     hosts = "".join(f"host-record=s{n}.default.svc.cluster.local,10.96.{n >> 8}.{n & 255}\n" for n in range(NAMES))
-    config.write_text(f"no-daemon\nno-resolv\nno-hosts\nlisten-address=127.0.0.1\nbind-interfaces\nport=5301\nuser=root\npid-file=\n{hosts}")
+    config.write_text(
+        f"no-daemon\nno-resolv\nno-hosts\nlisten-address=127.0.0.1\nbind-interfaces\nport=5301\nuser=root\npid-file=\n{hosts}"
+    )
     return _measured(namespace, ["dnsmasq", "-C", str(config)], 5301, queries)
 
 
@@ -79,7 +81,14 @@ def _ours(namespace: str, folder: str, queries: Path) -> float:
 
     serving = http.serve(path, Api(registry, _Clock()), store, _Clock(), nothing)
     asyncio.run_coroutine_threadsafe(serving, loop).result()
-    settings = {"socket": str(path), "domain": "cluster.local", "pods": "insecure", "cidrs": [], "addresses": ["127.0.0.1"], "port": 5302}
+    settings = {
+        "socket": str(path),
+        "domain": "cluster.local",
+        "pods": "insecure",
+        "cidrs": [],
+        "addresses": ["127.0.0.1"],
+        "port": 5302,
+    }
     try:
         return _measured(namespace, [sys.executable, "-m", "netproxy.serve.dns", json.dumps(settings)], 5302, queries)
     finally:
@@ -92,7 +101,20 @@ def _measured(namespace: str, argv: list[str], port: int, queries: Path) -> floa
         server = subprocess.Popen(argv, cwd=REPO, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _wait(namespace, port)
-        client = ["ip", "netns", "exec", namespace, "dnsperf", "-s", "127.0.0.1", "-p", str(port), "-d", str(queries), "-l"]
+        client = [
+            "ip",
+            "netns",
+            "exec",
+            namespace,
+            "dnsperf",
+            "-s",
+            "127.0.0.1",
+            "-p",
+            str(port),
+            "-d",
+            str(queries),
+            "-l",
+        ]
         subprocess.run([*client, "1"], check=True, capture_output=True)
         before = _cpu_s(server.pid)
         output = subprocess.run([*client, str(SECONDS)], check=True, capture_output=True, text=True).stdout

@@ -25,7 +25,14 @@ def pods() -> list[Row]:
 def _at(count: int, floor: str) -> Row:
     ours, theirs = [], []
     for _ in range(ROUNDS):
-        theirs.append(_round(count, lambda prefix: float(subprocess.run([floor, str(count), prefix], check=True, capture_output=True).stdout)))
+        theirs.append(
+            _round(
+                count,
+                lambda prefix: float(
+                    subprocess.run([floor, str(count), prefix], check=True, capture_output=True).stdout
+                ),
+            )
+        )
         ours.append(_round(count, lambda prefix: _plug(count, prefix)))
     return Row(f"one Pod, at {count} Pods", min(ours), min(theirs), "ms", "≤ 2 ×")
 
@@ -40,13 +47,14 @@ def _round(count: int, make) -> float:
     finally:
         for name in names:
             netns.delete(name)
-        time.sleep(0.5)  # noqa: TID251  # the kernel frees namespaces afterwards: not while the next round is timed
+        time.sleep(0.5)  # the kernel frees namespaces afterwards: not while the next round is timed
 
 
 def _plug(count: int, prefix: str) -> float:
     first = int(ipaddress.ip_address("10.200.0.2"))
     wanted = [
-        links.PodLink(f"{prefix}{n}", f"np{n}", 1000 + n, ((str(ipaddress.ip_address(first + n)), "10.200.0.1"),)) for n in range(count)
+        links.PodLink(f"{prefix}{n}", f"np{n}", 1000 + n, ((str(ipaddress.ip_address(first + n)), "10.200.0.1"),))
+        for n in range(count)
     ]
     node = links.NodePort("npbench-node")
     begun = time.perf_counter()

@@ -5,9 +5,9 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+from support.cluster import Cluster
 
 from netproxy.linux import netns
-from support.cluster import Cluster
 
 HOME = os.stat("/proc/self/ns/net").st_ino
 

@@ -77,7 +77,11 @@ def _user_namespaces() -> Finding:
     advice = "this host forbids user namespaces to ordinary users: sysctl -w user.max_user_namespaces=10000"
     for path, value, command in (
         ("kernel/unprivileged_userns_clone", "0", "sysctl -w kernel.unprivileged_userns_clone=1"),
-        ("kernel/apparmor_restrict_unprivileged_userns", "1", "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"),
+        (
+            "kernel/apparmor_restrict_unprivileged_userns",
+            "1",
+            "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
+        ),
         ("user/max_user_namespaces", "0", "sysctl -w user.max_user_namespaces=10000"),
     ):
         if netns.read_sysctl(path) == value:
@@ -122,7 +126,9 @@ def _in_child(checks: list[Callable[[], Finding]], *, rootless: bool) -> list[Fi
         text = pipe.read()
     os.waitpid(pid, 0)
     if not text:
-        return [Finding("network namespaces", good=False, needed=True, advice="the kernel refused a new network namespace")]
+        return [
+            Finding("network namespaces", good=False, needed=True, advice="the kernel refused a new network namespace")
+        ]
     import json
 
     return [Finding(*item) for item in json.loads(text)]
@@ -142,7 +148,9 @@ def _rules(flavour: str) -> Callable[[], Finding]:
         try:
             run([f"iptables-{flavour}-restore", "--noflush"], stdin=[_TEST_RULES])
         except KernelError as error:
-            advice = f"the kernel lacks a match or target: modprobe -a nf_nat xt_comment xt_statistic xt_addrtype ({error})"
+            advice = (
+                f"the kernel lacks a match or target: modprobe -a nf_nat xt_comment xt_statistic xt_addrtype ({error})"
+            )
             return Finding(f"rules of iptables-{flavour}", good=False, needed=needed, advice=advice)
         return Finding(f"rules of iptables-{flavour}", good=True, needed=needed)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +37,18 @@ class Pass:
     family: Family
     changed: int
     forgotten_flows: int = 0
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """Keep the garbage collector still while a million small values are made that all live."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 class FamilyProxy:
@@ -78,15 +92,25 @@ class FamilyProxy:
 
         Raises KernelError when the kernel refuses twice: once for the small change, once after reading everything.
         """
-        with self.lock:
+        with self.lock, _no_collections():
             self._write_sysctls()
             try:
-                change = self.change(snapshot, self.kernel.read() if check else self.kernel.present(), clean=check)
-                self._write(change)
+                changed = self._sync(snapshot, check=check)
             except KernelError:
                 change = self.change(snapshot, self.kernel.read())
                 self._write(change)
-            return Pass(self.node, self.view.family, change.size, self._forget_stale_flows(snapshot))
+                changed = change.size
+            return Pass(self.node, self.view.family, changed, self._forget_stale_flows(snapshot))
+
+    def _sync(self, snapshot: Snapshot, *, check: bool) -> int:
+        present = self.kernel.read() if check else self.kernel.present()
+        if self.kernel.is_blank and len(snapshot.services) <= self.kernel.largest_fresh:
+            self.kernel.write_fresh(self.compiler.fresh(snapshot))
+            self.kernel.settle(lambda: self.compiler.ruleset(snapshot))
+            return 1 + len(snapshot.services)
+        change = self.change(snapshot, present, clean=check)
+        self._write(change)
+        return change.size
 
     def pending(self, snapshot: Snapshot) -> Plan:
         """What is different in the kernel from what should be there; changes nothing."""

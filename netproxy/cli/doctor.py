@@ -18,7 +18,9 @@ def doctor(output: str | None) -> None:
     """List what this host lacks, each with the command that fixes it; exit status 1 when something needed is missing."""
     findings = examine(rootless=not is_root() or bool(os.environ.get("NETPROXY_ROOTLESS")))
     if output in ("json", "yaml"):
-        items = [{"what": f.what, "good": f.good, "needed": f.needed, "advice": "" if f.good else f.advice} for f in findings]
+        items = [
+            {"what": f.what, "good": f.good, "needed": f.needed, "advice": "" if f.good else f.advice} for f in findings
+        ]
         print_value({"items": items}, output)
     else:
         for finding in findings:

@@ -24,7 +24,9 @@ def lab() -> None:
 
 @lab.command()
 @click.argument("name", metavar="LAB")
-@click.option("--variant", type=click.Choice(VARIANTS), default="start", show_default=True, help="With the solution, or broken.")
+@click.option(
+    "--variant", type=click.Choice(VARIANTS), default="start", show_default=True, help="With the solution, or broken."
+)
 def up(name: str, variant: str) -> None:
     """Start the lab's cluster."""
     from netproxy.cli.up import up as start

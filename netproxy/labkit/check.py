@@ -71,7 +71,10 @@ class Spread:
             host = found[0] if found else self.host
         else:
             host = self.host
-        replies = Counter(r.body if not r.error else f"({r.error})" for r in (world.http(self.source, host, self.port, self.path) for _ in range(self.count)))
+        replies = Counter(
+            r.body if not r.error else f"({r.error})"
+            for r in (world.http(self.source, host, self.port, self.path) for _ in range(self.count))
+        )
         bad = [text for text in replies if text.startswith("(")]
         if bad:
             return f"{replies[bad[0]]} of {self.count} connections failed: {bad[0]}"
@@ -79,7 +82,11 @@ class Spread:
             return f"{len(replies)} backends answered, expected {self.backends}"
         value = chi_squared(list(replies.values()))
         limit = chi_squared_limit(self.backends - 1)
-        return "" if value <= limit else f"chi-squared is {value:.1f}, more than {limit:.1f}: the shares are {dict(replies)}"
+        return (
+            ""
+            if value <= limit
+            else f"chi-squared is {value:.1f}, more than {limit:.1f}: the shares are {dict(replies)}"
+        )
 
 
 def chi_squared(counts: Sequence[int]) -> float:
@@ -160,7 +167,9 @@ class Endpoints:
         """Count them over all slices."""
         query = {"labelSelector": f"kubernetes.io/service-name={self.service}"}
         items = world.ask("/apis/discovery.k8s.io/v1/namespaces/default/endpointslices", query)["items"]
-        ready = sum(1 for item in items for e in item["endpoints"] if (e.get("conditions") or {}).get("ready") is not False)
+        ready = sum(
+            1 for item in items for e in item["endpoints"] if (e.get("conditions") or {}).get("ready") is not False
+        )
         return "" if ready == self.count else f"{ready} ready endpoints, expected {self.count}"
 
 

@@ -36,4 +36,6 @@ def run_checks(checks: Iterable[Check], world: World) -> list[Outcome]:
 
 def report(outcomes: Iterable[Outcome]) -> str:
     """The outcomes as lines of text."""
-    return "\n".join(f"{'pass' if o.passed else 'FAIL'}  {o.name}" + (f": {o.wrong}" if o.wrong else "") for o in outcomes)
+    return "\n".join(
+        f"{'pass' if o.passed else 'FAIL'}  {o.name}" + (f": {o.wrong}" if o.wrong else "") for o in outcomes
+    )

@@ -62,7 +62,7 @@ def load_lab(path: str) -> Lab:
 
 def _folder(path: str) -> Path:
     given = Path(path)
-    named = () if "/" in path else sorted(Path("labs").glob(f"{path}*"))
+    named: list[Path] = [] if "/" in path else sorted(Path("labs").glob(f"{path}*"))
     for candidate in (given, *named):
         if (candidate / "lab.yaml").is_file():
             return candidate.resolve()
@@ -84,7 +84,11 @@ def _check(item: dict[str, Any], index: int, source: str) -> Check | Problem:
     path = f"checks[{index}]"
     kind = KINDS.get(str(item.get("kind")))
     if kind is None:
-        return Problem(f"{path}.kind", f'Unsupported value: "{item.get("kind")}": supported values: {", ".join(sorted(KINDS))}', source=source)
+        return Problem(
+            f"{path}.kind",
+            f'Unsupported value: "{item.get("kind")}": supported values: {", ".join(sorted(KINDS))}',
+            source=source,
+        )
     try:
         return kind(**{k.replace("-", "_"): v for k, v in item.items() if k != "kind"})
     except TypeError as error:

@@ -49,7 +49,9 @@ class World:
             sock.send(wire.query(name.rstrip("."), kind, 4711))
             record = DNSRecord.parse(sock.recv(4096))
         wanted = getattr(QTYPE, kind)
-        return int(record.header.rcode), sorted(str(rr.rdata).removesuffix(".") for rr in record.rr if rr.rtype == wanted)
+        return int(record.header.rcode), sorted(
+            str(rr.rdata).removesuffix(".") for rr in record.rr if rr.rtype == wanted
+        )
 
     def connect(self, machine: str, host: str, port: int) -> socket.socket:
         """A TCP connection from a machine; names are asked of the cluster's name server. Raises OSError."""

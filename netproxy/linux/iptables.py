@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from netproxy.core.net import Family
 from netproxy.linux.command import run
 from netproxy.ruleset.diff import Plan, applied, in_batches
-from netproxy.ruleset.iptables import parse, parse_counted, render_plan_parts
-from netproxy.ruleset.ir import Counters, Ruleset
+from netproxy.ruleset.iptables import parse, parse_counted, render_fresh_parts, render_plan_parts
+from netproxy.ruleset.ir import Chain, Counters, Ruleset
 
 BATCH_CHAINS = 800
 """New chains in one transaction of iptables-nft, which is quadratic in them (some 200 Services)."""
@@ -29,16 +29,19 @@ class IptablesKernel:
         self._program = f"{PROGRAMS[family]}-{flavour}"
         self._env = {"XTABLES_LOCKFILE": lock_file} if lock_file else None
         self._present: Ruleset | None = None
+        self._written: Callable[[], Ruleset] | None = None
 
     def read(self) -> Ruleset:
         """All rules that the kernel has."""
         text = run([f"{self._program}-save"], namespace=self.namespace, env=self._env)
-        self._present = parse(text, self.family)
+        self._present, self._written = parse(text, self.family), None
         return self._present
 
     def present(self) -> Ruleset:
         """What was read or written last; read now when nothing was."""
-        return self._present if self._present is not None else self.read()
+        if self._present is None:
+            self._present = self._written() if self._written else self.read()
+        return self._present
 
     def assume_empty(self) -> None:
         """The namespace is new: there is nothing to read."""
@@ -49,14 +52,40 @@ class IptablesKernel:
         text = run([f"{self._program}-save", "-c"], namespace=self.namespace, env=self._env)
         return parse_counted(text, self.family)
 
+    @property
+    def largest_fresh(self) -> int:
+        """Up to how many Services a first load goes in one transaction (iptables-nft is quadratic in chains)."""
+        return 200 if self.flavour == "nft" else 1 << 30
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether there is no chain of anybody, and no rule in the built-in ones."""
+        for table in self.present().tables.values():
+            if any(chain.policy is None or chain.rules for chain in table.chains.values()):
+                return False
+        return True
+
+    def write_fresh(self, tables: Iterable[tuple[str, Iterable[Chain]]]) -> None:
+        """Write tables into a blank kernel, while they are still being made; `settle` then says what is there."""
+        self._forget()
+        self._restore(render_fresh_parts(tables))
+
+    def settle(self, written: Callable[[], Ruleset]) -> None:
+        """How to know what is there now, after `write_fresh`; asked for when somebody needs it."""
+        self._present, self._written = None, written
+
     def write(self, change: Plan) -> None:
         """Make the change: one transaction; on the nft back end a very large one in batches, dispatch chains last."""
         present = self.present()
-        self._present = None  # unknown until it has worked
+        self._forget()
         batches = in_batches(change, present, chains=BATCH_CHAINS) if self.flavour == "nft" else [change]
         for batch in batches:
             self._restore(render_plan_parts(batch))
         self._present = applied(present, change)
+
+    def _forget(self) -> None:
+        """What is there is unknown until the next write has worked."""
+        self._present = self._written = None
 
     def _restore(self, parts: Iterator[str]) -> None:
         wait = ["-w", "5"] if self.flavour == "legacy" else []

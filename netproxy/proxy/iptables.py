@@ -5,7 +5,7 @@ Source: kubernetes 1.30 pkg/proxy/iptables/proxier.go (behaviour and texts; reco
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
@@ -87,22 +87,49 @@ class Compiler:
     def __init__(self, node: NodeView) -> None:
         self.node = node
         self._comments = True
-        self._memo: dict[int, tuple[ServicePort, ServiceRules]] = {}
+        self._parts: list[ServiceRules] = []
+        self._services: tuple[ServicePort, ...] = ()
+        self._last: tuple[Snapshot, Ruleset] | None = None
 
     def ruleset(self, snapshot: Snapshot) -> Ruleset:
         """Compile a whole snapshot."""
+        if self._last is not None and self._last[0] is snapshot:
+            return self._last[1]
+        old = self._parts
+        parts = list(self._compiled(snapshot))
+        self._parts, self._services = parts, snapshot.services
+        result = _changed(self._last[1], old, parts) if self._last is not None else None
+        self._last = snapshot, result or _assemble(parts, self.node)
+        return self._last[1]
+
+    def fresh(self, snapshot: Snapshot) -> Iterator[tuple[str, Iterable[Chain]]]:
+        """The tables of a whole snapshot, compiled while they are read: each chain after those that it jumps to."""
+        parts: list[ServiceRules] = []
+        nat, filters, mangle = _Gathered(parts), _Gathered(parts), _by_name((*_built_in("mangle"), _CANARY))
+        yield "mangle", mangle.values()
+        yield "nat", self._fresh_nat(snapshot, parts, nat)
+        yield "filter", _in_order(filters.filters(self.node))
+        self._parts, self._services, self._last = parts, snapshot.services, None
+
+    def _fresh_nat(self, snapshot: Snapshot, parts: list[ServiceRules], gathered: _Gathered) -> Iterator[Chain]:
+        yield _mark_masq(self.node)
+        for part in self._compiled(snapshot):
+            parts.append(part)
+            yield from part.chains
+        yield from _in_order([c for c in gathered.nat(self.node, own=()) if c.name != "KUBE-MARK-MASQ"])
+
+    def _compiled(self, snapshot: Snapshot) -> Iterator[ServiceRules]:
+        """Each service port's rules: remembered, or compiled now."""
         comments = snapshot.endpoint_count <= LARGE_CLUSTER
-        if comments is not self._comments:
-            self._comments, self._memo = comments, {}
-        old, self._memo = self._memo, {}
-        parts = []
+        same = comments is self._comments
+        self._comments = comments
+        if same and len(snapshot.services) == len(self._services):
+            for new, old, part in zip(snapshot.services, self._services, self._parts, strict=True):
+                yield part if new is old else service_rules(new, self.node, comments=comments)
+            return
+        known = {id(s): p for s, p in zip(self._services, self._parts, strict=True)} if same else {}
         for service in snapshot.services:
-            known = old.get(id(service))
-            if known is None or known[0] is not service:
-                known = service, service_rules(service, self.node, comments=comments)
-            self._memo[id(service)] = known
-            parts.append(known[1])
-        return _assemble(parts, self.node)
+            yield known.get(id(service)) or service_rules(service, self.node, comments=comments)
 
 
 # --- one service port ------------------------------------------------------------------------------------------------
@@ -350,35 +377,88 @@ def _one_of(count: int) -> Random:
 # --- all of them -----------------------------------------------------------------------------------------------------
 
 
-def _assemble(parts: list[ServiceRules], node: NodeView) -> Ruleset:
-    def gather(pick: Callable[[ServiceRules], tuple[Rule, ...]]) -> tuple[Rule, ...]:
-        return tuple([rule for part in parts for rule in pick(part)])
+class _Gathered:
+    """The shared chains, made of what all service ports add."""
 
-    filters = _filter_chains(
-        node,
-        services=gather(lambda p: p.filter_services),
-        external=gather(lambda p: p.filter_external),
-        node_ports=gather(lambda p: p.filter_node_ports),
-        firewall=gather(lambda p: p.firewall),
-    )
-    nat = _nat_chains(
-        node,
-        services=gather(lambda p: p.services),
-        node_ports=gather(lambda p: p.node_ports),
-        own=[chain for part in parts for chain in part.chains],
-    )
+    def __init__(self, parts: list[ServiceRules]) -> None:
+        self._parts = parts
+
+    def _all(self, pick: Callable[[ServiceRules], tuple[Rule, ...]]) -> tuple[Rule, ...]:
+        return tuple([rule for part in self._parts for rule in pick(part)])
+
+    def filters(self, node: NodeView) -> list[Chain]:
+        """The chains of the filter table."""
+        return _filter_chains(
+            node,
+            services=self._all(lambda p: p.filter_services),
+            external=self._all(lambda p: p.filter_external),
+            node_ports=self._all(lambda p: p.filter_node_ports),
+            firewall=self._all(lambda p: p.firewall),
+        )
+
+    def nat(self, node: NodeView, own: Iterable[Chain]) -> list[Chain]:
+        """The chains of the nat table, the services' OWN ones among them."""
+        services, node_ports = self._all(lambda p: p.services), self._all(lambda p: p.node_ports)
+        return _nat_chains(node, services=services, node_ports=node_ports, own=own)
+
+
+def _assemble(parts: list[ServiceRules], node: NodeView) -> Ruleset:
+    gathered = _Gathered(parts)
+    nat = gathered.nat(node, own=[chain for part in parts for chain in part.chains])
     tables = {
-        "mangle": Table("mangle", _by_name((*_built_in("mangle"), Chain("KUBE-PROXY-CANARY")))),
-        "filter": Table("filter", _by_name(filters)),
+        "mangle": Table("mangle", _by_name((*_built_in("mangle"), _CANARY))),
+        "filter": Table("filter", _by_name(gathered.filters(node))),
         "nat": Table("nat", _by_name(nat)),
     }
     return Ruleset(node.family, tables)
+
+
+MANY = 64
+"""Changed service ports from which on everything is put together anew."""
+
+
+def _changed(before: Ruleset, old: list[ServiceRules], new: list[ServiceRules]) -> Ruleset | None:
+    """The ruleset before with the chains of a few service ports replaced; None when more than their own chains changed."""
+    if len(old) != len(new):
+        return None
+    pairs = [(a, b) for a, b in zip(old, new, strict=True) if a is not b]
+    if len(pairs) > MANY or any(_shared(a) != _shared(b) for a, b in pairs):
+        return None
+    chains = dict(before.tables["nat"].chains)
+    for a, _ in pairs:
+        for chain in a.chains:
+            chains.pop(chain.name, None)
+    for _, b in pairs:
+        for chain in b.chains:
+            chains[chain.name] = chain
+    return Ruleset(before.family, {**before.tables, "nat": Table("nat", chains)})
+
+
+def _shared(part: ServiceRules) -> tuple[tuple[Rule, ...], ...]:
+    return (
+        part.services,
+        part.node_ports,
+        part.filter_services,
+        part.filter_external,
+        part.filter_node_ports,
+        part.firewall,
+    )
+
+
+def _in_order(chains: Iterable[Chain]) -> list[Chain]:
+    """The dispatch chains, then what leads into them."""
+    listed = list(chains)
+    ours = [chain for chain in listed if chain.policy is None]
+    last = [chain for chain in ours if chain.name == "KUBE-SERVICES"]
+    first = [chain for chain in ours if chain.name != "KUBE-SERVICES"]
+    return [*first, *last, *(chain for chain in listed if chain.policy is not None)]
 
 
 def _by_name(chains: Iterable[Chain]) -> dict[str, Chain]:
     return {chain.name: chain for chain in chains}
 
 
+_CANARY = Chain("KUBE-PROXY-CANARY")
 _HOOKS = {
     "mangle": ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"),
     "filter": ("INPUT", "FORWARD", "OUTPUT"),
@@ -408,7 +488,7 @@ def _filter_chains(
         Chain("KUBE-FIREWALL", tuple(_localnet_guard(node))),
         Chain("KUBE-FORWARD", tuple(_forwarding(node))),
         Chain("KUBE-NODEPORTS", node_ports),
-        Chain("KUBE-PROXY-CANARY"),
+        _CANARY,
         Chain("KUBE-PROXY-FIREWALL", firewall),
         Chain("KUBE-SERVICES", services),
     ]  # fmt: skip
@@ -433,8 +513,13 @@ def _forwarding(node: NodeView) -> Iterable[Rule]:
                "so may its replies")  # fmt: skip
 
 
+def _mark_masq(node: NodeView) -> Chain:
+    bit = node.masquerade_mark
+    return Chain("KUBE-MARK-MASQ", (Rule((), SetMark(bit, bit), "rewrite the source when it leaves"),))
+
+
 def _nat_chains(
-    node: NodeView, *, services: tuple[Rule, ...], node_ports: tuple[Rule, ...], own: list[Chain]
+    node: NodeView, *, services: tuple[Rule, ...], node_ports: tuple[Rule, ...], own: Iterable[Chain]
 ) -> list[Chain]:
     portals = Rule((Comment("kubernetes service portals"),), Jump("KUBE-SERVICES"), "is it for a Service?")
     leaving = Rule(
@@ -443,13 +528,13 @@ def _nat_chains(
     bit = node.masquerade_mark
     return [
         *_built_in("nat", PREROUTING=(portals,), OUTPUT=(portals,), POSTROUTING=(leaving,)),
-        Chain("KUBE-MARK-MASQ", (Rule((), SetMark(bit, bit), "rewrite the source when it leaves"),)),
+        _mark_masq(node),
         Chain("KUBE-POSTROUTING", (
             Rule((Mark(bit, bit, negated=True),), Return(), "not marked: leave it alone"),
             Rule((), SetMark(bit, 0), "take the mark off, so that it is rewritten once"),
             Rule((Comment("kubernetes service traffic requiring SNAT"),), Masquerade(), "rewrite the source to this node's"),
         )),
-        Chain("KUBE-PROXY-CANARY"),
+        _CANARY,
         *own,
         Chain("KUBE-NODEPORTS", node_ports),
         Chain("KUBE-SERVICES", (*services, *_tail(node))),

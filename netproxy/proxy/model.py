@@ -106,4 +106,4 @@ class Snapshot:
     @property
     def endpoint_count(self) -> int:
         """Endpoints over all service ports."""
-        return sum(len(service.endpoints) for service in self.services)
+        return sum([len(service.endpoints) for service in self.services])

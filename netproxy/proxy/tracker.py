@@ -20,7 +20,8 @@ class Tracker:
         self._slices: dict[tuple[str, str], dict[NamespacedName, Object]] = {}
         self._ports: dict[tuple[str, str], tuple[ServicePort, ...]] = {}
         self._dirty: set[tuple[str, str]] = set()
-        self._sorted: list[tuple[str, str]] = []
+        self._flat: list[ServicePort] = []
+        self._offset: dict[tuple[str, str], int] = {}
         self._snapshot: Snapshot | None = Snapshot()
 
     def set_service(self, obj: Object, *, deleted: bool = False) -> None:
@@ -48,11 +49,11 @@ class Tracker:
         if self._dirty:
             self._rejoin()
         if self._snapshot is None:
-            self._snapshot = Snapshot(tuple([port for at in self._sorted for port in self._ports[at]]))
+            self._snapshot = Snapshot(tuple(self._flat))
         return self._snapshot
 
     def _rejoin(self) -> None:
-        names_changed = False
+        moved = False
         for at in self._dirty:
             service = self._services.get(at)
             new: tuple[ServicePort, ...] = ()
@@ -64,12 +65,23 @@ class Tracker:
             if new == old:
                 continue
             self._snapshot = None
-            names_changed = names_changed or bool(new) is not bool(old)
             if new:
                 known = {port: port for port in old}
-                self._ports[at] = tuple(known.get(port, port) for port in new)
+                self._ports[at] = kept = tuple([known.get(port, port) for port in new])
+                if len(new) == len(old) and not moved:
+                    start = self._offset[at]
+                    self._flat[start : start + len(new)] = kept
+                    continue
             else:
                 self._ports.pop(at, None)
-        if names_changed:
-            self._sorted = sorted(self._ports)
+            moved = True
+        if moved:
+            self._lay_out()
         self._dirty.clear()
+
+    def _lay_out(self) -> None:
+        """Put all ports in order anew, and remember where those of each Service begin."""
+        self._flat, self._offset = [], {}
+        for at in sorted(self._ports):
+            self._offset[at] = len(self._flat)
+            self._flat += self._ports[at]

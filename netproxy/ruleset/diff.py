@@ -15,14 +15,6 @@ from netproxy.ruleset.ir import Chain, Rule, Ruleset, Table, targets
 
 
 @dataclass(frozen=True, slots=True)
-class Append:
-    """Put a rule at the end of a chain."""
-
-    chain: str
-    rule: Rule
-
-
-@dataclass(frozen=True, slots=True)
 class Insert:
     """Put a rule at a place (1 is the first) of a chain."""
 
@@ -39,15 +31,15 @@ class Delete:
     index: int
 
 
-Operation = Append | Insert | Delete
+Operation = Insert | Delete
 
 
 @dataclass(frozen=True, slots=True)
 class TablePlan:
-    """What changes in one table: WRITTEN chains are created or emptied, then operations run, then REMOVED chains go."""
+    """What changes in one table: WRITTEN chains are written whole, then operations run, then REMOVED chains go."""
 
     name: str
-    written: tuple[str, ...] = ()
+    written: tuple[Chain, ...] = ()
     operations: tuple[Operation, ...] = ()
     removed: tuple[str, ...] = ()
 
@@ -68,7 +60,10 @@ class Plan:
     @property
     def size(self) -> int:
         """How many chains and rules it touches."""
-        return sum(len(t.written) + len(t.operations) + len(t.removed) for t in self.tables)
+        return sum(
+            len(t.written) + sum(len(c.rules) for c in t.written) + len(t.operations) + len(t.removed)
+            for t in self.tables
+        )
 
 
 Owned = Callable[[str], bool]
@@ -90,23 +85,23 @@ def plan(desired: Ruleset, present: Ruleset, *, owned: Owned, keep_stale: bool =
 
 
 def _table_plan(table: Table, there: Mapping[str, Chain], *, owned: Owned, keep_stale: bool) -> TablePlan:
-    written: list[str] = []
+    written: list[Chain] = []
     operations: list[Operation] = []
-    for name, chain in table.chains.items():
-        present = there.get(name)
+    chains = table.chains
+    for name in [name for name, chain in chains.items() if there.get(name) is not chain]:
+        chain, present = chains[name], there.get(name)
         if chain.policy is not None:
             operations += _missing(chain, present.rules if present else ())
         elif present is None:
-            written.append(name)
-            operations += [Append(name, rule) for rule in chain.rules]
-        elif present is not chain and present.rules is not chain.rules and present.rules != chain.rules:
+            written.append(chain)
+        elif present.rules is not chain.rules and present.rules != chain.rules:
             steps = _steps(name, present.rules, chain.rules)
             if steps is None:
-                written.append(name)
-                operations += [Append(name, rule) for rule in chain.rules]
+                written.append(chain)
             else:
                 operations += steps
-    removed = () if keep_stale else tuple(name for name in there if name not in table.chains and owned(name))
+    gone = () if keep_stale else there.keys() - chains.keys()
+    removed = tuple(sorted(name for name in gone if owned(name)))
     return TablePlan(table.name, tuple(written), tuple(operations), removed)
 
 
@@ -151,8 +146,8 @@ def applied(present: Ruleset, change: Plan) -> Ruleset:
     for table in change.tables:
         chains = dict(tables[table.name].chains) if table.name in tables else {}
         rules: dict[str, list[Rule]] = {}
-        for name in table.written:
-            rules[name] = []
+        for chain in table.written:
+            chains[chain.name] = chain
         for operation in table.operations:
             if operation.chain not in rules:
                 rules[operation.chain] = list(chains[operation.chain].rules) if operation.chain in chains else []
@@ -168,8 +163,6 @@ def applied(present: Ruleset, change: Plan) -> Ruleset:
 
 def _apply(rules: list[Rule], operation: Operation) -> None:
     match operation:
-        case Append(_, rule):
-            rules.append(rule)
         case Insert(_, index, rule):
             rules.insert(index - 1, rule)
         case Delete(_, index):
@@ -189,34 +182,24 @@ def in_batches(change: Plan, present: Ruleset, *, chains: int) -> list[Plan]:
     rest: list[TablePlan] = []
     for table in change.tables:
         early = _new_chains(table, present)
-        steps: dict[str, list[Operation]] = {name: [] for name in early}
-        last = [operation for operation in table.operations if operation.chain not in steps]
-        for operation in table.operations:
-            if operation.chain in steps:
-                steps[operation.chain].append(operation)
         for at in range(0, len(early), chains):
-            names = early[at : at + chains]
-            part = tuple(step for name in names for step in steps[name])
-            batches.append(Plan(change.family, (TablePlan(table.name, names, part),)))
-        late = tuple(name for name in table.written if name not in steps)
-        rest.append(TablePlan(table.name, late, tuple(last), table.removed))
+            batches.append(Plan(change.family, (TablePlan(table.name, early[at : at + chains]),)))
+        names = {chain.name for chain in early}
+        late = tuple(chain for chain in table.written if chain.name not in names)
+        rest.append(TablePlan(table.name, late, table.operations, table.removed))
     final = tuple(table for table in rest if table)
     return [*batches, Plan(change.family, final)] if final else batches
 
 
-def _new_chains(table: TablePlan, present: Ruleset) -> tuple[str, ...]:
+def _new_chains(table: TablePlan, present: Ruleset) -> tuple[Chain, ...]:
     """Chains that do not exist yet and jump only to chains that will be there: those written before them."""
     there = set(present.tables[table.name].chains) if table.name in present.tables else set()
-    late = {name for name in table.written if name in there}
-    jumps: dict[str, set[str]] = {}
-    for operation in table.operations:
-        if isinstance(operation, Append):
-            jumps.setdefault(operation.chain, set()).update(targets(operation.rule))
-    early: dict[str, None] = {}
-    for name in table.written:
-        if name not in late and all(to in early or to in there or to == name for to in jumps.get(name, ())):
-            early[name] = None
-    return tuple(early)
+    early: dict[str, Chain] = {}
+    for chain in table.written:
+        jumps = [to for rule in chain.rules for to in targets(rule)]
+        if chain.name not in there and all(to in early or to in there or to == chain.name for to in jumps):
+            early[chain.name] = chain
+    return tuple(early.values())
 
 
 def owned_by_prefix(prefixes: Iterable[str]) -> Owned:

@@ -12,7 +12,7 @@ from typing import Any, assert_never
 
 from netproxy.core.errors import KernelError
 from netproxy.core.net import Family
-from netproxy.ruleset.diff import Append, Delete, Insert, Plan, TablePlan
+from netproxy.ruleset.diff import Delete, Insert, Plan, TablePlan
 from netproxy.ruleset.ir import (
     Accept,
     Action,
@@ -60,16 +60,40 @@ def render_parts(ruleset: Ruleset) -> Iterator[str]:
     """The same text in pieces of some thousand lines, so that a reader can begin before the writer is done."""
     for table in ruleset.tables.values():
         yield f"*{table.name}\n"
-        yield "".join(f":{chain.name} {chain.policy or '-'} [0:0]\n" for chain in table.chains.values())
+        yield "".join([f":{chain.name} {chain.policy or '-'} [0:0]\n" for chain in table.chains.values()])
+        yield from _appended(table.chains.values())
+        yield "COMMIT\n"
+
+
+def render_fresh_parts(tables: Iterable[tuple[str, Iterable[Chain]]]) -> Iterator[str]:
+    """Write tables for a kernel that has none of these rules, chain by chain as they come (`--noflush`).
+
+    A reader can work while the chains are still being made: each is declared when it comes, which has to be before any
+    other one jumps to it.
+    """
+    for name, chains in tables:
+        yield f"*{name}\n"
         lines: list[str] = []
-        for chain in table.chains.values():
+        for chain in chains:
+            if chain.policy is None:
+                lines.append(f":{chain.name} - [0:0]\n")
             head = f"-A {chain.name}"
             lines += [f"{head}{rule_words(rule)}\n" for rule in chain.rules]
-            if len(lines) > 4000:
+            if len(lines) > 2000:
                 yield "".join(lines)
                 lines = []
-        yield "".join(lines)
-        yield "COMMIT\n"
+        yield "".join([*lines, "COMMIT\n"])
+
+
+def _appended(chains: Iterable[Chain]) -> Iterator[str]:
+    lines: list[str] = []
+    for chain in chains:
+        head = f"-A {chain.name}"
+        lines += [f"{head}{rule_words(rule)}\n" for rule in chain.rules]
+        if len(lines) > 4000:
+            yield "".join(lines)
+            lines = []
+    yield "".join(lines)
 
 
 def rule_words(rule: Rule) -> str:
@@ -181,21 +205,17 @@ def render_plan_parts(plan: Plan) -> Iterator[str]:
 
 def _table_plan_parts(table: TablePlan) -> Iterator[str]:
     yield f"*{table.name}\n"
-    yield "".join(f":{chain} - [0:0]\n" for chain in (*table.written, *table.removed))
+    yield "".join([f":{name} - [0:0]\n" for name in (*(chain.name for chain in table.written), *table.removed)])
+    yield from _appended(table.written)
     lines: list[str] = []
     for operation in table.operations:
         match operation:
-            case Append(chain, rule):
-                lines.append(f"-A {chain}{rule_words(rule)}\n")
             case Insert(chain, index, rule):
                 lines.append(f"-I {chain} {index}{rule_words(rule)}\n")
             case Delete(chain, index):
                 lines.append(f"-D {chain} {index}\n")
             case _:  # pragma: no cover  # mypy proves that nothing comes here
                 assert_never(operation)
-        if len(lines) > 4000:
-            yield "".join(lines)
-            lines = []
     lines += [f"-X {chain}\n" for chain in table.removed]
     lines.append("COMMIT\n")
     yield "".join(lines)

@@ -10,7 +10,6 @@ import sys
 from collections import Counter
 
 import pytest
-
 from support.cluster import REPO, Cluster, wait_until
 
 WEB = """
@@ -70,7 +69,9 @@ def test_pods_reach_it_by_its_short_name_and_see_their_own(web: Cluster):
     name = pods(web)[0]
     assert curl(web, "http://web/hostname", name) in pods(web)
     assert web.exec(name, "hostname").strip() == name
-    assert "search default.svc.cluster.local svc.cluster.local cluster.local" in web.exec(name, "cat", "/etc/resolv.conf")
+    assert "search default.svc.cluster.local svc.cluster.local cluster.local" in web.exec(
+        name, "cat", "/etc/resolv.conf"
+    )
     assert name in web.exec(name, "cat", "/etc/hosts")
 
 
@@ -94,7 +95,12 @@ def test_udp_goes_through_the_service_too(web: Cluster):
 
 
 def test_the_namespaces_are_those_of_the_machine(web: Cluster):
-    saved = subprocess.run(["ip", "netns", "exec", f"{web.name}-node1", "iptables-save", "-t", "nat"], capture_output=True, text=True, check=True)
+    saved = subprocess.run(
+        ["ip", "netns", "exec", f"{web.name}-node1", "iptables-save", "-t", "nat"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert "KUBE-SVC-" in saved.stdout
     assert f"{web.name}-default.{pods(web)[0]}" in web.namespaces()
 
@@ -167,7 +173,20 @@ def test_a_capture_has_names_for_its_interfaces(web: Cluster, tmp_path):
     from scapy.all import PcapNgReader
 
     file = tmp_path / "x.pcapng"
-    running = web.start("capture", "client", "node1", "--filter", "tcp port 80", "-o", str(file), "--count", "6", "--for", "20", "--print")
+    running = web.start(
+        "capture",
+        "client",
+        "node1",
+        "--filter",
+        "tcp port 80",
+        "-o",
+        str(file),
+        "--count",
+        "6",
+        "--for",
+        "20",
+        "--print",
+    )
     assert running.stderr.readline().startswith("capturing at client, node1")
     curl(web, "http://web.default.svc.cluster.local/hostname")
     output, _ = running.communicate(timeout=30)
@@ -218,14 +237,19 @@ def test_commands_find_their_target_or_say_what_there_is(web: Cluster):
 def test_the_host_is_untouched(web: Cluster):
     rules = subprocess.run(["iptables-save"], capture_output=True, text=True, check=True).stdout
     assert "KUBE-" not in rules
-    assert not re.search(r"veth[0-9a-f]{8}", subprocess.run(["ip", "link"], capture_output=True, text=True, check=True).stdout)
+    assert not re.search(
+        r"veth[0-9a-f]{8}", subprocess.run(["ip", "link"], capture_output=True, text=True, check=True).stdout
+    )
     home = os.stat("/proc/self/ns/net").st_ino
     assert home not in {os.stat(f"/run/netns/{name}").st_ino for name in web.namespaces()}
 
 
 def test_kill_nine_breaks_nothing_and_up_takes_over(cluster: Cluster):
     cluster("up", "-f", "-", stdin=WEB)
-    before = {p["metadata"]["name"]: (p["status"]["podIP"], p["status"]["containerStatuses"][0]["restartCount"]) for p in cluster.get("pods")["items"]}
+    before = {
+        p["metadata"]["name"]: (p["status"]["podIP"], p["status"]["containerStatuses"][0]["restartCount"])
+        for p in cluster.get("pods")["items"]
+    }
     vip = cluster.get("svc", "web")["spec"]["clusterIP"]
     names = cluster.namespaces()
     script = (
@@ -247,7 +271,10 @@ def test_kill_nine_breaks_nothing_and_up_takes_over(cluster: Cluster):
     open_connection.stdin.flush()
     assert "200" in open_connection.stdout.readline()
     open_connection.communicate()
-    after = {p["metadata"]["name"]: (p["status"]["podIP"], p["status"]["containerStatuses"][0]["restartCount"]) for p in cluster.get("pods")["items"]}
+    after = {
+        p["metadata"]["name"]: (p["status"]["podIP"], p["status"]["containerStatuses"][0]["restartCount"])
+        for p in cluster.get("pods")["items"]
+    }
     assert after == before
     assert cluster.namespaces() == names
     assert cluster.run("verify").returncode == 0
@@ -271,7 +298,13 @@ def test_in_front_a_signal_takes_everything_down(cluster: Cluster, number: signa
 @pytest.mark.parametrize("lines", [0, 1])
 def test_an_interrupted_up_leaves_nothing(cluster: Cluster, lines: int):
     running = cluster.start("up", "-f", "labs/01-clusterip")
-    wait_until(lambda: cluster.namespaces() if lines else (cluster.state / "s" / cluster.name).exists() or running.poll() is not None)
+    wait_until(
+        lambda: (
+            cluster.namespaces()
+            if lines
+            else (cluster.state / "s" / cluster.name).exists() or running.poll() is not None
+        )
+    )
     running.send_signal(signal.SIGINT)
     running.communicate(timeout=20)
     if running.returncode == 0:
@@ -299,7 +332,10 @@ def test_bad_input_changes_nothing(cluster: Cluster, manifest: str, message: str
 def test_a_misspelt_field_is_a_warning(cluster: Cluster):
     manifest = "kind: Service\napiVersion: v1\nmetadata: {name: web}\nspec: {ports: [{port: 1, targetport: 2}]}"
     started = cluster.run("up", "-f", "-", stdin=manifest)
-    assert 'warning: standard input: Service default/web: spec.ports[0].targetport: unknown field; did you mean "targetPort"?' in started.stderr
+    assert (
+        'warning: standard input: Service default/web: spec.ports[0].targetport: unknown field; did you mean "targetPort"?'
+        in started.stderr
+    )
 
 
 def test_clusters_run_side_by_side_and_names_of_others_are_respected(cluster: Cluster):
@@ -353,14 +389,20 @@ def test_both_families_with_iptables_legacy(cluster: Cluster):
     four, six = cluster.get("svc", "six")["spec"]["clusterIPs"]
     assert curl(cluster, f"http://{four}/hostname") == "six"
     assert curl(cluster, f"http://[{six}]/hostname") == "six"
-    assert curl(cluster, f"http://[{six}]/clientip", "six").startswith("[fd00:172:18"), "it met itself, so the source is the node"
+    assert curl(cluster, f"http://[{six}]/clientip", "six").startswith("[fd00:172:18"), (
+        "it met itself, so the source is the node"
+    )
     assert "KUBE-SVC-" in cluster.exec("n1", "ip6tables-legacy-save", "-t", "nat")
     assert cluster.run("verify").returncode == 0
     assert cluster.exec("host", "hostname").strip() in ("n1", "host")
     assert cluster.get("pods", "host")["status"]["podIP"] == "172.18.0.2"
     addresses = {n["metadata"]["name"]: n["status"]["addresses"][0]["address"] for n in cluster.get("nodes")["items"]}
     health = curl(cluster, f"http://{addresses['n2']}:32000/")
-    assert json.loads(health) == {"service": {"namespace": "default", "name": "balanced"}, "localEndpoints": 1, "serviceProxyHealthy": True}
+    assert json.loads(health) == {
+        "service": {"namespace": "default", "name": "balanced"},
+        "localEndpoints": 1,
+        "serviceProxyHealthy": True,
+    }
     code = curl(cluster, f"http://{addresses['n1']}:32000/", "client", "-o", "/dev/null", "-w", "%{http_code}")
     assert code == "503"
 
@@ -375,7 +417,9 @@ def test_a_dump_of_a_real_cluster_is_accepted_as_it_is(cluster: Cluster):
     item = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
             "metadata": {"name": "kubernetes", "namespace": "default", "labels": {"kubernetes.io/service-name": "kubernetes"}},
             "endpoints": [{"addresses": ["172.19.0.3"], "conditions": {"ready": True}}], "ports": [{"name": "https", "port": 6443, "protocol": "TCP"}]}  # fmt: skip
-    dump = json.dumps({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": ""}, "items": [node, service, item]})
+    dump = json.dumps(
+        {"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": ""}, "items": [node, service, item]}
+    )
     cluster("up", "-f", "-", stdin=dump)
     assert "172.19.0.3:6443" in cluster.exec("kind-worker", "iptables-save", "-t", "nat")
     assert "192.168.77.9" in cluster("status")
@@ -388,7 +432,9 @@ ORDINARY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups",
 def an_ordinary_python() -> str:
     """An interpreter that a user without rights can start: the tests' own may lie in root's home."""
     for candidate in (sys.executable, "/usr/bin/python3"):
-        tried = subprocess.run([*ORDINARY, candidate, "-c", "import sys;print(sys.version_info[:2])"], capture_output=True, text=True)
+        tried = subprocess.run(
+            [*ORDINARY, candidate, "-c", "import sys;print(sys.version_info[:2])"], capture_output=True, text=True
+        )
         if tried.stdout.strip() == str(sys.version_info[:2]):
             return candidate
     pytest.skip("no interpreter of this version that an ordinary user can start")
@@ -446,4 +492,7 @@ while sys.stdin.readline():
 
 def test_doctor_finds_nothing_missing_here(cluster: Cluster):
     assert "MISS" not in cluster("doctor")
-    assert {item["what"] for item in json.loads(cluster("doctor", "-o", "json"))["items"]} >= {"root", "rules of iptables-nft"}
+    assert {item["what"] for item in json.loads(cluster("doctor", "-o", "json"))["items"]} >= {
+        "root",
+        "rules of iptables-nft",
+    }

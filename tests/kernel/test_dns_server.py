@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.build import FixedClock, service_object, slice_object
+from support.cluster import REPO, wait_until
 
 from netproxy.apiserver.request import Request, Response
 from netproxy.apiserver.routes import Api
@@ -21,8 +23,6 @@ from netproxy.objects.manifest import Loaded
 from netproxy.serve import http
 from netproxy.store.registry import Registry
 from netproxy.store.store import Store
-from support.build import FixedClock, service_object, slice_object
-from support.cluster import REPO, wait_until
 
 PORT = 5353
 
@@ -75,7 +75,9 @@ class Dns:
                          "addresses": ["127.0.0.1"], "port": PORT, **settings}  # fmt: skip
         with netns.visiting(namespace):
             netns_up()
-            self.process = subprocess.Popen([sys.executable, "-m", "netproxy.serve.dns", json.dumps(self.settings)], cwd=REPO)
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "netproxy.serve.dns", json.dumps(self.settings)], cwd=REPO
+            )
         wait_until(lambda: self.answers())
 
     def answers(self) -> bool:
@@ -191,7 +193,9 @@ def test_outside_names_go_to_the_hosts_resolver(namespace: str, tmp_path: Path):
             question = wire.parse(data)
             from netproxy.dns.answer import Answer, Rr
 
-            upstream.sendto(wire.pack(question, Answer(answers=(Rr(question.name, "A", "192.0.2.9"),)), size=512), client)
+            upstream.sendto(
+                wire.pack(question, Answer(answers=(Rr(question.name, "A", "192.0.2.9"),)), size=512), client
+            )
 
     with netns.visiting(namespace):
         netns_up()

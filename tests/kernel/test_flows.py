@@ -1,7 +1,6 @@
 """A real packet ends where the table says, in iptables mode."""
 
 import pytest
-
 from support.cases import Case, flow_cases
 from support.flowlab import explain_difference, flow_lab
 from support.node import Node

@@ -1,12 +1,12 @@
 """The kernel's rules after a sync are, byte for byte, those that kube-proxy 1.30.5 left there."""
 
 import pytest
+from support.cases import Case, all_cases, recorded_cases
+from support.node import Node
 
 from netproxy.core.net import Family
 from netproxy.linux import netns
 from netproxy.linux.command import run
-from support.cases import Case, all_cases, recorded_cases
-from support.node import Node
 
 FILES = {Family.IPV4: "iptables.txt", Family.IPV6: "ip6tables.txt"}
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-
 from support.cluster import REPO, Cluster
 from support.transcript import difference, run, steps
 

@@ -2,6 +2,8 @@
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.build import a_node, service_object, slice_object
+from support.strategies import snapshots
 
 from netproxy.core.net import Family
 from netproxy.proxy.build import build
@@ -10,10 +12,8 @@ from netproxy.proxy.iptables import PER_SERVICE, Compiler, compile_iptables
 from netproxy.proxy.model import Snapshot
 from netproxy.proxy.tracker import Tracker
 from netproxy.ruleset.diff import applied, in_batches, owned_by_prefix, plan
-from netproxy.ruleset.ir import Dnat, Jump, Ruleset
 from netproxy.ruleset.iptables import parse, render
-from support.strategies import snapshots
-from support.build import a_node, service_object, slice_object
+from netproxy.ruleset.ir import Dnat, Jump, Ruleset
 
 OWNED = owned_by_prefix(PER_SERVICE)
 
@@ -70,7 +70,12 @@ def test_a_compiler_that_remembers_says_the_same(before, after):
     assert compiler.ruleset(Snapshot(after)) == compile_iptables(Snapshot(after), a_node())
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["add", "delete", "slice", "unslice"]), st.integers(1, 9)), max_size=20))
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3), st.sampled_from(["add", "delete", "slice", "unslice"]), st.integers(1, 9)),
+        max_size=20,
+    )
+)
 @settings(max_examples=60, deadline=None)
 def test_a_tracker_holds_what_build_returns(steps):
     view = node_view({"metadata": {"name": "node1"}}, {}, Family.IPV4)
@@ -78,7 +83,9 @@ def test_a_tracker_holds_what_build_returns(steps):
     services, slices = {}, {}
     for number, step, value in steps:
         name = f"s{number}"
-        service = service_object(name, clusterIP=f"10.96.0.{number + 1}", ports=[{"name": "http", "port": value, "protocol": "TCP"}])
+        service = service_object(
+            name, clusterIP=f"10.96.0.{number + 1}", ports=[{"name": "http", "port": value, "protocol": "TCP"}]
+        )
         item = slice_object(name, (f"10.244.0.{value}",))
         if step == "add":
             services[name] = service

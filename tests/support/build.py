@@ -31,10 +31,17 @@ def a_snapshot(*services: ServicePort) -> Snapshot:
 def service_object(name: str = "web", namespace: str = "default", **spec: Any) -> dict[str, Any]:
     usual: dict[str, Any] = {"ports": [{"name": "http", "port": 80, "targetPort": 8080, "protocol": "TCP"}],
                              "selector": {"app": name}}  # fmt: skip
-    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": namespace}, "spec": {**usual, **spec}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {**usual, **spec},
+    }
 
 
-def slice_object(service: str = "web", addresses: tuple[str, ...] = ("10.244.0.5",), namespace: str = "default", **more: Any) -> dict[str, Any]:
+def slice_object(
+    service: str = "web", addresses: tuple[str, ...] = ("10.244.0.5",), namespace: str = "default", **more: Any
+) -> dict[str, Any]:
     return {
         "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv6" if ":" in "".join(addresses) else "IPv4",
         "metadata": {"name": f"{service}-1", "namespace": namespace, "labels": {"kubernetes.io/service-name": service}},
@@ -43,7 +50,9 @@ def slice_object(service: str = "web", addresses: tuple[str, ...] = ("10.244.0.5
     }  # fmt: skip
 
 
-def pod_object(name: str = "web-1", ip: str = "10.244.0.5", *, ready: bool = True, node: str = "node1", **more: Any) -> dict[str, Any]:
+def pod_object(
+    name: str = "web-1", ip: str = "10.244.0.5", *, ready: bool = True, node: str = "node1", **more: Any
+) -> dict[str, Any]:
     return {
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {"name": name, "namespace": "default", "labels": {"app": "web"}, "uid": f"uid-{name}", **more.pop("metadata", {})},

@@ -78,6 +78,8 @@ def _canonical_lines(save: str) -> Iterator[str]:
         for chain in sorted(rules):
             lines = rules[chain]
             if chain in UNORDERED:
-                lines = sorted(line for line in lines if LAST not in line) + sorted(line for line in lines if LAST in line)
+                lines = sorted(line for line in lines if LAST not in line) + sorted(
+                    line for line in lines if LAST in line
+                )
             yield from lines
         yield "COMMIT"

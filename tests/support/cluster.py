@@ -42,15 +42,21 @@ class Cluster:
     def command(self, *args: str) -> list[str]:
         return [*self.prefix, self.python, "-m", "netproxy", *args]
 
-    def run(self, *args: str, check: bool = True, stdin: str | None = None, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(self.command(*args), env=self.env, capture_output=True, text=True, input=stdin, timeout=timeout, cwd=REPO)
+    def run(
+        self, *args: str, check: bool = True, stdin: str | None = None, timeout: float = 60
+    ) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            self.command(*args), env=self.env, capture_output=True, text=True, input=stdin, timeout=timeout, cwd=REPO
+        )
         if check:
             assert done.returncode == 0, f"{args}: {done.stdout}{done.stderr}{self.log()}"
         return done
 
     def start(self, *args: str) -> subprocess.Popen[str]:
         pipe = subprocess.PIPE
-        return subprocess.Popen(self.command(*args), env=self.env, stdout=pipe, stderr=pipe, stdin=subprocess.DEVNULL, text=True, cwd=REPO)
+        return subprocess.Popen(
+            self.command(*args), env=self.env, stdout=pipe, stderr=pipe, stdin=subprocess.DEVNULL, text=True, cwd=REPO
+        )
 
     def __call__(self, *args: str, **more: Any) -> str:
         return self.run(*args, **more).stdout
@@ -89,7 +95,9 @@ class Cluster:
     @staticmethod
     def remove(env: dict[str, str], name: str) -> None:
         """Take a cluster down that somebody else started."""
-        subprocess.run([sys.executable, "-m", "netproxy", "down", "--cluster", name], env=env, capture_output=True, check=False)
+        subprocess.run(
+            [sys.executable, "-m", "netproxy", "down", "--cluster", name], env=env, capture_output=True, check=False
+        )
 
     def close(self) -> None:
         self.run("down", check=False)

@@ -50,7 +50,9 @@ class FlowLab:
         _ip(self.node, "link set lo up", f"link add pods type veth peer name eth0 netns {self.pods}",
             f"link add out type veth peer name eth0 netns {self.outside}")  # fmt: skip
         for namespace, link in ((self.pods, "eth0"), (self.outside, "eth0"), (self.node, "pods"), (self.node, "out")):
-            _ip(namespace, "link set lo up", f"link set {link} up arp off", f"link set {link} address 02:00:00:00:00:01")
+            _ip(
+                namespace, "link set lo up", f"link set {link} up arp off", f"link set {link} address 02:00:00:00:00:01"
+            )
         for namespace in (self.node, self.pods, self.outside):
             with netns.visiting(namespace):
                 netns.write_sysctls([
@@ -69,7 +71,11 @@ class FlowLab:
                 netns.write_sysctls([("net/ipv4/ip_forward", "0"), ("net/ipv6/conf/all/forwarding", "0")])
         self._watchers = {
             where: self._watch(namespace, link)
-            for where, namespace, link in (("pods", self.pods, "eth0"), ("out", self.outside, "eth0"), ("node", self.node, "lo"))
+            for where, namespace, link in (
+                ("pods", self.pods, "eth0"),
+                ("out", self.outside, "eth0"),
+                ("node", self.node, "lo"),
+            )
         }
         self._port = 20000
 
@@ -140,7 +146,11 @@ class FlowLab:
                 continue  # on its way through lo: what becomes of it is still to come
             if same and where == "out":
                 return Ending("pass", masq=packet.source != flow["from"])
-            target = f"[{packet.destination}]:{packet.port}" if ":" in packet.destination else f"{packet.destination}:{packet.port}"
+            target = (
+                f"[{packet.destination}]:{packet.port}"
+                if ":" in packet.destination
+                else f"{packet.destination}:{packet.port}"
+            )
             return Ending("pass" if same else "accept", "" if same else target, packet.source != flow["from"])
         return Ending("drop")
 

@@ -17,7 +17,9 @@ class Node:
 
     def __init__(self, case: Case, namespace: str, flavour: str) -> None:
         self.namespace, self.flavour = namespace, flavour
-        self.objects = {(o["kind"], o["metadata"].get("namespace", ""), o["metadata"]["name"]): o for o in case.objects()}
+        self.objects = {
+            (o["kind"], o["metadata"].get("namespace", ""), o["metadata"]["name"]): o for o in case.objects()
+        }
         node = next(o for o in self.objects.values() if o["kind"] == "Node")
         self.proxies = [
             FamilyProxy(node, case.config(), family, IptablesKernel(namespace, family, flavour=flavour),

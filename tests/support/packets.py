@@ -66,7 +66,9 @@ def build(protocol: str, source: str, destination: str, source_port: int, port: 
 def read(data: bytes) -> Packet | None:
     """The packet behind an IP header; None for what no test is about."""
     version = data[0] >> 4
-    family, start, number = (socket.AF_INET, (data[0] & 15) * 4, data[9]) if version == 4 else (socket.AF_INET6, 40, data[6])
+    family, start, number = (
+        (socket.AF_INET, (data[0] & 15) * 4, data[9]) if version == 4 else (socket.AF_INET6, 40, data[6])
+    )
     ends = (data[12:16], data[16:20]) if version == 4 else (data[8:24], data[24:40])
     source, destination = (socket.inet_ntop(family, end) for end in ends)
     body = data[start:]

@@ -36,10 +36,12 @@ def steps(document: Path) -> list[Step]:
 
 def run(step: Step, env: dict[str, str]) -> str:
     path = f"{REPO}/.venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-    sudo = "sudo() { \"$@\"; }; export -f sudo; set -o pipefail; " if os.geteuid() == 0 else ""
+    sudo = 'sudo() { "$@"; }; export -f sudo; set -o pipefail; ' if os.geteuid() == 0 else ""
     done = subprocess.run(["bash", "-c", sudo + step.command], env={**env, "PATH": path}, cwd=REPO, text=True, timeout=120,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
-    assert done.returncode == 0 or "exit status" in " ".join(step.expected) or step.command.startswith("!"), f"$ {step.command}\n{done.stdout}"
+    assert done.returncode == 0 or "exit status" in " ".join(step.expected) or step.command.startswith("!"), (
+        f"$ {step.command}\n{done.stdout}"
+    )
     return done.stdout
 
 

@@ -1,18 +1,18 @@
 """What the iptables compiler writes, where no recording says it."""
 
 import pytest
+from support.build import a_node, a_service, a_snapshot, an_endpoint
+from support.cases import recorded_cases
 
 from netproxy.core.net import Family
+from netproxy.linux.kernel import TrackedFlow
 from netproxy.proxy.config import duration_s, node_port_cidrs, node_view, sysctls
 from netproxy.proxy.conntrack import stale_flows, udp_targets
 from netproxy.proxy.health import HealthCheck, health_answer, health_checks
 from netproxy.proxy.iptables import Compiler, compile_iptables
 from netproxy.proxy.rules import in_packet_order
-from netproxy.linux.kernel import TrackedFlow
-from netproxy.ruleset.ir import Drop, InInterface, Jump, Reject, comment_of
 from netproxy.ruleset.iptables import render, rule_words
-from support.build import a_node, a_service, a_snapshot, an_endpoint
-from support.cases import recorded_cases
+from netproxy.ruleset.ir import Drop, InInterface, Jump, Reject, comment_of
 
 
 def chain(ruleset, table, name):
@@ -55,7 +55,7 @@ def test_an_open_source_range_matches_without_an_address():
     service = a_service("10.0.0.1", load_balancer_ips=("1.2.3.4",), source_ranges=("0.0.0.0/0",))
     text = render(compile_iptables(a_snapshot(service), a_node()))
     assert '-A KUBE-FW-4LVCYZMTA5CQO6SX -m comment --comment "ns1/web:http loadbalancer IP" -j KUBE-EXT-' in text
-    assert '-A KUBE-FW-4LVCYZMTA5CQO6SX -s 1.2.3.4/32 -m comment' in text
+    assert "-A KUBE-FW-4LVCYZMTA5CQO6SX -s 1.2.3.4/32 -m comment" in text
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Controllers: what they want changed for what they see."""
 
 import pytest
+from support.build import pod_object, service_object
 
 from netproxy.controllers.change import Create, Delete, Update
 from netproxy.controllers.endpointslice import reconcile_service
@@ -10,7 +11,6 @@ from netproxy.controllers.workload import HASH_LABEL, adopts, reconcile_deployme
 from netproxy.core.names import NamespacedName
 from netproxy.objects.defaults import with_defaults
 from netproxy.objects.meta import key
-from support.build import pod_object, service_object
 
 WEB = NamespacedName("default", "web")
 
@@ -35,7 +35,13 @@ class World:
         return self.objects.get((kind, name))
 
     def list(self, kind, in_namespace=""):
-        return iter([o for (k, at), o in sorted(self.objects.items(), key=lambda i: str(i[0])) if k == kind and (not in_namespace or at.namespace == in_namespace)])
+        return iter(
+            [
+                o
+                for (k, at), o in sorted(self.objects.items(), key=lambda i: str(i[0]))
+                if k == kind and (not in_namespace or at.namespace == in_namespace)
+            ]
+        )
 
     all = list
 
@@ -110,7 +116,12 @@ def test_what_is_gone_or_going_is_left_alone():
 
 
 def node(name, **more):
-    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": more.pop("labels", {})}, "spec": more}
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": name, "labels": more.pop("labels", {})},
+        "spec": more,
+    }
 
 
 def test_pods_go_to_the_emptiest_node_that_fits():
@@ -201,7 +212,9 @@ def test_a_named_port_may_be_another_number_in_another_pod():
     ],
 )
 def test_hints(spec, hints):
-    world = World(service(**spec), node("node1", labels={"topology.kubernetes.io/zone": "z"}), pod_object("p1", "10.0.0.1"))
+    world = World(
+        service(**spec), node("node1", labels={"topology.kubernetes.io/zone": "z"}), pod_object("p1", "10.0.0.1")
+    )
     world.apply(reconcile_service(world, WEB))
     assert slices(world)[0]["endpoints"][0].get("hints") == hints
 

@@ -3,9 +3,9 @@
 import pytest
 
 from netproxy.core.net import Family
-from netproxy.ruleset.diff import Append, Delete, Insert, applied, in_batches, owned_by_prefix, plan
-from netproxy.ruleset.ir import Chain, Jump, Return, Rule, Ruleset, Source, Table
+from netproxy.ruleset.diff import Delete, Insert, applied, in_batches, owned_by_prefix, plan
 from netproxy.ruleset.iptables import render_plan
+from netproxy.ruleset.ir import Chain, Jump, Return, Rule, Ruleset, Source, Table
 
 OWNED = owned_by_prefix(("MINE-",))
 
@@ -32,8 +32,8 @@ def test_the_same_needs_nothing():
 
 def test_a_new_chain_is_written_whole():
     (table,) = change({}, {"MINE_A": [rule(1), rule(2)]}).tables
-    assert table.written == ("MINE-A",)
-    assert table.operations == (Append("MINE-A", rule(1)), Append("MINE-A", rule(2)))
+    assert table.written == (Chain("MINE-A", (rule(1), rule(2))),)
+    assert not table.operations
 
 
 def test_a_stale_chain_goes_unless_it_may_linger():
@@ -52,7 +52,7 @@ def test_a_small_change_of_a_long_chain_is_small():
 
 def test_a_large_change_writes_the_chain_again():
     (table,) = change({"MINE_A": [rule(1), rule(2)]}, {"MINE_A": [rule(3), rule(4)]}).tables
-    assert table.written == ("MINE-A",)
+    assert [chain.name for chain in table.written] == ["MINE-A"]
 
 
 def test_a_built_in_chain_only_gets_what_it_lacks():
@@ -91,7 +91,9 @@ def test_batches_never_jump_to_what_is_not_there():
         for owner in there.values():
             assert all(r.action.chain in there for r in owner.rules if isinstance(r.action, Jump))
     assert state == applied(present, whole)
-    assert "MINE-005" in batches[-1].tables[0].written, "a chain that exists changes in the last transaction"
+    assert "MINE-005" in [chain.name for chain in batches[-1].tables[0].written], (
+        "a chain that exists changes in the last transaction"
+    )
     assert in_batches(whole, present, chains=100) == [whole]
 
 

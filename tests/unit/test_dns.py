@@ -1,11 +1,11 @@
 """The requirements of cluster DNS, one after the other (the numbers are those of the specification's list in docs/dns.md)."""
 
 import pytest
+from support.build import pod_object, service_object, slice_object
 
 from netproxy.dns import wire
 from netproxy.dns.answer import NOERROR, NXDOMAIN, REFUSED, Answer, Rr, answer, rotations
 from netproxy.dns.zone import build_zone
-from support.build import pod_object, service_object, slice_object
 
 
 def headless(name="db", **spec):
@@ -38,7 +38,10 @@ SLICES = [
     endpoints("portless", ("10.244.0.4",), ports=[]),
     endpoints("early", ("10.244.0.5", NOT_READY)),
     endpoints("empty", ("10.244.0.6", NOT_READY)),
-    {**endpoints("db", ("fd00:244::1",)), "metadata": {**endpoints("db", ("fd00:244::1",))["metadata"], "name": "db-6"}},
+    {
+        **endpoints("db", ("fd00:244::1",)),
+        "metadata": {**endpoints("db", ("fd00:244::1",))["metadata"], "name": "db-6"},
+    },
 ]
 SPACES = [{"metadata": {"name": n}} for n in ("default", "kube-system", "quiet")]
 REVERSE = ["10.244.0.0/16", "10.96.0.0/16", "fd00:244::/64", "fd00:96::/112"]
@@ -130,7 +133,11 @@ def test_srv_of_a_service():
 
 def test_srv_of_a_headless_service_names_each_endpoint_and_shares_the_weight():
     found = ask(f"_http._tcp.db.default.{SVC}", "SRV")
-    assert [(v[1], v[3].partition(".")[0]) for v in values(found)] == [(33, "db-0"), (33, "10-244-0-2"), (33, "fd00-244--1")]
+    assert [(v[1], v[3].partition(".")[0]) for v in values(found)] == [
+        (33, "db-0"),
+        (33, "10-244-0-2"),
+        (33, "fd00-244--1"),
+    ]
     assert {rr.value for rr in found.additional} == {"10.244.0.1", "10.244.0.2", "fd00:244::1"}
 
 
@@ -179,7 +186,13 @@ def raw(name="web.default.svc.cluster.local", kind="A", **flags):
 
 def test_messages_of_the_wire():
     question = wire.parse(raw())
-    assert (question.id, question.name, question.type, question.edns, question.udp_size) == (0x1234, f"web.default.{SVC}", "A", False, 512)
+    assert (question.id, question.name, question.type, question.edns, question.udp_size) == (
+        0x1234,
+        f"web.default.{SVC}",
+        "A",
+        False,
+        512,
+    )
     reply = wire.pack(question, ask(question.name), size=512)
     assert reply[:4] == bytes([0x12, 0x34, 0x85, 0x80])
     assert reply.endswith(bytes([10, 96, 0, 5]))

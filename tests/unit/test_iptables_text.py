@@ -1,12 +1,12 @@
 """iptables-save text and values, each way."""
 
 import pytest
+from support.cases import recorded_cases
 
 from netproxy.core.errors import KernelError
 from netproxy.core.net import Family
-from netproxy.ruleset.ir import Goto, OtherTarget, Recent, Words, comment_of
 from netproxy.ruleset.iptables import parse, parse_counted, parse_rule, quote, render, rule_words, tokens
-from support.cases import recorded_cases
+from netproxy.ruleset.ir import Goto, OtherTarget, Recent, Words, comment_of
 
 
 @pytest.mark.parametrize("case", recorded_cases(), ids=lambda case: case.id)
@@ -42,10 +42,10 @@ def test_rules_of_other_people_survive(words):
 
 
 def test_what_is_not_understood_is_kept_word_by_word():
-    rule = parse_rule("-m limit --limit 5/min -j LOG --log-level 4".split())
+    rule = parse_rule(["-m", "limit", "--limit", "5/min", "-j", "LOG", "--log-level", "4"])
     assert rule.match == (Words(("-m", "limit", "--limit", "5/min")),)
     assert rule.action == OtherTarget(("-j", "LOG", "--log-level", "4"))
-    assert parse_rule("-g X".split()).action == Goto("X")
+    assert parse_rule(["-g", "X"]).action == Goto("X")
 
 
 def test_counters_are_read_by_rule():
@@ -60,11 +60,16 @@ def test_an_unreadable_line_is_named():
 
 
 def test_netmasks_and_bare_addresses_get_their_length():
-    assert rule_words(parse_rule("-s 10.0.0.0/255.0.0.0 -d 10.1.1.1 -j DROP".split())) == " -s 10.0.0.0/8 -d 10.1.1.1/32 -j DROP"
+    assert (
+        rule_words(parse_rule(["-s", "10.0.0.0/255.0.0.0", "-d", "10.1.1.1", "-j", "DROP"]))
+        == " -s 10.0.0.0/8 -d 10.1.1.1/32 -j DROP"
+    )
 
 
 def test_small_things():
     assert quote("") == '""'
     assert comment_of(parse_rule(["-m", "comment", "--comment", "x", "-j", "DROP"])) == "x"
     assert comment_of(parse_rule(["-j", "DROP"])) == ""
-    assert isinstance(parse_rule("-m recent --set --name X --mask 255.255.255.255 --rsource".split()).match[0], Recent)
+    assert isinstance(
+        parse_rule(["-m", "recent", "--set", "--name", "X", "--mask", "255.255.255.255", "--rsource"]).match[0], Recent
+    )

@@ -1,6 +1,7 @@
 """What a kubelet decides: images, environments, files, restarts, probes' verdicts."""
 
 import pytest
+from support.build import pod_object, service_object
 
 from netproxy.kubelet import image, resolv
 from netproxy.kubelet.container import (
@@ -16,7 +17,6 @@ from netproxy.kubelet.container import (
 from netproxy.kubelet.netexec import parse_flags
 from netproxy.kubelet.probe import Tally, port_number
 from netproxy.objects.cluster import cluster_spec
-from support.build import pod_object, service_object
 
 CLUSTER = cluster_spec()
 HOST = "nameserver 192.0.2.53\nsearch corp.example\noptions edns0\n"
@@ -55,7 +55,9 @@ def test_unknown_images_say_how_to_make_them_known():
 
 
 def test_flags_of_built_in_servers():
-    flags = parse_flags(["netexec", "--http-port", "81", "-text=hi", "--other=1"], {"http-port": "80", "text": "", "udp-port": "1"})
+    flags = parse_flags(
+        ["netexec", "--http-port", "81", "-text=hi", "--other=1"], {"http-port": "80", "text": "", "udp-port": "1"}
+    )
     assert flags == {"http-port": "81", "text": "hi", "udp-port": "1"}
 
 
@@ -100,7 +102,9 @@ def test_environment_of_a_container():
         "command": ["echo", "$(A)"], "args": ["$(IP)"],
     }  # fmt: skip
     services = [service_object("my-db", clusterIP="10.96.0.9"), service_object("none", clusterIP="None")]
-    env = environment(pod_object(), container, ips=("10.0.0.1",), services=services, find=lambda *_: {"data": {"k": "v"}}, base={})
+    env = environment(
+        pod_object(), container, ips=("10.0.0.1",), services=services, find=lambda *_: {"data": {"k": "v"}}, base={}
+    )
     assert env["B"] == "1-$(C)"
     assert (env["IP"], env["L"], env["K"]) == ("10.0.0.1", "web", "v")
     assert env["MY_DB_SERVICE_HOST"] == "10.96.0.9"
@@ -108,7 +112,9 @@ def test_environment_of_a_container():
     assert "S" not in env
     assert command_of(container, env) == (("echo", "1"), ("10.0.0.1",))
     assert expand("$$(A)", env) == "$(A)"
-    assert "MY_DB_PORT" not in environment(pod_object(spec={"enableServiceLinks": False}), {}, ips=(), services=services, find=lambda *_: None, base={})
+    assert "MY_DB_PORT" not in environment(
+        pod_object(spec={"enableServiceLinks": False}), {}, ips=(), services=services, find=lambda *_: None, base={}
+    )
 
 
 def state(phase, code=0, **more):
@@ -128,17 +134,31 @@ def state(phase, code=0, **more):
     ],
 )
 def test_phases(policy, states, phase):
-    status = pod_status(pod_object(spec={"restartPolicy": policy}, status={}), states, [], ("10.0.0.1",), "172.18.0.2", 0)
+    status = pod_status(
+        pod_object(spec={"restartPolicy": policy}, status={}), states, [], ("10.0.0.1",), "172.18.0.2", 0
+    )
     assert status["phase"] == phase
 
 
 def test_status_keeps_transition_times_and_tells_what_happened():
     pod = pod_object(status={})
     first = pod_status(pod, [state("running", ready=True)], [state("terminated")], ("10.0.0.1",), "h", 0)
-    again = pod_status({**pod, "status": first}, [state("running", ready=True)], [state("terminated")], ("10.0.0.1",), "h", 100)
+    again = pod_status(
+        {**pod, "status": first}, [state("running", ready=True)], [state("terminated")], ("10.0.0.1",), "h", 100
+    )
     assert first["conditions"] == again["conditions"]
     assert "initContainerStatuses" in first
-    assert pod_status(pod_object(spec={"restartPolicy": "Never"}, status={}), [state("waiting")], [state("terminated", 1)], (), "h", 0)["phase"] == "Failed"
+    assert (
+        pod_status(
+            pod_object(spec={"restartPolicy": "Never"}, status={}),
+            [state("waiting")],
+            [state("terminated", 1)],
+            (),
+            "h",
+            0,
+        )["phase"]
+        == "Failed"
+    )
     killed = container_status(state("terminated", -9, last=(("exitCode", 1),)))
     assert killed["state"]["terminated"]["exitCode"] == 137
     assert killed["lastState"] == {"terminated": {"exitCode": 1}}

@@ -1,6 +1,7 @@
 """Manifests, validation, unknown fields, selectors, the cluster's own object."""
 
 import pytest
+from support.build import pod_object, service_object, slice_object
 
 from netproxy.core.errors import ManifestError
 from netproxy.objects.cluster import cluster_object, cluster_spec, node_object
@@ -10,7 +11,6 @@ from netproxy.objects.manifest import load, parse_manifests, unknown_kind
 from netproxy.objects.schema import field_problems
 from netproxy.objects.selector import field_filter, label_selector, matches, parse_selector, selects
 from netproxy.objects.validate import problems
-from support.build import pod_object, service_object, slice_object
 
 
 def test_yaml_documents_lists_and_json_are_the_same():
@@ -18,7 +18,7 @@ def test_yaml_documents_lists_and_json_are_the_same():
     json = '{"apiVersion":"v1","kind":"List","items":[{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"a"}},' \
            '{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"b"}}]}'  # fmt: skip
     assert [i.obj for i in parse_manifests(yaml, "x")] == [i.obj for i in parse_manifests(json, "x")]
-    flow = '{apiVersion: v1, kind: NamespaceList, items: [{metadata: {name: a}}, {metadata: {name: b}}]}'
+    flow = "{apiVersion: v1, kind: NamespaceList, items: [{metadata: {name: a}}, {metadata: {name: b}}]}"
     assert [i.obj["metadata"]["name"] for i in parse_manifests(flow, "x")] == ["a", "b"]
 
 
@@ -54,7 +54,9 @@ def test_all_problems_of_all_files_come_together():
 
 
 def test_unknown_kinds_say_what_is_near():
-    assert "did you mean apiVersion apps/v1" in str(unknown_kind({"apiVersion": "extensions/v1beta1", "kind": "Deployment"}))
+    assert "did you mean apiVersion apps/v1" in str(
+        unknown_kind({"apiVersion": "extensions/v1beta1", "kind": "Deployment"})
+    )
     assert "known: " in str(unknown_kind({"apiVersion": "v1", "kind": "Secret"}))
     assert unknown_kind({"apiVersion": "v1", "kind": "Pod"}) is None
 
@@ -200,7 +202,9 @@ def test_label_selectors(selector, labels, result):
 def test_selectors_of_objects():
     with pytest.raises(ManifestError):
         parse_selector("a=b=c,,")
-    expressions = {"matchExpressions": [{"key": "a", "operator": "In", "values": ["x"]}, {"key": "b", "operator": "DoesNotExist"}]}
+    expressions = {
+        "matchExpressions": [{"key": "a", "operator": "In", "values": ["x"]}, {"key": "b", "operator": "DoesNotExist"}]
+    }
     assert matches(label_selector(expressions), {"a": "x"})
     assert not selects({}, {"a": "b"})
     assert field_filter("spec.nodeName=n1,status.phase!=Failed")({"spec": {"nodeName": "n1"}})
@@ -210,7 +214,11 @@ def test_selectors_of_objects():
 def test_a_bare_cluster_has_two_nodes_and_kubernetes_ranges():
     spec = cluster_spec()
     assert [n.name for n in spec.nodes] == ["node1", "node2"]
-    assert (spec.pod_cidrs, spec.service_cidrs, spec.dns_addresses) == (("10.244.0.0/16",), ("10.96.0.0/16",), ("10.96.0.10",))
+    assert (spec.pod_cidrs, spec.service_cidrs, spec.dns_addresses) == (
+        ("10.244.0.0/16",),
+        ("10.96.0.0/16",),
+        ("10.96.0.10",),
+    )
     assert cluster_spec([cluster_object(spec)]) == spec
 
 
@@ -227,13 +235,25 @@ def test_a_dump_of_a_real_cluster_brings_its_ranges_and_nodes():
 
 
 def test_both_families():
-    spec = cluster_spec([{"kind": "Cluster", "spec": {"ipFamilies": ["IPv4", "IPv6"], "nodes": [{"name": "a", "zone": "z"}]}}])
+    spec = cluster_spec(
+        [{"kind": "Cluster", "spec": {"ipFamilies": ["IPv4", "IPv6"], "nodes": [{"name": "a", "zone": "z"}]}}]
+    )
     assert spec.nodes[0].addresses == ("172.18.0.2", "fd00:172:18::2")
     assert spec.nodes[0].pod_cidrs == ("10.244.0.0/24", "fd00:10:244::/64")
     assert len(spec.dns_addresses) == 2
-    assert cluster_spec([{"kind": "Cluster", "spec": {"podCIDRs": ["fd00:1::/48"]}}]).service_cidrs == ("fd00:10:96::/112",)
+    assert cluster_spec([{"kind": "Cluster", "spec": {"podCIDRs": ["fd00:1::/48"]}}]).service_cidrs == (
+        "fd00:10:96::/112",
+    )
 
 
-@pytest.mark.parametrize(("word", "kind"), [("svc", "Service"), ("Pods", "Pod"), ("deploy", "Deployment"), ("endpointslices.discovery.k8s.io", "EndpointSlice")])
+@pytest.mark.parametrize(
+    ("word", "kind"),
+    [
+        ("svc", "Service"),
+        ("Pods", "Pod"),
+        ("deploy", "Deployment"),
+        ("endpointslices.discovery.k8s.io", "EndpointSlice"),
+    ],
+)
 def test_kinds_by_what_people_type(word, kind):
     assert kind_of_word(word).kind == kind

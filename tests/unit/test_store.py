@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from support.build import FixedClock, pod_object, service_object, slice_object
 
 from netproxy.apiserver.request import Request, Response, Watch
 from netproxy.apiserver.routes import Api
@@ -15,7 +16,6 @@ from netproxy.store.patch import json_patch, merge, strategic
 from netproxy.store.registry import Registry
 from netproxy.store.sqlite import SqliteBacking
 from netproxy.store.store import AlreadyExistsError, ExpiredError, Store
-from support.build import FixedClock, pod_object, service_object, slice_object
 
 WEB = NamespacedName("default", "web")
 
@@ -170,7 +170,13 @@ class Client:
     def __call__(self, method, path, body=None, content_type="application/json", accept="application/json", **query):
         data = json.dumps(body).encode() if body is not None else b""
         answer = self.api.handle(Request(method, path, query, data, content_type, accept))
-        return answer if isinstance(answer, Watch) else (answer.status, json.loads(answer.body)) if answer.content_type == "application/json" else answer
+        return (
+            answer
+            if isinstance(answer, Watch)
+            else (answer.status, json.loads(answer.body))
+            if answer.content_type == "application/json"
+            else answer
+        )
 
 
 def test_the_api_speaks_kubernetes():
@@ -231,11 +237,18 @@ def test_a_bound_pod_is_marked_and_its_kubelet_finishes():
     assert ask.registry.store.count("Pod") == 1
 
 
-@pytest.mark.parametrize("kind", ["Pod", "Service", "EndpointSlice", "Node", "Deployment", "ReplicaSet", "Namespace", "Event", "Image", "ConfigMap"])
+@pytest.mark.parametrize(
+    "kind",
+    ["Pod", "Service", "EndpointSlice", "Node", "Deployment", "ReplicaSet", "Namespace", "Event", "Image", "ConfigMap"],
+)
 def test_every_kind_has_a_table(kind):
     from netproxy.apiserver.tables import table
 
-    objects = {"Pod": pod_object(), "Service": service_object(type="LoadBalancer"), "EndpointSlice": slice_object(addresses=tuple("10.0.0.%d" % n for n in range(5)))}
+    objects = {
+        "Pod": pod_object(),
+        "Service": service_object(type="LoadBalancer"),
+        "EndpointSlice": slice_object(addresses=tuple("10.0.0.%d" % n for n in range(5))),
+    }
     obj = objects.get(kind, {"kind": kind, "metadata": {"name": "a"}, "spec": {"replicas": 1}, "status": {}})
     made = table(kind, [obj], 2_000_000_000.0, 1)
     assert len(made["rows"][0]["cells"]) == len(made["columnDefinitions"])
@@ -259,13 +272,19 @@ def test_the_status_column_of_a_pod(states, reason):
 
 def test_patches():
     assert merge({"a": {"b": 1}}, {"a": {"c": None, "d": 2}}) == {"a": {"b": 1, "d": 2}}
-    target = {"containers": [{"name": "a", "ports": [{"containerPort": 1}]}, {"name": "b"}], "ports": [{"port": 1, "name": "x"}]}
+    target = {
+        "containers": [{"name": "a", "ports": [{"containerPort": 1}]}, {"name": "b"}],
+        "ports": [{"port": 1, "name": "x"}],
+    }
     patch = {"containers": [{"name": "a", "ports": [{"containerPort": 2}]}, {"name": "b", "$patch": "delete"}, {"name": "c"}],
              "ports": [{"port": 1, "name": "y"}], "$setElementOrder/ports": []}  # fmt: skip
     assert strategic(target, patch) == {
         "containers": [{"name": "a", "ports": [{"containerPort": 1}, {"containerPort": 2}]}, {"name": "c"}], "ports": [{"port": 1, "name": "y"}],
     }  # fmt: skip
-    assert strategic({"a": {"b": 1}, "l": [1]}, {"a": {"$patch": "replace", "c": 2}, "l": [2], "x": None}) == {"a": {"c": 2}, "l": [2]}
+    assert strategic({"a": {"b": 1}, "l": [1]}, {"a": {"$patch": "replace", "c": 2}, "l": [2], "x": None}) == {
+        "a": {"c": 2},
+        "l": [2],
+    }
     operations = [
         {"op": "test", "path": "/a", "value": 1}, {"op": "add", "path": "/l/-", "value": 3}, {"op": "add", "path": "/l/0", "value": 0},
         {"op": "replace", "path": "/l/1", "value": 9}, {"op": "remove", "path": "/l/2"}, {"op": "copy", "from": "/a", "path": "/m~1n"},
@@ -275,6 +294,10 @@ def test_patches():
     start = {"a": 1, "l": [1, 2], "d": {"x": 1}, "o": [{"p": 1, "q": 1}]}
     assert json_patch(start, operations) == {"l": [0, 9, 3], "d": {"e": 1}, "m/n": 1, "o": [{"p": 2}]}
     assert json_patch({}, [{"op": "add", "path": "", "value": 7}]) == 7
-    for bad in ([{"op": "test", "path": "/a", "value": 2}], [{"op": "remove", "path": "/zz"}], [{"op": "fly", "path": "/a"}]):
+    for bad in (
+        [{"op": "test", "path": "/a", "value": 2}],
+        [{"op": "remove", "path": "/zz"}],
+        [{"op": "fly", "path": "/a"}],
+    ):
         with pytest.raises(ManifestError):
             json_patch({"a": 1}, bad)

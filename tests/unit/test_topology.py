@@ -1,9 +1,9 @@
 """Which endpoints serve which traffic."""
 
 import pytest
+from support.build import a_node, a_service, an_endpoint
 
 from netproxy.proxy.topology import categorize
-from support.build import a_node, a_service, an_endpoint
 
 HERE = an_endpoint("10.0.0.1", local=True)
 THERE = an_endpoint("10.0.0.2")
