@@ -60,3 +60,7 @@ def shared_cluster() -> Iterator[Cluster]:
         yield made
     finally:
         made.close()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update", action="store_true", help="rewrite the golden files")

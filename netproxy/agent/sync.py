@@ -80,7 +80,8 @@ class FamilyProxy:
 
     def snapshot(self) -> Snapshot:
         """What the rules are to be made of, at this moment (call it where objects change)."""
-        return self.tracker.snapshot()
+        with _no_collections():
+            return self.tracker.snapshot()
 
     def change(self, snapshot: Snapshot, present: Ruleset, *, clean: bool = True) -> Plan:
         """What a pass would change; without CLEAN, stale chains of a large cluster may stay a while."""

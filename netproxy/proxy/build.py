@@ -18,6 +18,12 @@ PROXY_NAME = "service.kubernetes.io/service-proxy-name"
 HEADLESS = "service.kubernetes.io/headless"
 HINTS_ANNOTATIONS = ("service.kubernetes.io/topology-mode", "service.kubernetes.io/topology-aware-hints")
 
+_PLAIN = frozenset(
+    ("externalIPs", "loadBalancerSourceRanges", "externalTrafficPolicy", "internalTrafficPolicy", "sessionAffinity")
+)
+_NOTHING_COMMON: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], int, bool, bool, int, str] = (
+    (), (), (), 0, False, False, 0, "",
+)  # fmt: skip
 _Target = tuple[str, str]  # port name, protocol in lower case
 _NONE: Mapping[str, Any] = {}
 
@@ -112,6 +118,8 @@ def _common(
     service: Object, spec: Mapping[str, Any], family: Family
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], int, bool, bool, int, str]:
     """The fields of ServicePort from `external_ips` to `hints_annotation`, which all ports of a Service share."""
+    if _PLAIN.isdisjoint(spec) and not service.get("status") and not service["metadata"].get("annotations"):
+        return _NOTHING_COMMON
     kind = spec.get("type") or "ClusterIP"
     external = tuple(canonical(ip) for ip in spec.get("externalIPs") or () if family_of(ip) is family)
     ingress = ((service.get("status") or _NONE).get("loadBalancer") or _NONE).get("ingress") or ()

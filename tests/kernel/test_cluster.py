@@ -317,8 +317,8 @@ def test_an_interrupted_up_leaves_nothing(cluster: Cluster, lines: int):
     [
         ("kind: Service\napiVersion: v1\nmetadata: {name: web}\nspec: {ports: [{port: 1, name: a}, {port: 70000, name: b}]}",
          "standard input: Service default/web: spec.ports[1].port: Invalid value: 70000: must be between 1 and 65535"),
-        ("kind: Service\napiVersion: v1\nmetadata: {name: web}\nspec: {clusterIP: 1.2.3.4, ports: [{port: 1}]}\n---\n"
-         "kind: Service\napiVersion: v1\nmetadata: {name: b}\nspec: {clusterIP: 1.2.3.4, ports: [{port: 1}]}", "already allocated to default/web"),
+        (("kind: Service\napiVersion: v1\nmetadata: {name: web}\nspec: {clusterIP: 1.2.3.4, ports: [{port: 1}]}\n---\n"
+         "kind: Service\napiVersion: v1\nmetadata: {name: b}\nspec: {clusterIP: 1.2.3.4, ports: [{port: 1}]}"), "already allocated to default/web"),
         ("a: [", "standard input: line 2"),
     ],
 )  # fmt: skip

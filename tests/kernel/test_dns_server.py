@@ -27,7 +27,7 @@ from netproxy.store.store import Store
 PORT = 5353
 
 
-class Api_:
+class ApiThread:
     """The API on a Unix socket, in a loop of its own."""
 
     def __init__(self, path: Path) -> None:
@@ -63,7 +63,7 @@ class Api_:
 class Dns:
     def __init__(self, namespace: str, tmp: Path, **settings) -> None:
         self.namespace = namespace
-        self.api = Api_(tmp / "s")
+        self.api = ApiThread(tmp / "s")
         objects = [
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}},
             service_object("web", clusterIP="10.96.0.5"), service_object("db", clusterIP="None"),

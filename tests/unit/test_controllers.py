@@ -43,7 +43,8 @@ class World:
             ]
         )
 
-    all = list
+    def all(self, kind):
+        return self.list(kind)
 
     def apply(self, changes):
         for change in changes:
@@ -145,7 +146,7 @@ def service(**spec):
 
 
 def slices(world):
-    return [o for o in world.list("EndpointSlice")]
+    return list(world.list("EndpointSlice"))
 
 
 def test_slices_follow_the_pods():

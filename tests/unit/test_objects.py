@@ -15,8 +15,8 @@ from netproxy.objects.validate import problems
 
 def test_yaml_documents_lists_and_json_are_the_same():
     yaml = "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: b}\n"
-    json = '{"apiVersion":"v1","kind":"List","items":[{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"a"}},' \
-           '{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"b"}}]}'  # fmt: skip
+    namespace = '{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"%s"}}'
+    json = '{"apiVersion":"v1","kind":"List","items":[' + namespace % "a" + "," + namespace % "b" + "]}"
     assert [i.obj for i in parse_manifests(yaml, "x")] == [i.obj for i in parse_manifests(json, "x")]
     flow = "{apiVersion: v1, kind: NamespaceList, items: [{metadata: {name: a}}, {metadata: {name: b}}]}"
     assert [i.obj["metadata"]["name"] for i in parse_manifests(flow, "x")] == ["a", "b"]

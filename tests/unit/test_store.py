@@ -118,8 +118,8 @@ def test_one_node_port_serves_two_protocols_of_a_port():
     ("spec", "message"),
     [
         ({"clusterIP": "10.97.0.1"}, "spec.clusterIP: Invalid value: \"10.97.0.1\": the provided IP is not in the valid range"),
-        ({"type": "NodePort", "ports": [{"port": 1, "nodePort": 29999}]}, "spec.ports[0].nodePort: Invalid value: 29999: provided port"
-         " is not in the valid range. The range of valid ports is 30000-32767"),
+        ({"type": "NodePort", "ports": [{"port": 1, "nodePort": 29999}]}, ("spec.ports[0].nodePort: Invalid value: 29999: provided port"
+         " is not in the valid range. The range of valid ports is 30000-32767")),
         ({"type": "NodePort", "ports": [{"port": 1, "nodePort": 30001}]}, "already allocated to default/first; leave it out"),
         ({"clusterIP": "10.96.7.7"}, "already allocated to default/first"),
         ({"ipFamilies": ["IPv6"]}, "not configured on this cluster"),
@@ -247,7 +247,7 @@ def test_every_kind_has_a_table(kind):
     objects = {
         "Pod": pod_object(),
         "Service": service_object(type="LoadBalancer"),
-        "EndpointSlice": slice_object(addresses=tuple("10.0.0.%d" % n for n in range(5))),
+        "EndpointSlice": slice_object(addresses=tuple(f"10.0.0.{n}" for n in range(5))),
     }
     obj = objects.get(kind, {"kind": kind, "metadata": {"name": "a"}, "spec": {"replicas": 1}, "status": {}})
     made = table(kind, [obj], 2_000_000_000.0, 1)
