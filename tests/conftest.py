@@ -1,6 +1,7 @@
 """Fixtures by need: a kernel namespace of one's own, a cluster; both are removed whatever happens."""
 
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 
@@ -9,6 +10,7 @@ from support.cluster import Cluster
 
 from netproxy.linux import netns
 
+signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that fixtures clean up after it, too
 HOME = os.stat("/proc/self/ns/net").st_ino
 
 
@@ -32,11 +34,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def namespace() -> Iterator[str]:
     """A new network namespace with lo up, removed afterwards."""
     netns.prepare()
-    name = f"nptest-{uuid.uuid4().hex[:8]}"
-    with netns.visiting():
-        netns.create(name)
-        assert os.stat("/proc/thread-self/ns/net").st_ino != HOME
+    name = f"{os.environ.get('NPTEST_PREFIX', 'nptest-')}{uuid.uuid4().hex[:8]}"
     try:
+        with netns.visiting():
+            netns.create(name)
+            assert os.stat("/proc/thread-self/ns/net").st_ino != HOME
         yield name
     finally:
         netns.delete(name)

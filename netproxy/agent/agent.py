@@ -274,10 +274,23 @@ class Agent:
                 old is None or not spec(old).get("nodeName") or (is_deleting(event.obj) and not is_deleting(old))
             ):
                 self.background(self.kubelet.sync(key(event.obj)))
+        if event.obj["kind"] in ("Node", "KubeProxyConfiguration"):
+            self._reconfigure()
         if event.obj["kind"] == "Image":
             self._try_images_again()
         if event.obj["kind"] in ("Service", "EndpointSlice"):
             self.background(self._set_health_checks())
+
+    def _reconfigure(self) -> None:
+        """A node's labels, or the proxy's settings, changed: join and compile anew, and sync."""
+        config = self._configuration()
+        for proxy in self.proxies.proxies:
+            node = self.store.find("Node", NamespacedName("", proxy.node))
+            if node is not None and proxy.reconfigure(node, config):
+                for kind in ("Service", "EndpointSlice"):
+                    for obj in self.store.all(kind):
+                        proxy.observe(obj)
+        self.proxies.configure(config)
 
     def _try_images_again(self) -> None:
         for pod in self.store.all("Pod"):
@@ -304,9 +317,13 @@ class Agent:
 
     def _open_in_node(self, node: str, port: int) -> socket.socket:
         with netns.visiting(self.paths.namespace_of(node)):
-            sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+            both = Family.IPV6 in self.cluster.families
+            family = socket.AF_INET6 if both else socket.AF_INET
+            sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        if both:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(("0.0.0.0", port))
+        sock.bind(("::" if both else "0.0.0.0", port))
         sock.setblocking(False)
         return sock
 
@@ -346,8 +363,11 @@ class Agent:
             made = self.registry.apply([*(Loaded(o, "netproxy") for o in _namespaces(*sorted(missing))), *kept])
         return [describe(obj) for obj in made]
 
-    async def settle(self, limit_s: float) -> list[Object]:
-        """Wait until Pods are ready (or cannot become so soon) and all rules are written; returns the Pods that are not ready."""
+    async def settle(self, limit_s: float) -> tuple[bool, list[Object]]:
+        """Wait until Pods are ready (or cannot become so soon) and all rules are written.
+
+        Returns whether that came about, and the Pods that are not ready.
+        """
         deadline = self.clock.monotonic() + limit_s
         changed = asyncio.Event()
         end = self.store.subscribe(lambda _: changed.set())
@@ -359,7 +379,8 @@ class Agent:
                     status(d).get("replicas", 0) < spec(d).get("replicas", 1) for d in self.store.all("Deployment")
                 )
                 left = deadline - self.clock.monotonic()
-                if not (waiting or short) or left <= 0:
+                settled = not (waiting or short)
+                if settled or left <= 0:
                     break
                 with suppress(TimeoutError):
                     async with asyncio.timeout(left):
@@ -369,7 +390,8 @@ class Agent:
         with suppress(TimeoutError):
             async with asyncio.timeout(max(1.0, deadline - self.clock.monotonic())):
                 await self.proxies.settled()
-        return [pod for pod in self.store.list("Pod") if not is_ready(pod) and status(pod).get("phase") != "Succeeded"]
+        ended = ("Succeeded",)
+        return settled, [p for p in self.store.list("Pod") if not is_ready(p) and status(p).get("phase") not in ended]
 
     def remove_cluster(self) -> None:
         """Ask for the end: everything goes."""

@@ -66,8 +66,8 @@ async def _apply(agent: Agent, request: Request) -> Response:
 
 
 async def _wait(agent: Agent, request: Request) -> Response:
-    pods = await agent.settle(float(request.query.get("timeout", "30")))
-    return json_response({"notReady": pods})
+    settled, pods = await agent.settle(float(request.query.get("timeout", "30")))
+    return json_response({"settled": settled, "notReady": pods})
 
 
 async def _down(agent: Agent, _: Request) -> Response:

@@ -12,6 +12,8 @@ from netproxy.objects.cluster import ClusterSpec
 
 CLIENT = "client"
 SWITCH = "lan"
+LONGEST_LINK = 15
+"""The kernel's limit for a link's name."""
 
 
 def machines(cluster: ClusterSpec, paths: Paths) -> list[links.Machine]:
@@ -21,7 +23,8 @@ def machines(cluster: ClusterSpec, paths: Paths) -> list[links.Machine]:
     """
     ipv6 = any(":" in cidr for cidr in cluster.node_cidrs)
     result = []
-    for node in cluster.nodes:
+    for number, node in enumerate(cluster.nodes):
+        port = node.name if len(node.name) <= LONGEST_LINK else f"node-{number}"
         routes = [
             (cidr, _peer(other.addresses, cidr))
             for other in cluster.nodes
@@ -29,9 +32,7 @@ def machines(cluster: ClusterSpec, paths: Paths) -> list[links.Machine]:
             for cidr in other.pod_cidrs
         ]
         result.append(
-            links.Machine(
-                paths.namespace_of(node.name), node.name, _lengths(node.addresses, cluster), tuple(routes), ipv6
-            )
+            links.Machine(paths.namespace_of(node.name), port, _lengths(node.addresses, cluster), tuple(routes), ipv6)
         )
     first = cluster.nodes[0]
     routes = [(cidr, _peer(node.addresses, cidr)) for node in cluster.nodes for cidr in node.pod_cidrs]

@@ -24,9 +24,7 @@ class Proxies:
 
     def __init__(self, proxies: list[FamilyProxy], config: Mapping[str, Any], executor: Executor) -> None:
         self.proxies = proxies
-        iptables = config.get("iptables") or {}
-        self.sync_period_s = max(0.05, duration_s(iptables.get("syncPeriod"), 30))
-        self.min_period_s = duration_s(iptables.get("minSyncPeriod"), 0)
+        self.sync_period_s, self.min_period_s = _periods(config)
         self._executor = executor
         self._dirty: dict[int, asyncio.Event] = {id(proxy): asyncio.Event() for proxy in proxies}
         self._clean: dict[int, asyncio.Event] = {id(proxy): asyncio.Event() for proxy in proxies}
@@ -39,10 +37,16 @@ class Proxies:
         if kind not in ("Service", "EndpointSlice"):
             return
         for proxy in self.proxies:
-            if kind == "Service":
-                proxy.tracker.set_service(event.obj, deleted=gone)
-            else:
-                proxy.tracker.set_slice(event.obj, old=event.old, deleted=gone)
+            proxy.observe(event.obj, old=event.old, deleted=gone)
+        self._wake()
+
+    def configure(self, config: Mapping[str, Any]) -> None:
+        """Take other periods, and sync."""
+        self.sync_period_s, self.min_period_s = _periods(config)
+        self._wake()
+
+    def _wake(self) -> None:
+        for proxy in self.proxies:
             self._clean[id(proxy)].clear()
             self._dirty[id(proxy)].set()
 
@@ -85,3 +89,9 @@ class Proxies:
         """Wait until every proxy has written what it knows."""
         for proxy in self.proxies:
             await self._clean[id(proxy)].wait()
+
+
+def _periods(config: Mapping[str, Any]) -> tuple[float, float]:
+    """Seconds between two looks at the kernel, and at least between two passes."""
+    iptables = config.get("iptables") or {}
+    return max(0.05, duration_s(iptables.get("syncPeriod"), 30)), duration_s(iptables.get("minSyncPeriod"), 0)

@@ -65,6 +65,7 @@ class FamilyProxy:
     ) -> None:
         self.view = node_view(node, config, family, addresses=addresses)
         self.kernel = kernel
+        self._addresses = addresses
         self.tracker = Tracker(self.view)
         self.compiler = Compiler(self.view)
         self._config = config
@@ -77,6 +78,23 @@ class FamilyProxy:
     def node(self) -> str:
         """The node's name."""
         return self.view.name
+
+    def reconfigure(self, node: Object, config: Mapping[str, Any]) -> bool:
+        """Take another Node or configuration; true when that changes anything, and all objects must come again."""
+        view = node_view(node, config, self.view.family, addresses=self._addresses)
+        if view == self.view and dict(config) == dict(self._config):
+            return False
+        with self.lock:
+            self.view, self._config, self._sysctls_written = view, config, False
+            self.tracker, self.compiler = Tracker(view), Compiler(view)
+        return True
+
+    def observe(self, obj: Object, *, old: Object | None = None, deleted: bool = False) -> None:
+        """A Service or an EndpointSlice was added, changed or deleted."""
+        if obj["kind"] == "Service":
+            self.tracker.set_service(obj, deleted=deleted)
+        elif obj["kind"] == "EndpointSlice":
+            self.tracker.set_slice(obj, old=old, deleted=deleted)
 
     def snapshot(self) -> Snapshot:
         """What the rules are to be made of, at this moment (call it where objects change)."""

@@ -15,7 +15,7 @@ import click
 
 from netproxy.agent.doctor import missing
 from netproxy.agent.paths import Paths, is_root
-from netproxy.cli.client import Agent, agent_pid, checked_paths, cluster_option, progress, shim_pid
+from netproxy.cli.client import Agent, agent_pid, checked_paths, cluster_option, on_terminal, progress, shim_pid
 from netproxy.cli.files import read_manifests
 from netproxy.core.errors import KernelError, ManifestError, NetproxyError, Problem
 from netproxy.objects.manifest import Loaded
@@ -42,6 +42,7 @@ def up(files: tuple[str, ...], more_files: tuple[str, ...], foreground: bool, wa
     for item in loaded:
         if item.obj["kind"] == "Cluster" and not is_default_name(item, where):
             where = checked_paths(item.obj["metadata"]["name"])
+    _check_modes(loaded)
     if agent_pid(where):
         _apply(where, loaded, wait_s)
         return
@@ -108,12 +109,20 @@ def dry_run(loaded: list[Loaded], where: Paths) -> None:
             return 0.0
 
     numbers = iter(range(1 << 30))
+    _check_clusters(loaded)
     cluster = cluster_spec([item.obj for item in loaded], cluster_name=where.cluster)
-    _check_families(loaded)
     Registry(Store(Frozen(), lambda: f"{next(numbers):05}"), cluster).apply(loaded)
 
 
-def _check_families(loaded: list[Loaded]) -> None:
+def _check_modes(loaded: list[Loaded]) -> None:
+    for item in loaded:
+        mode = item.obj.get("mode") if item.obj["kind"] == "KubeProxyConfiguration" else None
+        if mode not in (None, "", "iptables"):
+            why = f'Unsupported value: "{mode}": a cluster runs in iptables mode only, so far; leave it out'
+            raise ManifestError([Problem("mode", why, "KubeProxyConfiguration", item.source)])
+
+
+def _check_clusters(loaded: list[Loaded]) -> None:
     clusters = [item for item in loaded if item.obj["kind"] == "Cluster"]
     if len(clusters) > 1:
         places = ", ".join(item.source for item in clusters)
@@ -198,7 +207,7 @@ def _forget(where: Paths) -> None:
 
 def _report(where: Paths, wait_s: float, begun: float) -> None:
     agent = Agent(where)
-    waiting = agent.ask("POST", "/netproxy/wait", query={"timeout": str(wait_s)})["notReady"]
+    waiting = _wait_for_pods(agent, wait_s)
     status = agent.ask("GET", "/netproxy/status")
     for pod in waiting:
         progress(f"warning: {describe(pod)} is not ready: {_why(pod)}")
@@ -207,6 +216,23 @@ def _report(where: Paths, wait_s: float, begun: float) -> None:
         f"cluster {where.cluster}: {nodes} node{'s' * (nodes != 1)}, {status['pods']['ready']}/{status['pods']['total']} Pods ready, "
         f"{status['services']} Services, {status['mode']} mode, in {time.monotonic() - begun:.2f} s"
     )
+
+
+def _wait_for_pods(agent: Agent, wait_s: float) -> list[dict[str, Any]]:
+    """Wait; on a terminal, say how far it is. Returns the Pods that are not ready."""
+    end = time.monotonic() + wait_s
+    shown = False
+    while True:
+        left = max(0.0, end - time.monotonic())
+        answer = agent.ask("POST", "/netproxy/wait", query={"timeout": str(min(left, 0.5) if on_terminal() else left)})
+        if answer["settled"] or left <= 0:
+            break
+        shown = True
+        click.echo(f"\r{len(answer['notReady'])} Pods are not ready yet …\033[K", err=True, nl=False)
+    if shown:
+        click.echo("\r\033[K", err=True, nl=False)
+    waiting: list[dict[str, Any]] = answer["notReady"]
+    return waiting
 
 
 def _why(pod: dict[str, Any]) -> str:

@@ -82,9 +82,7 @@ def create_machine(switch: str, machine: Machine, index: int) -> None:
         with netns.visiting(switch):
             there = netlink.RouteSocket()
         try:
-            there.send(
-                [netlink.new_veth(machine.port[:15], index, "eth0", ETH0, fd), netlink.set_up(index, master=ETH0)]
-            )
+            there.send([netlink.new_veth(machine.port, index, "eth0", ETH0, fd), netlink.set_up(index, master=ETH0)])
         finally:
             there.close()
         requests = [netlink.set_up(1), netlink.set_up(ETH0)]

@@ -354,12 +354,11 @@ def _cluster_nodes(nodes: Any) -> Problems:
     if isinstance(nodes, list):
         names = [n if isinstance(n, str) else (n or {}).get("name") for n in nodes]
         for index, name in enumerate(names):
-            if not name or not is_dns_label(name) or name in ("client", "lan") or len(name) > 12:
+            if not name or not is_dns_label(name) or name in ("client", "lan"):
                 yield _invalid(
                     f"spec.nodes[{index}].name",
                     name,
-                    "must be a DNS label of at most 12 characters, "
-                    'and not "client" or "lan", which are the outside machine and the switch',
+                    'must be a DNS label, and not "client" or "lan", which are the outside machine and the switch',
                 )
             elif name in names[:index]:
                 yield Problem(f"spec.nodes[{index}].name", f'Duplicate value: "{name}"', reason="FieldValueDuplicate")

@@ -31,10 +31,7 @@ class Node:
 
     def feed(self, obj: dict, old: dict | None = None, *, deleted: bool = False) -> None:
         for proxy in self.proxies:
-            if obj["kind"] == "Service":
-                proxy.tracker.set_service(obj, deleted=deleted)
-            elif obj["kind"] == "EndpointSlice":
-                proxy.tracker.set_slice(obj, old=old, deleted=deleted)
+            proxy.observe(obj, old=old, deleted=deleted)
 
     def step(self, step: dict) -> bool:
         """Apply one step of change.yaml; true when the kernel was changed behind our back."""
