@@ -19,7 +19,8 @@ LONGEST_LINK = 15
 def machines(cluster: ClusterSpec, paths: Paths) -> list[links.Machine]:
     """All machines of the LAN with their addresses and routes.
 
-    Every node knows the way to the Pods of the others; the client reaches Pods and Services through the nodes.
+    Every node knows the way to the Pods of the others, and everything else is outside: the client. The client reaches
+    Pods and Services, external addresses among them, through the nodes.
     """
     ipv6 = any(":" in cidr for cidr in cluster.node_cidrs)
     result = []
@@ -31,12 +32,14 @@ def machines(cluster: ClusterSpec, paths: Paths) -> list[links.Machine]:
             if other is not node
             for cidr in other.pod_cidrs
         ]
+        routes += [("default", address) for address in cluster.client_addresses]
         result.append(
             links.Machine(paths.namespace_of(node.name), port, _lengths(node.addresses, cluster), tuple(routes), ipv6)
         )
     first = cluster.nodes[0]
     routes = [(cidr, _peer(node.addresses, cidr)) for node in cluster.nodes for cidr in node.pod_cidrs]
     routes += [(cidr, _peer(first.addresses, cidr)) for cidr in cluster.service_cidrs]
+    routes += [("default", _peer(first.addresses, cidr)) for cidr in cluster.node_cidrs]
     addresses = _lengths(cluster.client_addresses, cluster)
     result.append(links.Machine(paths.namespace_of(CLIENT), CLIENT, addresses, tuple(routes), ipv6, router=False))
     return result

@@ -103,8 +103,9 @@ async def _run(paths: Paths, report: _Reporter) -> int:
     incoming = _incoming(paths)
     agent = Agent(paths, incoming)
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, agent.remove_cluster)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the terminal may go, the cluster stays
     await _shim_listens(paths)
     try:
         await agent.start()

@@ -91,11 +91,15 @@ def plan(node: str | None, output: str | None, where: Paths) -> None:
 
 @click.command()
 @click.option("--node", help="Only this node.")
+@output_option
 @cluster_option
-def verify(node: str | None, where: Paths) -> None:
+def verify(node: str | None, output: str | None, where: Paths) -> None:
     """Compare the kernel with what should be there; exit status 1 on a difference."""
     items = Agent(where).ask("GET", "/netproxy/pending", query={"node": node or ""})["items"]
     wrong = [item for item in items if item["changes"]]
+    if output in ("json", "yaml"):
+        print_value({"items": items}, output)
+        sys.exit(1 if wrong else 0)
     for item in items:
         verdict = f"{item['changes']} differences" if item["changes"] else "as it should be"
         click.echo(f"{item['node']} {item['family']}: {verdict}")

@@ -262,7 +262,9 @@ class Kubelet:
             return
         message = self._message(pod, container, env, what)
         try:
-            pid = await self._runtime.start(f"{uid(pod)}/{at}", message)
+            await self._runtime.start(
+                f"{uid(pod)}/{at}", message, lambda pid: self._started(pod, running, group, container, pid)
+            )
         except KernelError as error:
             why = f"{shlex.join(message['argv'])}: {error}"
             self._event(pod, "Warning", "Failed", why)
@@ -271,7 +273,11 @@ class Kubelet:
             group[at] = failed
             if group is running.states and should_restart(spec(pod).get("restartPolicy", "Always"), 127):
                 self._restart_later(pod, running, failed)
-            return
+
+    def _started(
+        self, pod: Object, running: _Running, group: dict[str, ContainerState], container: Mapping[str, Any], pid: int
+    ) -> None:
+        at = container["name"]
         unprobed = not container.get("readinessProbe") and not container.get("startupProbe")
         group[at] = replace(
             group[at], phase="running", reason="", message="", pid=pid, started_at=self._clock.now(),

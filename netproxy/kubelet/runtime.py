@@ -21,6 +21,7 @@ class Runtime:
         self._writer: asyncio.StreamWriter | None = None
         self._starting: dict[str, asyncio.Future[int]] = {}
         self._waiting: dict[str, asyncio.Future[int]] = {}
+        self._on_start: dict[str, Callable[[int], None]] = {}
         self._known = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.running: dict[str, int] = {}
@@ -43,10 +44,14 @@ class Runtime:
                 self._known.set()
             case "started":
                 self.running[name] = message["pid"]
+                begin = self._on_start.pop(name, None)
+                if begin:
+                    begin(message["pid"])
                 waiting = self._starting.pop(name, None)
                 if waiting and not waiting.done():
                     waiting.set_result(message["pid"])
             case "failed":
+                self._on_start.pop(name, None)
                 waiting = self._starting.pop(name, None)
                 if waiting and not waiting.done():
                     waiting.set_exception(KernelError(message["error"]))
@@ -62,10 +67,15 @@ class Runtime:
             raise KernelError("the shim is not connected")
         self._writer.write(json.dumps(message).encode() + b"\n")
 
-    async def start(self, name: str, message: Message) -> int:
-        """Start a container; its process number. Raises KernelError with the reason."""
+    async def start(self, name: str, message: Message, on_start: Callable[[int], None] = lambda _: None) -> int:
+        """Start a container; its process number. Raises KernelError with the reason.
+
+        ON_START hears the process number before anything else does: the container may have ended already when this
+        returns, and its end must not be heard before its start.
+        """
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._starting[name] = future
+        self._on_start[name] = on_start
         self._send({"op": "start", "id": name, **message})
         return await future
 

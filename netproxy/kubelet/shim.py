@@ -118,7 +118,7 @@ class Shim:
                 self._become(message, write)
             except BaseException as failure:
                 with contextlib.suppress(OSError):
-                    os.write(write, str(failure).encode()[:4000])
+                    os.write(write, _reason(failure).encode()[:4000])
             finally:
                 os._exit(127)
         os.close(write)
@@ -174,6 +174,13 @@ class Shim:
             self._agent.close()
         os.close(self._wake)
         os.close(self._signals)
+
+
+def _reason(failure: BaseException) -> str:
+    """Why a container did not start, without Python's decoration."""
+    if isinstance(failure, FileNotFoundError):
+        return "executable file not found"
+    return (failure.strerror or str(failure)) if isinstance(failure, OSError) else str(failure)
 
 
 def enter(namespace: str, hostname: str, etc: str | None) -> None:

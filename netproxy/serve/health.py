@@ -18,16 +18,18 @@ class HealthServers:
         self._open_socket = open_socket
         self._servers: dict[tuple[str, int], asyncio.Server] = {}
         self._answers: dict[tuple[str, int], Answer] = {}
+        self._lock = asyncio.Lock()
 
     async def set(self, wanted: Iterable[tuple[tuple[str, int], Answer]]) -> None:
         """Listen exactly where WANTED says. Raises OSError when a port is taken."""
-        self._answers = dict(wanted)
-        for at in [at for at in self._servers if at not in self._answers]:
-            self._servers.pop(at).close()
-        for at in self._answers:
-            if at not in self._servers:
-                serve = functools.partial(self._serve, at)
-                self._servers[at] = await asyncio.start_server(serve, sock=self._open_socket(*at))
+        async with self._lock:
+            self._answers = dict(wanted)
+            for at in [at for at in self._servers if at not in self._answers]:
+                self._servers.pop(at).close()
+            for at in self._answers:
+                if at not in self._servers:
+                    serve = functools.partial(self._serve, at)
+                    self._servers[at] = await asyncio.start_server(serve, sock=self._open_socket(*at))
 
     async def _serve(self, at: tuple[str, int], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -403,6 +403,9 @@ def test_both_families_with_iptables_legacy(cluster: Cluster):
         "localEndpoints": 1,
         "serviceProxyHealthy": True,
     }
+    assert curl(cluster, "http://198.51.100.7/hostname", "n2") == "six", (
+        "the node with the endpoint takes the load balancer's traffic"
+    )
     code = curl(cluster, f"http://{addresses['n1']}:32000/", "client", "-o", "/dev/null", "-w", "%{http_code}")
     assert code == "503"
 
@@ -496,3 +499,92 @@ def test_doctor_finds_nothing_missing_here(cluster: Cluster):
         "root",
         "rules of iptables-nft",
     }
+
+
+LIVES = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: cm}
+data: {greeting: hello}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: full, labels: {app: full}}
+spec:
+  terminationGracePeriodSeconds: 0
+  initContainers:
+  - {name: init, image: busybox, command: [sh, -c, "echo init done"]}
+  containers:
+  - name: app
+    image: busybox
+    command: [sh, -c, "echo $GREETING $(POD_IP); exec python3 -m http.server 9000"]
+    env:
+    - {name: GREETING, valueFrom: {configMapKeyRef: {name: cm, key: greeting}}}
+    - {name: POD_IP, valueFrom: {fieldRef: {fieldPath: status.podIP}}}
+    startupProbe: {exec: {command: [sh, -c, "true"]}, periodSeconds: 1}
+    livenessProbe: {exec: {command: [sh, -c, "! test -e /tmp/npt-$HOSTNAME-dead"]}, periodSeconds: 1, failureThreshold: 1}
+    readinessProbe: {tcpSocket: {port: 9000}, periodSeconds: 1}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: once}
+spec: {restartPolicy: Never, containers: [{name: c, image: busybox, command: [sh, -c, "echo bye"]}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: crash}
+spec: {terminationGracePeriodSeconds: 0, containers: [{name: c, image: alpine, command: [no-such-program]}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: picky}
+spec: {nodeSelector: {disk: ssd}, containers: [{name: c, image: pause}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: outside}
+spec:
+  type: LoadBalancer
+  loadBalancerSourceRanges: [172.18.0.254/32]
+  externalIPs: [203.0.113.9]
+  selector: {app: full}
+  ports: [{port: 80, targetPort: 9000}]
+status: {loadBalancer: {ingress: [{ip: 203.0.113.77}]}}
+"""
+
+
+def test_lives_of_containers_and_addresses_from_outside(cluster: Cluster, tmp_path):
+    started = cluster.run("up", "-f", "-", "--wait", "10", stdin=LIVES).stderr
+    assert "0/2 nodes are available" in started
+    wait_until(lambda: "Completed" in cluster("get", "pods", "once"))
+    assert (cluster("logs", "once"), cluster("logs", "full", "-c", "init")) == ("bye\n", "init done\n")
+    assert cluster("logs", "full").splitlines()[0] == f"hello {cluster.get('pods', 'full')['status']['podIP']}"
+    assert "executable file not found" in cluster("get", "events")
+    assert "CrashLoopBackOff" in cluster("get", "pods", "crash")
+    code = ["-o", "/dev/null", "-w", "%{http_code}"]
+    assert curl(cluster, "http://203.0.113.77/", "client", *code) == "200"
+    assert curl(cluster, "http://203.0.113.9/", "node2", *code) == "200"
+    refused = cluster.run("exec", "node2", "--", "curl", "-s", "--max-time", "1", "http://203.0.113.77/", check=False)
+    assert refused.returncode == 28, "not in loadBalancerSourceRanges: dropped"
+    dead = "/tmp/npt-full-dead"
+    try:
+        open(dead, "w").close()
+        wait_until(lambda: cluster.get("pods", "full")["status"]["containerStatuses"][0]["restartCount"] >= 1)
+    finally:
+        os.unlink(dead)
+
+
+def test_labels_of_nodes_and_settings_of_the_proxy_take_effect_at_once(cluster: Cluster):
+    cluster("up", "-f", "-", stdin=WEB)
+    assert "! -s 10.244.0.0/16" in cluster.exec("node1", "iptables-save", "-t", "nat")
+    config = (
+        "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\niptables: {masqueradeAll: true}\n"
+    )
+    cluster("apply", "-f", "-", stdin=config)
+    wait_until(lambda: "! -s 10.244.0.0/16" not in cluster.exec("node1", "iptables-save", "-t", "nat"))
+    assert cluster.run("verify").returncode == 0
+    unsupported = cluster.run(
+        "up", "-f", "-", stdin=config.replace("iptables: {masqueradeAll: true}", "mode: ipvs"), check=False
+    )
+    assert unsupported.returncode == 2
+    assert "iptables mode only" in unsupported.stderr
