@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
@@ -9,6 +11,9 @@ from collections.abc import Iterable, Sequence
 
 from netproxy.core.errors import KernelError
 from netproxy.linux import netns
+
+PIPE_BYTES = 1 << 20
+"""Room for a writer that makes its text while the program reads it: both are busy, neither waits for the other."""
 
 _SBIN = "/usr/sbin:/sbin"
 
@@ -52,7 +57,13 @@ def _start(argv: Sequence[str], env: dict[str, str] | None) -> subprocess.Popen[
             f"{argv[0]} is not installed; `netproxy doctor` tells what else is missing", request=" ".join(argv)
         )
     pipe = subprocess.PIPE
-    return subprocess.Popen([path, *argv[1:]], stdin=pipe, stdout=pipe, stderr=pipe, env={**os.environ, **(env or {})})
+    process = subprocess.Popen(
+        [path, *argv[1:]], stdin=pipe, stdout=pipe, stderr=pipe, env={**os.environ, **(env or {})}
+    )
+    assert process.stdin is not None
+    with contextlib.suppress(OSError):  # a user may have used up the allowance for large pipes
+        fcntl.fcntl(process.stdin, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    return process
 
 
 def find(program: str) -> str | None:

@@ -18,9 +18,6 @@ PROXY_NAME = "service.kubernetes.io/service-proxy-name"
 HEADLESS = "service.kubernetes.io/headless"
 HINTS_ANNOTATIONS = ("service.kubernetes.io/topology-mode", "service.kubernetes.io/topology-aware-hints")
 
-_PLAIN = frozenset(
-    ("externalIPs", "loadBalancerSourceRanges", "externalTrafficPolicy", "internalTrafficPolicy", "sessionAffinity")
-)
 _NOTHING_COMMON: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], int, bool, bool, int, str] = (
     (), (), (), 0, False, False, 0, "",
 )  # fmt: skip
@@ -118,9 +115,9 @@ def _common(
     service: Object, spec: Mapping[str, Any], family: Family
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], int, bool, bool, int, str]:
     """The fields of ServicePort from `external_ips` to `hints_annotation`, which all ports of a Service share."""
-    if _PLAIN.isdisjoint(spec) and not service.get("status") and not service["metadata"].get("annotations"):
-        return _NOTHING_COMMON
     kind = spec.get("type") or "ClusterIP"
+    if kind == "ClusterIP" and _is_plain(service, spec):
+        return _NOTHING_COMMON
     external = tuple(canonical(ip) for ip in spec.get("externalIPs") or () if family_of(ip) is family)
     ingress = ((service.get("status") or _NONE).get("loadBalancer") or _NONE).get("ingress") or ()
     vips = tuple(
@@ -141,6 +138,18 @@ def _common(
     return external, vips, ranges, check, spec.get("internalTrafficPolicy") == "Local", local, affinity, hints
 
 
+def _is_plain(service: Object, spec: Mapping[str, Any]) -> bool:
+    """Whether a Service has only its ClusterIP and ports, as nearly all of a cluster have."""
+    return (
+        not spec.get("externalIPs")
+        and not spec.get("loadBalancerSourceRanges")
+        and spec.get("internalTrafficPolicy") != "Local"
+        and spec.get("sessionAffinity") != "ClientIP"
+        and not service["metadata"].get("annotations")
+        and not ((service.get("status") or _NONE).get("loadBalancer") or _NONE).get("ingress")
+    )
+
+
 def _endpoints(slices: Iterable[Object], node: NodeView) -> dict[_Target, tuple[Endpoint, ...]]:
     """Endpoints by port name and protocol: without duplicates, sorted as text, which is kube-proxy's order."""
     found: dict[_Target, dict[str, Endpoint]] = {}
@@ -156,7 +165,7 @@ def _endpoints(slices: Iterable[Object], node: NodeView) -> dict[_Target, tuple[
             addresses = endpoint.get("addresses")
             if addresses:
                 _add(ports, canonical(addresses[0]), endpoint, node.name)
-    return {target: tuple(by_text[text] for text in sorted(by_text)) for target, by_text in found.items()}
+    return {target: tuple([by_text[text] for text in sorted(by_text)]) for target, by_text in found.items()}
 
 
 def _add(ports: list[tuple[dict[str, Endpoint], int]], address: str, endpoint: Mapping[str, Any], node: str) -> None:
@@ -165,8 +174,8 @@ def _add(ports: list[tuple[dict[str, Endpoint], int]], address: str, endpoint: M
     serving = conditions.get("serving")
     hints = endpoint.get("hints") or _NONE
     local = endpoint.get("nodeName") == node
-    zones = tuple(item["name"] for item in hints.get("forZones") or ()) if hints else ()
-    nodes = tuple(item["name"] for item in hints.get("forNodes") or ()) if hints else ()
+    zones = tuple([item["name"] for item in hints.get("forZones") or ()]) if hints else ()
+    nodes = tuple([item["name"] for item in hints.get("forNodes") or ()]) if hints else ()
     for by_text, port in ports:
         made = Endpoint(
             address, port, ready, ready if serving is None else serving, conditions.get("terminating") is True,

@@ -59,8 +59,10 @@ class Tracker:
             new: tuple[ServicePort, ...] = ()
             if service is not None:
                 slices = self._slices.get(at, {})
-                new = service_ports(service, [slices[name] for name in sorted(slices)], self.node)
-                new = tuple(sorted(new, key=lambda p: (p.port_name, p.protocol)))
+                ordered = slices.values() if len(slices) == 1 else [slices[name] for name in sorted(slices)]
+                new = service_ports(service, ordered, self.node)
+                if len(new) > 1:
+                    new = tuple(sorted(new, key=lambda p: (p.port_name, p.protocol)))
             old = self._ports.get(at, ())
             if new == old:
                 continue

@@ -12,10 +12,11 @@ from netproxy.proxy.iptables import PER_SERVICE, Compiler, compile_iptables
 from netproxy.proxy.model import Snapshot
 from netproxy.proxy.tracker import Tracker
 from netproxy.ruleset.diff import applied, in_batches, owned_by_prefix, plan
-from netproxy.ruleset.iptables import parse, render
+from netproxy.ruleset.iptables import parse, render, render_fresh_parts
 from netproxy.ruleset.ir import Dnat, Jump, Ruleset
 
 OWNED = owned_by_prefix(PER_SERVICE)
+HOOKS = "".join(f":{hook} ACCEPT [0:0]\n" for hook in ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"))
 
 
 @given(snapshots())
@@ -98,3 +99,29 @@ def test_a_tracker_holds_what_build_returns(steps):
         elif step == "unslice" and name in slices:
             tracker.set_slice(slices.pop(name), deleted=True)
         assert tracker.snapshot() == build(services.values(), slices.values(), view)
+
+
+@given(snapshots())
+@settings(max_examples=60, deadline=None)
+def test_the_first_load_is_the_same_rules_in_an_order_that_a_reader_can_follow(services):
+    desired = compile_iptables(Snapshot(services), a_node())
+    compiler = Compiler(a_node())
+    declared: set[str] = set()
+    text = "".join(render_fresh_parts(compiler.fresh(Snapshot(services))))
+    for line in text.splitlines():
+        if line.startswith("*"):
+            declared = set()
+        if line.startswith(":"):
+            declared.add(line[1:].split()[0])
+        if " -j KUBE-" in line:
+            assert line.rpartition(" -j ")[2] in declared
+    read = parse(
+        text.replace("*nat\n", "*nat\n" + HOOKS)
+        .replace("*mangle\n", "*mangle\n" + HOOKS)
+        .replace("*filter\n", "*filter\n" + HOOKS),
+        Family.IPV4,
+    )
+    for name, table in desired.tables.items():
+        found = {n: c.rules for n, c in read.tables[name].chains.items() if c.rules or n in table.chains}
+        assert found == {n: c.rules for n, c in table.chains.items()}
+    assert compiler.ruleset(Snapshot(services)) == desired
