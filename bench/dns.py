@@ -80,7 +80,7 @@ def _ours(namespace: str, folder: str, queries: Path) -> float:
         return Response(404, b"")
 
     serving = http.serve(path, Api(registry, _Clock()), store, _Clock(), nothing)
-    asyncio.run_coroutine_threadsafe(serving, loop).result()
+    runner = asyncio.run_coroutine_threadsafe(serving, loop).result()
     settings = {
         "socket": str(path),
         "domain": "cluster.local",
@@ -92,6 +92,7 @@ def _ours(namespace: str, folder: str, queries: Path) -> float:
     try:
         return _measured(namespace, [sys.executable, "-m", "netproxy.serve.dns", json.dumps(settings)], 5302, queries)
     finally:
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
 
 
