@@ -25,10 +25,16 @@ def read_manifests(paths: Iterable[str], *, quiet: bool = False) -> list[Loaded]
     """
     warnings: list[tuple[Object, list[Problem]]] = []
 
+    strangers: set[int] = set()
+
     def check(obj: Object) -> list[Problem]:
-        stranger = unknown_kind(obj)
-        if stranger:
-            return [stranger]
+        wrong_kind, left_out = unknown_kind(obj)
+        if wrong_kind:
+            return [wrong_kind]
+        if left_out:
+            strangers.add(id(obj))
+            warnings.append((obj, [left_out]))
+            return []
         wrong, unknown = field_problems(obj)
         if unknown:
             warnings.append((obj, unknown))
@@ -40,7 +46,7 @@ def read_manifests(paths: Iterable[str], *, quiet: bool = False) -> list[Loaded]
         for obj, unknown in warnings:
             for problem in placed(unknown, sources[id(obj)]):
                 click.echo(f"warning: {problem}", err=True)
-    return loaded
+    return [item for item in loaded if id(item.obj) not in strangers]
 
 
 def _texts(paths: Iterable[str]) -> Iterator[tuple[str, bytes]]:

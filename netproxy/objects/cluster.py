@@ -94,8 +94,19 @@ def cluster_spec(objects: Iterable[Object] = (), *, cluster_name: str = "default
         proxy_mode=str(wanted.get("proxyMode") or "iptables"),
         iptables=str(wanted.get("iptables") or "nft"),
         node_ports=(int(first), int(last)),
-        dns_addresses=tuple(wanted.get("dnsAddresses") or (str(ipaddress.ip_network(cidr)[10]) for cidr in services)),
+        dns_addresses=tuple(wanted.get("dnsAddresses") or _dns_addresses(services, by_kind.get("Service", ()))),
     )
+
+
+def _dns_addresses(cidrs: Iterable[str], services: Iterable[Object]) -> list[str]:
+    """The tenth address of each Service range, or the next one that no Service asks for."""
+    taken = {ip for service in services for ip in _cluster_ips(service)}
+    nets = [ipaddress.ip_network(cidr) for cidr in cidrs]
+    spans = [range(10, min(net.num_addresses, 256)) or range(1, 2) for net in nets]
+    return [
+        next((str(net[at]) for at in span if str(net[at]) not in taken), str(net[1]))
+        for net, span in zip(nets, spans, strict=True)
+    ]
 
 
 def _with_found(wanted: Mapping[str, Any], by_kind: Mapping[str, list[Object]]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -118,12 +119,16 @@ def _flatten(document: Any, source: str) -> Iterator[Object]:
     yield document
 
 
-def unknown_kind(obj: Object) -> Problem | None:
-    """Say so when the kind is none that netproxy knows, with the nearest one."""
-    if (obj["apiVersion"], obj["kind"]) in BY_GVK:
-        return None
-    near = BY_KIND.get(obj["kind"])
-    hint = f"; did you mean apiVersion {near.api_version}?" if near else f" (known: {', '.join(sorted(BY_KIND))})"
-    return Problem(
-        "kind", f"Unsupported value: {obj['apiVersion']}, {obj['kind']}: netproxy does not know this kind{hint}"
-    )
+def unknown_kind(obj: Object) -> tuple[Problem | None, Problem | None]:
+    """(error, warning) for a kind that netproxy does not know; a likely misspelling is an error, the rest is left out."""
+    kind, version = str(obj["kind"]), str(obj["apiVersion"])
+    if (version, kind) in BY_GVK:
+        return None, None
+    near = BY_KIND.get(kind)
+    if near:
+        why = f"Unsupported value: {version}, {kind}: did you mean apiVersion {near.api_version}?"
+        return Problem("apiVersion", why), None
+    close = difflib.get_close_matches(kind, BY_KIND, 1, 0.8)
+    if close and version in (BY_KIND[close[0]].api_version, "v1"):
+        return Problem("kind", f'Unsupported value: {version}, {kind}: did you mean "{close[0]}"?'), None
+    return None, Problem("kind", f"{version}, {kind} is a kind that netproxy does not use: left out")

@@ -588,3 +588,16 @@ def test_labels_of_nodes_and_settings_of_the_proxy_take_effect_at_once(cluster: 
     )
     assert unsupported.returncode == 2
     assert "iptables mode only" in unsupported.stderr
+
+
+def test_a_recorded_spec_can_be_started_too(cluster: Cluster):
+    folder = REPO / "tests/cases/recorded/lb-local"
+    stranger = "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: x}\n"
+    started = cluster.run(
+        "up", "-f", str(folder / "spec.yaml"), "-f", str(folder / "config.yaml"), "-f", "-", stdin=stranger
+    )
+    assert "ServiceAccount is a kind that netproxy does not use: left out" in started.stderr
+    saved = cluster.exec("node1", "iptables-save")
+    recorded = (folder / "kube-proxy-1.30.5/iptables.txt").read_text()
+    missing = [line for line in recorded.splitlines() if line.startswith("-A") and line not in saved]
+    assert missing == []

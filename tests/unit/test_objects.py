@@ -53,12 +53,20 @@ def test_all_problems_of_all_files_come_together():
     )
 
 
-def test_unknown_kinds_say_what_is_near():
-    assert "did you mean apiVersion apps/v1" in str(
-        unknown_kind({"apiVersion": "extensions/v1beta1", "kind": "Deployment"})
-    )
-    assert "known: " in str(unknown_kind({"apiVersion": "v1", "kind": "Secret"}))
-    assert unknown_kind({"apiVersion": "v1", "kind": "Pod"}) is None
+def test_unknown_kinds_say_what_is_near_or_are_left_out():
+    error, _ = unknown_kind({"apiVersion": "extensions/v1beta1", "kind": "Deployment"})
+    assert "did you mean apiVersion apps/v1" in str(error)
+    error, _ = unknown_kind({"apiVersion": "v1", "kind": "Servce"})
+    assert 'did you mean "Service"' in str(error)
+    error, warning = unknown_kind({"apiVersion": "v1", "kind": "ServiceAccount"})
+    assert error is None
+    assert "left out" in str(warning)
+    assert unknown_kind({"apiVersion": "v1", "kind": "Pod"}) == (None, None)
+
+
+def test_the_name_server_gives_way_to_a_service_that_asks_for_its_address():
+    asks = service_object(clusterIP="10.96.0.10", clusterIPs=["10.96.0.10"])
+    assert cluster_spec([asks]).dns_addresses == ("10.96.0.11",)
 
 
 @pytest.mark.parametrize(
