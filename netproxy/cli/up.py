@@ -214,7 +214,7 @@ def _report(where: Paths, wait_s: float, begun: float) -> None:
     nodes = len(status["nodes"])
     progress(
         f"cluster {where.cluster}: {nodes} node{'s' * (nodes != 1)}, {status['pods']['ready']}/{status['pods']['total']} Pods ready, "
-        f"{status['services']} Services, {status['mode']} mode, in {time.monotonic() - begun:.2f} s"
+        f"{status['services']} Service{'s' * (status['services'] != 1)}, {status['mode']} mode, in {time.monotonic() - begun:.2f} s"
     )
 
 
@@ -228,7 +228,7 @@ def _wait_for_pods(agent: Agent, wait_s: float) -> list[dict[str, Any]]:
         if answer["settled"] or left <= 0:
             break
         shown = True
-        click.echo(f"\r{len(answer['notReady'])} Pods are not ready yet …\033[K", err=True, nl=False)
+        click.echo(f"\rwaiting for {len(answer['notReady'])} of the Pods …\033[K", err=True, nl=False)
     if shown:
         click.echo("\r\033[K", err=True, nl=False)
     waiting: list[dict[str, Any]] = answer["notReady"]
