@@ -426,7 +426,7 @@ def test_a_dump_of_a_real_cluster_is_accepted_as_it_is(cluster: Cluster):
     cluster("up", "-f", "-", stdin=dump)
     assert "172.19.0.3:6443" in cluster.exec("kind-worker", "iptables-save", "-t", "nat")
     assert "192.168.77.9" in cluster("status")
-    assert cluster.exec("client", "ping", "-c1", "-W2", "192.168.77.9")
+    assert cluster.exec("client", "ping", "-n", "-c1", "-W2", "192.168.77.9")
 
 
 ORDINARY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--bounding-set", "-all", "env"]
