@@ -213,7 +213,7 @@ class Agent:
         for node in self.cluster.nodes:
             obj = self.store.get("Node", NamespacedName("", node.name))
             where = self.paths.namespace_of(node.name)
-            for family in Family:
+            for family in self._kernel_families():
                 kernel = IptablesKernel(
                     where, family, flavour=self.cluster.iptables, lock_file=str(self.paths.lock_file)
                 )
@@ -221,6 +221,11 @@ class Agent:
                     kernel.assume_empty()
                 result.append(FamilyProxy(obj, config, family, kernel, addresses=node.addresses))
         return result
+
+    @staticmethod
+    def _kernel_families() -> list[Family]:
+        """kube-proxy programs both families; a kernel without IPv6 has only one."""
+        return [family for family in Family if family is Family.IPV4 or Path("/proc/net/if_inet6").exists()]
 
     async def close(self, *, take_down: bool) -> None:
         """End the agent; with TAKE_DOWN also everything that it made."""

@@ -323,7 +323,8 @@ class Kubelet:
         index.write_text("<!DOCTYPE html>\n<title>Welcome to nginx!</title>\n<h1>Welcome to nginx!</h1>\n")
         config = folder / "nginx.conf"
         config.write_text(
-            f"daemon off; master_process off; pid {folder}/pid; error_log stderr; worker_processes 1;\nevents {{ worker_connections 256; }}\n"
+            f"daemon off; master_process off; pid {folder}/pid; error_log stderr; worker_processes 1;\n"
+            f"events {{ worker_connections 256; }}\n"
             f"http {{ access_log /dev/stdout; default_type text/html;\n  client_body_temp_path {folder}; proxy_temp_path {folder};"
             f" fastcgi_temp_path {folder}; uwsgi_temp_path {folder}; scgi_temp_path {folder};\n"
             f"  server {{ listen 80; root {folder}; }} }}\n"
