@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from netproxy.core.net import Family, contains, family_of, network
+from netproxy.core.net import Family, contains, family_of, is_address, network
 from netproxy.objects.meta import Object, labels, name, spec, status
 from netproxy.proxy.model import NodeView
 from netproxy.ruleset.ir import InInterface, Source
@@ -34,7 +34,7 @@ def node_view(node: Object, config: Mapping[str, Any], family: Family, *, addres
     """
     ips = node_ips(node)
     own = tuple(address.partition("/")[0] for address in addresses) or ips
-    primary = next((ip for ip in ips if family_of(ip) is family), "")
+    primary = _bind_address(config, family) or next((ip for ip in ips if family_of(ip) is family), "")
     iptables = config.get("iptables") or {}
     gates = config.get("featureGates") or {}
     ports = node_port_cidrs(config, family, primary)
@@ -44,7 +44,7 @@ def node_view(node: Object, config: Mapping[str, Any], family: Family, *, addres
         name=name(node) or config.get("hostnameOverride") or "",
         family=family,
         zone=labels(node).get(ZONE_LABEL, ""),
-        node_ip=primary,
+        node_ip=primary or LOOPBACK[family],
         addresses=(*(a for a in own if family_of(a) is family), LOOPBACK[family]),
         local_traffic=_detector(node, config, family),
         masquerade_all=bool(iptables.get("masqueradeAll")),
@@ -59,6 +59,14 @@ def node_view(node: Object, config: Mapping[str, Any], family: Family, *, addres
         hints_without_annotation=gates.get("ServiceTrafficDistribution", True),
         node_hints=gates.get("PreferSameTrafficDistribution", gates.get("ServiceTrafficDistribution", True)),
     )
+
+
+def _bind_address(config: Mapping[str, Any], family: Family) -> str:
+    """`bindAddress`, when it is one address of this family: kube-proxy takes it for the node's own."""
+    text = str(config.get("bindAddress") or "")
+    if not is_address(text) or family_of(text) is not family or ipaddress.ip_address(text).is_unspecified:
+        return ""
+    return text
 
 
 def node_port_cidrs(config: Mapping[str, Any], family: Family, primary: str) -> tuple[str, ...]:

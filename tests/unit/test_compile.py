@@ -113,6 +113,20 @@ def test_settings_of_a_configuration():
     assert duration_s(None, 7) == 7
 
 
+@pytest.mark.parametrize(
+    ("config", "family", "ip"),
+    [
+        ({}, Family.IPV4, "192.168.0.2"),
+        ({"bindAddress": "0.0.0.0"}, Family.IPV4, "192.168.0.2"),
+        ({"bindAddress": "192.168.7.7"}, Family.IPV4, "192.168.7.7"),
+        ({"bindAddress": "192.168.7.7"}, Family.IPV6, "::1"),
+    ],
+)
+def test_the_nodes_own_address(config, family, ip):
+    node = {"metadata": {"name": "n"}, "status": {"addresses": [{"type": "InternalIP", "address": "192.168.0.2"}]}}
+    assert node_view(node, config, family).node_ip == ip
+
+
 def udp(**more):
     return a_service(an_endpoint("10.0.0.1", port=53), protocol="udp", port=53, **more)
 
