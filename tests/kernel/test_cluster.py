@@ -137,11 +137,15 @@ def test_logs(web: Cluster):
 def test_flushed_rules_are_seen_and_come_back(web: Cluster):
     assert web("plan") == "nothing to do\n"
     assert web.run("verify").returncode == 0
-    web.exec("node1", "iptables", "-t", "nat", "-F", "KUBE-SERVICES")
-    broken = web.run("verify", check=False)
-    assert broken.returncode == 1
+
+    def after_a_flush(*command: str) -> subprocess.CompletedProcess[str]:
+        web.exec("node1", "iptables", "-t", "nat", "-F", "KUBE-SERVICES")
+        return web.run(*command, check=False)
+
+    # the proxy repairs every two seconds, perhaps before the command has looked: flush again, then
+    broken = wait_until(lambda: (seen := after_a_flush("verify")).returncode == 1 and seen)
     assert "-A KUBE-SERVICES" in broken.stdout
-    assert "KUBE-SERVICES" in web("plan", "--node", "node1")
+    wait_until(lambda: "KUBE-SERVICES" in after_a_flush("plan", "--node", "node1").stdout)
     wait_until(lambda: web.run("verify", check=False).returncode == 0)
 
 
