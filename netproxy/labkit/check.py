@@ -54,7 +54,7 @@ class Http:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Connections spread evenly over BACKENDS, as a chi-squared test at 0.1 % says."""
+    """Connections spread evenly over BACKENDS, as a chi-squared test says that errs once in a hundred thousand runs."""
 
     name: str
     source: str
@@ -99,11 +99,11 @@ def chi_squared(counts: Sequence[int]) -> float:
     return sum((count - expected) ** 2 / expected for count in counts)
 
 
-def chi_squared_limit(freedom: int, z: float = 3.09) -> float:
-    """The value that chance exceeds once in a thousand (Wilson and Hilferty's approximation).
+def chi_squared_limit(freedom: int, z: float = 4.2649) -> float:
+    """The value that chance exceeds once in a hundred thousand (Wilson and Hilferty's approximation).
 
     >>> round(chi_squared_limit(2), 1)
-    14.1
+    24.7
     """
     if freedom < 1:
         return 0.0
