@@ -80,6 +80,7 @@ class Agent:
         self.runtime = Runtime(lambda container, code: self.kubelet.exited(container, code))
         self.controllers = Controllers(self.registry, self.clock, self._wake_controllers)
         self._work = asyncio.Event()
+        self._health_due = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._runner: web.AppRunner | None = None
         self.health = HealthServers(self._open_in_node)
@@ -128,6 +129,7 @@ class Agent:
             self.background(self.proxies.run(proxy))
         self.background(self._run_controllers())
         await self._set_health_checks()
+        self.background(self._run_health_checks())
         with suppress(FileNotFoundError):
             self.paths.socket.unlink()
         self._runner = await http.serve(self.paths.socket, self.api, self.store, self.clock, self.extra)
@@ -284,7 +286,7 @@ class Agent:
         if event.obj["kind"] == "Image":
             self._try_images_again()
         if event.obj["kind"] in ("Service", "EndpointSlice"):
-            self.background(self._set_health_checks())
+            self._health_due.set()
 
     def _reconfigure(self) -> None:
         """A node's labels, or the proxy's settings, changed: join and compile anew, and sync."""
@@ -305,6 +307,13 @@ class Agent:
             ):
                 self.kubelet.forget_waiting(pod)
                 self.background(self.kubelet.sync(key(pod)))
+
+    async def _run_health_checks(self) -> None:
+        """Follow the Services; many changes at once are one look."""
+        while True:
+            await self._health_due.wait()
+            self._health_due.clear()
+            await self._set_health_checks()
 
     async def _set_health_checks(self) -> None:
         wanted = {}

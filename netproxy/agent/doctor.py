@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -11,10 +12,9 @@ from netproxy.core.errors import KernelError
 from netproxy.linux import libc, links, netns
 from netproxy.linux.command import find, run
 
-_PACKAGES = {
-    "iptables-nft-restore": "iptables", "iptables-legacy-restore": "iptables", "ip": "iproute2",
-    "conntrack": "conntrack", "tcpdump": "tcpdump", "nft": "nftables",
-}  # fmt: skip
+_PACKAGES = {"ip": "iproute2", "dig": "dnsutils", "nft": "nftables", "nginx": "nginx-light"}
+"""The Debian package of a program that is named otherwise; every ip…tables program comes with `iptables`."""
+
 _NEEDED = ("iptables-nft-restore", "iptables-nft-save", "ip6tables-nft-restore")
 _HELPFUL = ("iptables-legacy-restore", "ip", "conntrack", "tcpdump", "nft", "curl", "dig", "nginx")
 _TEST_RULES = """*nat
@@ -67,9 +67,7 @@ def missing(*, rootless: bool) -> list[Finding]:
 
 
 def _program(program: str, *, needed: bool) -> Finding:
-    package = {"dig": "dnsutils", "nginx": "nginx-light"}.get(program) or _PACKAGES.get(program, program)
-    if program.startswith(("iptables", "ip6tables")):
-        package = "iptables"
+    package = "iptables" if "tables-" in program else _PACKAGES.get(program, program)
     return Finding(program, find(program) is not None, needed, f"apt-get install {package}")
 
 
@@ -114,8 +112,6 @@ def _in_child(checks: list[Callable[[], Finding]], *, rootless: bool) -> list[Fi
                 userns.enter_new()
             else:
                 libc.unshare(libc.CLONE_NEWNET)
-            import json
-
             found = [check() for check in checks]
             os.write(write, json.dumps([[f.what, f.good, f.needed, f.advice] for f in found]).encode())
             status = 0
@@ -129,8 +125,6 @@ def _in_child(checks: list[Callable[[], Finding]], *, rootless: bool) -> list[Fi
         return [
             Finding("network namespaces", good=False, needed=True, advice="the kernel refused a new network namespace")
         ]
-    import json
-
     return [Finding(*item) for item in json.loads(text)]
 
 

@@ -18,7 +18,8 @@ from netproxy.core.names import NamespacedName
 from netproxy.core.net import Family
 from netproxy.kubelet import resolv
 from netproxy.objects.manifest import Loaded
-from netproxy.objects.meta import describe, is_ready, key, name, spec, status
+from netproxy.objects.meta import Object, is_ready, key, labels, name, spec
+from netproxy.objects.selector import label_selector, matches, selects
 from netproxy.proxy.iptables import LARGE_CLUSTER, service_rules
 from netproxy.proxy.rules import in_packet_order
 from netproxy.ruleset.iptables import render_plan
@@ -91,29 +92,30 @@ def entry(agent: Agent, target: str, in_namespace: str, container: str | None) -
     if kind in ("", "pod", "pods", "po"):
         if agent.store.find("Pod", at):
             return agent.kubelet.entry(at, container)
-        pods = [
-            p
-            for p in agent.store.list("Pod", in_namespace)
-            if not kind and name(p).startswith(rest + "-") and is_ready(p)
-        ]
+        pods = [] if kind else [p for p in _replicas(agent, at) if is_ready(p)]
         if pods:
             return agent.kubelet.entry(key(pods[0]), container)
     if kind in ("deploy", "deployment", "deployments", "svc", "service", "services"):
-        pods = [p for p in agent.store.list("Pod", in_namespace) if _belongs(agent, kind, at, p)]
+        pods = _ready_pods_of(agent, kind, at)
         if pods:
             return agent.kubelet.entry(key(pods[0]), container)
     there = ", ".join([*sorted(nodes), CLIENT, *(name(p) for p in agent.store.list("Pod", in_namespace))])
     raise NotFoundError(f'pods "{target}" not found in namespace {in_namespace}; there are {there}')
 
 
-def _belongs(agent: Agent, kind: str, at: NamespacedName, pod: Any) -> bool:
-    from netproxy.objects.meta import labels
-    from netproxy.objects.selector import label_selector, matches, selects
+def _replicas(agent: Agent, at: NamespacedName) -> list[Object]:
+    """The Pods whose names begin with this one and a dash: what a workload of that name made."""
+    return [p for p in agent.store.list("Pod", at.namespace) if name(p).startswith(at.name + "-")]
 
+
+def _ready_pods_of(agent: Agent, kind: str, at: NamespacedName) -> list[Object]:
+    """The ready Pods that a Deployment or a Service selects."""
+    pods = [p for p in agent.store.list("Pod", at.namespace) if is_ready(p)]
     if kind.startswith("deploy"):
-        owner = agent.store.get("Deployment", at)
-        return matches(label_selector(spec(owner).get("selector")), labels(pod)) and is_ready(pod)
-    return selects(spec(agent.store.get("Service", at)).get("selector"), labels(pod)) and is_ready(pod)
+        terms = label_selector(spec(agent.store.get("Deployment", at)).get("selector"))
+        return [p for p in pods if matches(terms, labels(p))]
+    wanted = spec(agent.store.get("Service", at)).get("selector")
+    return [p for p in pods if selects(wanted, labels(p))]
 
 
 def _machine_entry(agent: Agent, machine: str) -> dict[str, Any]:
@@ -131,7 +133,7 @@ async def _logs(agent: Agent, request: Request) -> Response:
     at = NamespacedName(request.query.get("namespace", "default"), request.query["pod"].rpartition("/")[2])
     pod = agent.store.find("Pod", at)
     if pod is None:
-        near = [p for p in agent.store.list("Pod", at.namespace) if name(p).startswith(at.name + "-")]
+        near = _replicas(agent, at)
         if not near:
             raise NotFoundError(f'pods "{at.name}" not found')
         pod = near[0]
@@ -196,10 +198,6 @@ def _lines(proxy: FamilyProxy, snapshot: Any, at: NamespacedName) -> list[dict[s
     return result
 
 
-async def _describe_pods(agent: Agent, _: Request) -> Response:
-    return json_response({"items": [{"pod": describe(p), "status": status(p)} for p in agent.store.list("Pod")]})
-
-
 _HANDLERS: dict[str, Handler] = {
     "status": _status,
     "apply": _apply,
@@ -209,5 +207,4 @@ _HANDLERS: dict[str, Handler] = {
     "logs": _logs,
     "pending": _pending,
     "rules": _rules,
-    "pods": _describe_pods,
 }

@@ -17,7 +17,7 @@ from netproxy.agent.doctor import missing
 from netproxy.agent.paths import Paths, is_root
 from netproxy.cli.client import Agent, agent_pid, checked_paths, cluster_option, on_terminal, progress, shim_pid
 from netproxy.cli.files import read_manifests
-from netproxy.core.errors import KernelError, ManifestError, NetproxyError, Problem
+from netproxy.core.errors import KernelError, ManifestError, Problem
 from netproxy.objects.manifest import Loaded
 from netproxy.objects.meta import describe
 
@@ -252,6 +252,3 @@ def _apply(where: Paths, loaded: list[Loaded], wait_s: float) -> None:
     items = [{"obj": item.obj, "source": item.source} for item in loaded]
     agent.ask("POST", "/netproxy/apply", body=items)
     _report(where, wait_s, begun)
-
-
-__all__ = ["NetproxyError", "up"]

@@ -32,7 +32,6 @@ MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 CONTROLLER = "endpointslice-controller.k8s.io"
 SERVICE_NAME = "kubernetes.io/service-name"
 HEADLESS = "service.kubernetes.io/headless"
-LAST_CHANGE = "endpoints.kubernetes.io/last-change-trigger-time"
 MAX_ENDPOINTS = 100
 
 Ports = tuple[tuple[str, int, str, str], ...]  # name, number, protocol, appProtocol
@@ -41,6 +40,8 @@ Ports = tuple[tuple[str, int, str, str], ...]  # name, number, protocol, appProt
 def reconcile_service(view: View, at: NamespacedName) -> list[Change]:
     """Bring the slices that this controller made for a Service to what its Pods are now."""
     service = view.find("Service", at)
+    if service is not None and not is_deleting(service) and not _is_selecting(service):
+        return []
     mine = [
         item for item in view.list("EndpointSlice", at.namespace)
         if labels(item).get(SERVICE_NAME) == at.name and labels(item).get(MANAGED_BY) == CONTROLLER
@@ -48,8 +49,6 @@ def reconcile_service(view: View, at: NamespacedName) -> list[Change]:
     if service is None or is_deleting(service):
         return [Delete("EndpointSlice", key(item)) for item in mine if controller_of(item)]
     mine = [item for item in mine if controller_of(item).get("uid") == uid(service)]
-    if not spec(service).get("selector") or spec(service).get("type") == "ExternalName":
-        return []
     changes: list[Change] = []
     groups = _groups(view, service)
     for family in _families(service):
@@ -58,6 +57,11 @@ def reconcile_service(view: View, at: NamespacedName) -> list[Change]:
     wanted = set(_families(service))
     changes += [Delete("EndpointSlice", key(item)) for item in mine if item.get("addressType") not in wanted]
     return changes
+
+
+def _is_selecting(service: Object) -> bool:
+    """Whether this controller makes slices for a Service."""
+    return bool(spec(service).get("selector")) and spec(service).get("type") != "ExternalName"
 
 
 def _families(service: Object) -> list[str]:

@@ -71,7 +71,6 @@ def _new_namespace(name: str, *, ipv6: bool) -> Iterator[tuple[int, netlink.Rout
 def create_switch(name: str) -> None:
     """The LAN: a namespace with one bridge."""
     with _new_namespace(name, ipv6=False) as (_, routes):
-        netns.write_sysctls(())
         routes.send([netlink.set_up(1), netlink.new_bridge("br0", ETH0)])
 
 

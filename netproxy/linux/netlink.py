@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 from netproxy.core.errors import KernelError
 
-RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
+RTM_NEWLINK = 16
 RTM_NEWADDR, RTM_NEWROUTE = 20, 24
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_EXCL, NLM_F_CREATE, NLM_F_REPLACE = 1, 4, 0x200, 0x400, 0x100
-IFLA_ADDRESS, IFLA_IFNAME, IFLA_MASTER, IFLA_LINKINFO, IFLA_NET_NS_FD, IFLA_AF_SPEC = 1, 3, 10, 18, 28, 26
+IFLA_IFNAME, IFLA_MASTER, IFLA_LINKINFO, IFLA_NET_NS_FD = 3, 10, 18, 28
 IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
 IFA_ADDRESS, IFA_LOCAL = 1, 2
 IFA_F_NODAD = 0x02
@@ -71,12 +71,6 @@ def set_up(index: int, *, master: int = 0) -> Request:
     if master:
         body += _attr(IFLA_MASTER, struct.pack("=I", master))
     return Request(RTM_NEWLINK, 0, body, f"link set {index} up")
-
-
-def delete_link(name: str) -> Request:
-    """Remove a link by name; its peer goes too."""
-    body = _LINK.pack(0, 0, 0, 0, 0) + _attr(IFLA_IFNAME, name.encode() + b"\0")
-    return Request(RTM_DELLINK, 0, body, f"link del {name}")
 
 
 def _packed(address: str) -> tuple[int, bytes]:

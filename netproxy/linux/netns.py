@@ -90,11 +90,6 @@ def open_namespace(name: str) -> int:
         raise KernelError(f"namespace {name}: {error.strerror}", request=str(path_of(name))) from error
 
 
-def own_inode() -> int:
-    """The number of the calling thread's namespace: equal numbers, same namespace."""
-    return Path(_OWN).stat().st_ino
-
-
 def write_sysctls(settings: Iterable[tuple[str, str]]) -> None:
     """Write kernel settings (path below /proc/sys, value) in the calling thread's namespace.
 

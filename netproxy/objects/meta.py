@@ -79,11 +79,6 @@ def describe(obj: Mapping[str, Any]) -> str:
     return f"{obj.get('kind', 'object')} {NamespacedName(at, name(obj))}".rstrip()
 
 
-def with_status(obj: Mapping[str, Any], new_status: Mapping[str, Any]) -> Object:
-    """A copy of the object with another status; everything else is shared."""
-    return {**obj, "status": dict(new_status)}
-
-
 def condition(obj: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
     """The status condition of this type, or an empty mapping."""
     for item in status(obj).get("conditions") or ():

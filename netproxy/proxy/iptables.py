@@ -13,7 +13,7 @@ from netproxy.core.net import Family, contains
 from netproxy.proxy.config import node_port_ips
 from netproxy.proxy.model import Endpoint, NodeView, ServicePort, Snapshot
 from netproxy.proxy.names import endpoint_chain, service_hash
-from netproxy.proxy.topology import Categories, categorize
+from netproxy.proxy.topology import categorize
 from netproxy.ruleset.ir import (
     Accept,
     Action,
@@ -68,9 +68,6 @@ class ServiceRules:
     filter_node_ports: tuple[Rule, ...] = ()
     firewall: tuple[Rule, ...] = ()
     chains: tuple[Chain, ...] = ()
-
-
-Memo = dict[ServicePort, ServiceRules]
 
 
 def compile_iptables(snapshot: Snapshot, node: NodeView, *, compiler: Compiler | None = None) -> Ruleset:
@@ -555,14 +552,3 @@ def _tail(node: NodeView) -> Iterable[Rule]:
     elif not node.localhost_node_ports:
         guard = (Destination("127.0.0.0/8", negated=True),)
     yield Rule((*guard, note, _TO_LOCAL), jump, why)
-
-
-__all__ = [
-    "LARGE_CLUSTER",
-    "PER_SERVICE",
-    "Categories",
-    "Compiler",
-    "ServiceRules",
-    "compile_iptables",
-    "service_rules",
-]

@@ -22,7 +22,6 @@ Extra = Callable[[Request], Awaitable[Response]]
 """What the agent serves beside the Kubernetes API, below /netproxy/."""
 
 MAX_BODY = 256 << 20
-BOOKMARK_S = 60.0
 
 
 async def serve(path: Path, api: Api, store: Store, clock: Clock, extra: Extra) -> web.AppRunner:

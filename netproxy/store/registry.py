@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from netproxy.core.errors import ConflictError, ManifestError, Problem
+from netproxy.core.errors import ManifestError, Problem
 from netproxy.core.names import NamespacedName
 from netproxy.core.net import Family, contains, family_of
 from netproxy.objects.cluster import ClusterSpec
@@ -327,6 +327,3 @@ def _fixed_first(items: Iterable[Loaded]) -> list[Loaded]:
         return 3 if fixed else 4
 
     return sorted(items, key=rank)
-
-
-__all__ = ["ConflictError", "Registry"]
