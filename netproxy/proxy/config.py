@@ -12,6 +12,7 @@ from netproxy.proxy.model import NodeView
 from netproxy.ruleset.ir import InInterface, Source
 
 ZONE_LABEL = "topology.kubernetes.io/zone"
+UNSPECIFIED = {Family.IPV4: "0.0.0.0", Family.IPV6: "::"}
 LOOPBACK = {Family.IPV4: "127.0.0.1", Family.IPV6: "::1"}
 BE_LIBERAL = "net/netfilter/nf_conntrack_tcp_be_liberal"
 
@@ -26,8 +27,13 @@ def node_ips(node: Object) -> tuple[str, ...]:
     return ()
 
 
-def node_view(node: Object, config: Mapping[str, Any], family: Family, *, addresses: Iterable[str] = ()) -> NodeView:
-    """What the proxy of this FAMILY on NODE works with.
+MODES = ("iptables", "ipvs", "nftables", "userspace")
+
+
+def node_view(
+    node: Object, config: Mapping[str, Any], family: Family, *, addresses: Iterable[str] = (), mode: str = "iptables"
+) -> NodeView:
+    """What the proxy of this FAMILY on NODE works with, in one MODE.
 
     ADDRESSES are those of the node's interfaces (with or without a length); the Node's InternalIPs when none are given.
     Source: kubernetes 1.30 cmd/kube-proxy/app/server_linux.go; pkg/proxy/util/nodeport_addresses.go.
@@ -35,11 +41,11 @@ def node_view(node: Object, config: Mapping[str, Any], family: Family, *, addres
     ips = node_ips(node)
     own = tuple(address.partition("/")[0] for address in addresses) or ips
     primary = _bind_address(config, family) or next((ip for ip in ips if family_of(ip) is family), "")
-    iptables = config.get("iptables") or {}
+    settings = config.get("nftables" if mode == "nftables" else "iptables") or {}
     gates = config.get("featureGates") or {}
-    ports = node_port_cidrs(config, family, primary)
-    bit = iptables.get("masqueradeBit")
-    localhost = iptables.get("localhostNodePorts")
+    ports = node_port_cidrs(config, family, primary, mode=mode)
+    bit = settings.get("masqueradeBit")
+    localhost = settings.get("localhostNodePorts") if mode == "iptables" else False
     return NodeView(
         name=name(node) or config.get("hostnameOverride") or "",
         family=family,
@@ -47,7 +53,7 @@ def node_view(node: Object, config: Mapping[str, Any], family: Family, *, addres
         node_ip=primary or LOOPBACK[family],
         addresses=(*(a for a in own if family_of(a) is family), LOOPBACK[family]),
         local_traffic=_detector(node, config, family),
-        masquerade_all=bool(iptables.get("masqueradeAll")),
+        masquerade_all=bool(settings.get("masqueradeAll")),
         masquerade_mark=1 << (14 if bit is None else int(bit)),
         localhost_node_ports=(
             family is Family.IPV4
@@ -69,12 +75,21 @@ def _bind_address(config: Mapping[str, Any], family: Family) -> str:
     return text
 
 
-def node_port_cidrs(config: Mapping[str, Any], family: Family, primary: str) -> tuple[str, ...]:
-    """The CIDRs of this family whose local addresses take node ports; empty means all of them."""
+def node_port_cidrs(
+    config: Mapping[str, Any], family: Family, primary: str, *, mode: str = "iptables"
+) -> tuple[str, ...]:
+    """The CIDRs of this family whose local addresses take node ports; empty means all of them.
+
+    Where nothing is said, nftables takes the node's primary address (the unspecified one, which nobody has, when there is
+    none), the other modes every local address.
+    """
     given = config.get("nodePortAddresses") or ()
+    own = (f"{primary or UNSPECIFIED[family]}/{family.bits}",) if primary or mode == "nftables" else ()
     if "primary" in given:
-        return (f"{primary}/{family.bits}",) if primary else ()
+        return own
     cidrs = tuple(cidr for cidr in given if family_of(cidr) is family)
+    if mode == "nftables" and not cidrs:
+        return own
     return () if any(ipaddress.ip_network(cidr, strict=False).prefixlen == 0 for cidr in cidrs) else cidrs
 
 

@@ -102,6 +102,8 @@ class Snapshot:
     """Every service port that this node proxies in one address family, at one moment; sorted by name."""
 
     services: tuple[ServicePort, ...] = ()
+    service_cidrs: tuple[str, ...] = ()
+    """Where ClusterIPs come from, as far as it is known."""
 
     @property
     def endpoint_count(self) -> int:

@@ -40,3 +40,33 @@ def endpoint_chain(name: str, protocol: str, target: str) -> str:
     'KUBE-SEP-KUQYPTOKTZAERVSK'
     """
     return "KUBE-SEP-" + short_hash(name + protocol + target)
+
+
+NFT_NAME_LENGTH = 240
+"""Longest name of a chain or set behind its prefix: nftables allows 255 characters in all."""
+
+
+def nft_service(namespace: str, service: str, protocol: str, port_name: str) -> str:
+    """Name a service port in nftables, behind `service-`, `external-`, `local-` or `firewall-`.
+
+    >>> nft_service("ns1", "web", "tcp", "http")
+    'DK7ABAZC-ns1/web/tcp/http'
+
+    Source: kubernetes pkg/proxy/nftables/proxier.go, servicePortChainNameBase and hashAndTruncate.
+    """
+    return _hashed(f"{namespace}/{service}/{protocol}/{port_name}")
+
+
+def nft_endpoint(namespace: str, service: str, protocol: str, port_name: str, address: str, port: int) -> str:
+    """Name an endpoint of a service port in nftables, behind `endpoint-` or `affinity-`.
+
+    >>> nft_endpoint("ns1", "web", "tcp", "http", "10.244.0.5", 8080)
+    'CDKGID2H-ns1/web/tcp/http__10.244.0.5/8080'
+    """
+    return _hashed(f"{namespace}/{service}/{protocol}/{port_name}__{address.replace(':', '.')}/{port}")
+
+
+def _hashed(text: str) -> str:
+    bits = int.from_bytes(sha256(text.encode()).digest()[:5], "big")
+    name = f"{_PAIRS[bits >> 30]}{_PAIRS[bits >> 20 & 1023]}{_PAIRS[bits >> 10 & 1023]}{_PAIRS[bits & 1023]}-{text}"
+    return name if len(name) <= NFT_NAME_LENGTH else name[: NFT_NAME_LENGTH - 3] + "..."

@@ -1,0 +1,194 @@
+"""nftables in one namespace: small transactions by libnftables in this process, large ones by `nft -f -`.
+
+The kernel counts its transactions (the ruleset's generation), so one small message tells whether anybody has changed
+anything since the last look; only then is the table read.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import socket
+import struct
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache
+
+from netproxy.core.errors import KernelError
+from netproxy.core.net import Family
+from netproxy.linux import netns
+from netproxy.linux.command import run
+from netproxy.ruleset.nft import WORDS, Table
+from netproxy.ruleset.nft_plan import NftPlan, in_batches, render_plan_parts
+from netproxy.ruleset.nftables import parse
+
+LARGE = 2000
+"""A transaction of more parts than this is left to a process of its own, whose memory goes when it ends."""
+
+BATCH_CHAINS = 1500
+
+_STATELESS = 1 << 2
+_NETLINK_NETFILTER = 12
+_GET_GENERATION = 10 << 8 | 16
+_GENERATION_ID = 1
+
+
+class Nftables:
+    """libnftables, working in one namespace. Use one thread at a time."""
+
+    def __init__(self, namespace: str | None) -> None:
+        self._library = _library()
+        with netns.visiting(namespace):
+            self._context = self._library.nft_ctx_new(0)
+        if not self._context:
+            raise KernelError("libnftables: no context")
+        self._library.nft_ctx_buffer_output(self._context)
+        self._library.nft_ctx_buffer_error(self._context)
+        self._library.nft_ctx_output_set_flags(self._context, _STATELESS)
+
+    def run(self, commands: str) -> str:
+        """Run commands as one transaction; what they print. Raises KernelError with the request."""
+        failed = self._library.nft_run_cmd_from_buffer(self._context, commands.encode())
+        output = self._library.nft_ctx_get_output_buffer(self._context) or b""
+        message = self._library.nft_ctx_get_error_buffer(self._context) or b""
+        if failed:
+            raise KernelError(f"nft: {message.decode(errors='replace').strip()}", request=commands)
+        return str(output.decode(errors="replace"))
+
+    def close(self) -> None:
+        """Give the library's memory and socket back."""
+        if self._context:
+            self._library.nft_ctx_free(self._context)
+            self._context = None
+
+    def __del__(self) -> None:
+        self.close()
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    for name in ("libnftables.so.1", ctypes.util.find_library("nftables") or ""):
+        try:
+            library = ctypes.CDLL(name or "libnftables.so.1")
+            break
+        except OSError:
+            continue
+    else:
+        raise KernelError("libnftables.so.1 is not installed: it comes with the package nftables")
+    library.nft_ctx_new.restype = ctypes.c_void_p
+    for function in ("nft_ctx_get_output_buffer", "nft_ctx_get_error_buffer"):
+        getattr(library, function).restype = ctypes.c_char_p
+    for function in ("nft_ctx_get_output_buffer", "nft_ctx_get_error_buffer", "nft_ctx_buffer_output",
+                     "nft_ctx_buffer_error", "nft_ctx_free"):  # fmt: skip
+        getattr(library, function).argtypes = [ctypes.c_void_p]
+    library.nft_ctx_output_set_flags.argtypes = [ctypes.c_void_p, ctypes.c_uint]
+    library.nft_run_cmd_from_buffer.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+    return library
+
+
+@dataclass
+class Generations:
+    """What is known of one namespace's ruleset: its generation after our last transaction, and who else wrote.
+
+    The proxies of both families share one, since the kernel counts all transactions of a namespace together.
+    """
+
+    namespace: str | None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    known: int = -1
+    strangers: int = 0
+    """How often somebody else had changed the ruleset when we looked."""
+    _socket: socket.socket | None = None
+
+    def look(self) -> int:
+        """Ask the kernel; the number of foreign changes noticed so far."""
+        with self.lock:
+            self._notice(self._current())
+            return self.strangers
+
+    def during(self, transaction: Iterable[None]) -> None:
+        """Run our own transactions, one with each step, and do not take them for somebody else's."""
+        with self.lock:
+            steps = iter(transaction)
+            while True:
+                before = self._current()
+                self._notice(before)
+                if next(steps, steps) is steps:
+                    return
+                self.known = before + 1
+                self._notice(self._current())
+
+    def _notice(self, current: int) -> None:
+        if current != self.known:
+            self.strangers += 1
+            self.known = current
+
+    def _current(self) -> int:
+        if self._socket is None:
+            with netns.visiting(self.namespace):
+                self._socket = socket.socket(
+                    socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_NETFILTER
+                )
+        self._socket.send(struct.pack("=IHHIIBBH", 20, _GET_GENERATION, 1, 0, 0, 0, 0, 0))
+        answer = self._socket.recv(4096)
+        at = 20
+        while at + 4 <= len(answer):
+            length, kind = struct.unpack_from("=HH", answer, at)
+            if kind == _GENERATION_ID:
+                return int(struct.unpack_from(">I", answer, at + 4)[0])
+            at += max(4, (length + 3) & ~3)
+        raise KernelError("the kernel does not tell the generation of its nftables ruleset")
+
+
+class NftablesKernel:
+    """One table of one family in one namespace. It remembers what it wrote; `read` asks the kernel."""
+
+    def __init__(self, namespace: str | None, family: Family, generations: Generations, *, table: str) -> None:
+        self.namespace = namespace
+        self.family = family
+        self.table = table
+        self._generations = generations
+        self._seen = -1
+        self._nft: Nftables | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether nobody but us has changed this namespace's ruleset since the last `read` or `write`."""
+        return self._generations.look() == self._seen
+
+    def read(self) -> Table | None:
+        """The table as the kernel has it; None when there is none."""
+        self._seen = self._generations.look()
+        try:
+            text = self.run(f"list table {WORDS[self.family]} {self.table}")
+        except KernelError as error:
+            if "No such file or directory" in str(error):
+                return None
+            raise
+        return next(iter(parse(text)), None)
+
+    def write(self, change: NftPlan) -> None:
+        """Make the change: one transaction; a very large first load in batches, what makes it live comes last."""
+        self._generations.during(self._transactions(change))
+
+    def _transactions(self, change: NftPlan) -> Iterable[None]:
+        for batch in in_batches(change, chains=BATCH_CHAINS):
+            parts = render_plan_parts(batch)
+            if batch.size > LARGE:
+                run(["nft", "-f", "-"], stdin=parts, namespace=self.namespace)
+            else:
+                self.run("".join(parts))
+            yield
+
+    def run(self, commands: str) -> str:
+        """Let libnftables do something in this namespace. Raises KernelError."""
+        if self._nft is None:
+            self._nft = Nftables(self.namespace)
+        return self._nft.run(commands)
+
+    def close(self) -> None:
+        """Give sockets back."""
+        if self._nft:
+            self._nft.close()
+            self._nft = None

@@ -1,0 +1,124 @@
+"""From one snapshot to the next: what a few changed service ports change, in proportion to the change.
+
+Every service port contributes *things* (a map's element, a chain, a virtual server) under keys. Several may contribute
+the same one, so contributions are counted: a thing goes when nobody contributes it any more.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping
+from typing import Generic, NamedTuple, TypeVar
+
+from netproxy.proxy.model import ServicePort, Snapshot
+
+MANY = 64
+"""Changed service ports from which on everything is compared."""
+
+P = TypeVar("P")
+V = TypeVar("V")
+
+
+class Change(NamedTuple, Generic[V]):
+    """One thing that is different: OLD is None for a new one, NEW is None for one that goes."""
+
+    key: Hashable
+    old: V | None
+    new: V | None
+
+
+class Ledger(Generic[P, V]):
+    """The parts of one snapshot, each compiled once, and who contributes what."""
+
+    def __init__(self, compiled: Callable[[ServicePort], P], things: Callable[[P], Mapping[Hashable, V]]) -> None:
+        self._compile = compiled
+        self._things = things
+        self._snapshot = Snapshot()
+        self._parts: list[P] = []
+        self._uses: Counter[Hashable] | None = None
+        self._values: dict[Hashable, V] = {}
+        self._disputed: set[Hashable] = set()
+
+    def reset(self, snapshot: Snapshot) -> list[P]:
+        """Take a snapshot as it is; all its parts."""
+        self._parts, self._snapshot, self._uses = self._compiled(snapshot), snapshot, None
+        return self._parts
+
+    def get_ready(self) -> None:
+        """Do now what the next `change` would have to do first: count who contributes what."""
+        if self._uses is not None:
+            return
+        self._uses, self._values, self._disputed = Counter(), {}, set()
+        for part in self._parts:
+            things = self._things(part)
+            self._uses.update(things.keys())
+            for key, thing in things.items():
+                if self._values.setdefault(key, thing) != thing:
+                    self._disputed.add(key)
+
+    def change(self, snapshot: Snapshot) -> list[Change[V]] | None:
+        """What is different from the snapshot before, which this one replaces.
+
+        None when so much changed that whole states have to be compared, or when two service ports contribute different
+        things under one key, so that their order decides; the caller then takes `reset`.
+        """
+        if snapshot.service_cidrs != self._snapshot.service_cidrs:
+            return None
+        new = self._compiled(snapshot)
+        if len(new) == len(self._parts):
+            pairs = [(a, b) for a, b in zip(self._parts, new, strict=True) if a is not b]
+            gone, come = [a for a, _ in pairs], [b for _, b in pairs]
+        else:
+            before, after = {id(part) for part in self._parts}, {id(part) for part in new}
+            gone = [part for part in self._parts if id(part) not in after]
+            come = [part for part in new if id(part) not in before]
+        if len(gone) + len(come) > 2 * MANY:
+            return None
+        changes = self._difference(gone, come)
+        if changes is not None:
+            self._parts, self._snapshot = new, snapshot
+        return changes
+
+    def _compiled(self, snapshot: Snapshot) -> list[P]:
+        old = self._snapshot.services
+        if len(old) == len(snapshot.services):
+            return [
+                part if new is known else self._compile(new)
+                for new, known, part in zip(snapshot.services, old, self._parts, strict=True)
+            ]
+        known_parts = {id(service): part for service, part in zip(old, self._parts, strict=True)}
+        return [known_parts.get(id(service)) or self._compile(service) for service in snapshot.services]
+
+    def _difference(self, gone: list[P], come: list[P]) -> list[Change[V]] | None:
+        self.get_ready()
+        assert self._uses is not None
+        before = [self._things(part) for part in gone]
+        after = [self._things(part) for part in come]
+        new: dict[Hashable, V] = {}
+        for things in after:
+            if any(new.setdefault(key, thing) != thing for key, thing in things.items()):
+                return None
+        more = Counter(key for things in after for key in things)
+        more.subtract(key for things in before for key in things)
+        changes: list[Change[V]] = []
+        for key, added in more.items():
+            was, is_now, old = self._uses[key], self._uses[key] + added, self._values.get(key)
+            differs = bool(was) and key in new and new[key] != old
+            if key in self._disputed or (differs and max(was, is_now) > 1):
+                return None
+            if not was or not is_now or differs:
+                changes.append(Change(key, old if was else None, new[key] if is_now else None))
+        self._note(more, changes)
+        return changes
+
+    def _note(self, more: Mapping[Hashable, int], changes: list[Change[V]]) -> None:
+        assert self._uses is not None
+        for key, added in more.items():
+            self._uses[key] += added
+            if not self._uses[key]:
+                del self._uses[key]
+        for key, _, value in changes:
+            if value is None:
+                self._values.pop(key, None)
+            else:
+                self._values[key] = value
