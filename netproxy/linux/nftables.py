@@ -11,7 +11,8 @@ import ctypes.util
 import socket
 import struct
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -20,13 +21,11 @@ from netproxy.core.net import Family
 from netproxy.linux import netns
 from netproxy.linux.command import run
 from netproxy.ruleset.nft import WORDS, Table
-from netproxy.ruleset.nft_plan import NftPlan, in_batches, render_plan_parts
+from netproxy.ruleset.nft_plan import NftPlan, render_plan_parts
 from netproxy.ruleset.nftables import parse
 
 LARGE = 2000
 """A transaction of more parts than this is left to a process of its own, whose memory goes when it ends."""
-
-BATCH_CHAINS = 1500
 
 _STATELESS = 1 << 2
 _NETLINK_NETFILTER = 12
@@ -169,17 +168,31 @@ class NftablesKernel:
         return next(iter(parse(text)), None)
 
     def write(self, change: NftPlan) -> None:
-        """Make the change: one transaction; a very large first load in batches, what makes it live comes last."""
-        self._generations.during(self._transactions(change))
+        """Make the change, in one transaction."""
+        self.write_all([change])
 
-    def _transactions(self, change: NftPlan) -> Iterable[None]:
-        for batch in in_batches(change, chains=BATCH_CHAINS):
-            parts = render_plan_parts(batch)
-            if batch.size > LARGE:
-                run(["nft", "-f", "-"], stdin=parts, namespace=self.namespace)
-            else:
-                self.run("".join(parts))
-            yield
+    def write_all(self, changes: Iterable[NftPlan]) -> None:
+        """Make several changes, one transaction each; each is made ready while the one before is loaded."""
+        self._generations.during(self._transactions(changes))
+
+    def _transactions(self, changes: Iterable[NftPlan]) -> Iterator[None]:
+        with ThreadPoolExecutor(1, thread_name_prefix="nft") as loading:
+            last: Future[None] | None = None
+            for change in changes:
+                text = "".join(render_plan_parts(change))
+                if last is not None:
+                    last.result()
+                    yield
+                last = loading.submit(self._load, text, change.size > LARGE)
+            if last is not None:
+                last.result()
+                yield
+
+    def _load(self, text: str, large: bool) -> None:
+        if large:
+            run(["nft", "-f", "-"], stdin=[text], namespace=self.namespace)
+        else:
+            self.run(text)
 
     def run(self, commands: str) -> str:
         """Let libnftables do something in this namespace. Raises KernelError."""

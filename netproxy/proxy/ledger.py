@@ -7,7 +7,7 @@ the same one, so contributions are counted: a thing goes when nobody contributes
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Generic, NamedTuple, TypeVar
 
 from netproxy.proxy.model import ServicePort, Snapshot
@@ -43,6 +43,15 @@ class Ledger(Generic[P, V]):
         """Take a snapshot as it is; all its parts."""
         self._parts, self._snapshot, self._uses = self._compiled(snapshot), snapshot, None
         return self._parts
+
+    def stream(self, snapshot: Snapshot) -> Iterator[P]:
+        """The same as `reset`, each part as soon as it is compiled."""
+        parts: list[P] = []
+        self._parts, self._snapshot, self._uses = [], Snapshot(), None
+        for service in snapshot.services:
+            parts.append(self._compile(service))
+            yield parts[-1]
+        self._parts, self._snapshot = parts, snapshot
 
     def get_ready(self) -> None:
         """Do now what the next `change` would have to do first: count who contributes what."""

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Hashable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
+from itertools import islice
 
 from netproxy.core.net import Family, contains
 from netproxy.proxy.config import node_port_ips
@@ -45,6 +46,8 @@ from netproxy.ruleset.nft import (
 from netproxy.ruleset.nft_plan import NftPlan
 
 TABLE = "kube-proxy"
+CHUNK = 500
+"""Service ports in one transaction of a first load: the kernel is quadratic in its anonymous maps."""
 LAYOUTS = ("kube-proxy", "flat")
 LOCAL_OFFSET = 1 << 16
 """Layout flat: where the numbers of endpoints for policy Local begin."""
@@ -290,71 +293,84 @@ class _FlatPart(_PartCompiler):
     """Entries in the endpoint maps; the chains are shared by all service ports of the same shape."""
 
     def part(self) -> Part:
-        service, node = self.service, self.node
+        service = self.service
         cluster, local = self.endpoints.cluster, self.endpoints.local
         inside = local if service.internal_local else cluster
-        shape = (len(cluster), len(local)) if service.external_local else (len(cluster), 0)
-        internal, external, node_port = (
-            _flat_internal(node, len(inside)), _flat_external(node, *shape, local=service.external_local, node_port=False),
-            _flat_external(node, *shape, local=service.external_local, node_port=True),
-        )  # fmt: skip
-        elements = list(self._dispatch(Goto(internal[-1].name), Goto(external[-1].name), Goto(node_port[-1].name)))
+        shape = _Shape(service.protocol, len(cluster), len(local) if service.external_local else None)
+        internal = _flat_internal(self.node, service.protocol, len(inside))
+        external = _flat_external(self.node, shape, node_port=False)
+        node_port = _flat_external(self.node, shape, node_port=True)
+        elements = list(self._dispatch(Goto(internal.name), Goto(external[-1].name), Goto(node_port[-1].name)))
         chains: list[Chain] = []
         if self.has_internal:
-            chains += internal
-            elements += _numbered("endpoints", self._key(service.cluster_ip), inside, 0)
+            chains.append(internal)
+            elements += _numbered(self._endpoint_map(service.cluster_ip), inside, 0)
         if self.uses_external:
-            entries = [("endpoints", self._key(ip)) for ip in self._external_ips()]
+            entries = [self._endpoint_map(ip) for ip in self._external_ips()]
             chains += external if entries else ()
             if service.node_port:
-                entries.append(("nodeport-endpoints", self._node_port()))
+                entries.append((f"nodeport-endpoints-{service.protocol}", (str(service.node_port),)))
                 chains += node_port
-            for name, key in entries:
-                elements += _numbered(name, key, cluster, 0)
-                elements += _numbered(name, key, local, LOCAL_OFFSET) if service.external_local else ()
+            for entry in entries:
+                elements += _numbered(entry, cluster, 0)
+                elements += _numbered(entry, local, LOCAL_OFFSET) if service.external_local else ()
         if self.uses_firewall:
             chains.append(self._firewall())
         elements += [("hairpins", (e.address, e.address), _NOTHING) for e in self.endpoints.reachable]
         return Part(tuple(elements), tuple(chains))
 
+    def _endpoint_map(self, ip: str) -> tuple[str, Key]:
+        return f"endpoints-{self.service.protocol}", (ip, str(self.service.port))
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What chains for external addresses depend on: how many endpoints, and for policy Local how many here."""
+
+    protocol: str
+    count: int
+    here: int | None
+
 
 _NOTHING = Element()
 
 
-def _numbered(name: str, key: Key, endpoints: tuple[Endpoint, ...], offset: int) -> Iterator[tuple[str, Key, Element]]:
-    for at, endpoint in enumerate(endpoints, offset):
-        yield name, (str(at), *key), Element((endpoint.address, str(endpoint.port)))
+def _numbered(entry: tuple[str, Key], endpoints: tuple[Endpoint, ...], offset: int) -> list[tuple[str, Key, Element]]:
+    name, key = entry
+    return [(name, (str(at), *key), Element((e.address, str(e.port)))) for at, e in enumerate(endpoints, offset)]
 
 
 @lru_cache(maxsize=4096)
-def _flat_internal(node: NodeView, count: int) -> tuple[Chain, ...]:
+def _flat_internal(node: NodeView, protocol: str, count: int) -> Chain:
     """The chain for a ClusterIP that COUNT endpoints serve."""
-    rules = (*_masquerade_outsiders(node), _flat_spread(node, count, 0, node_port=False))
-    return (Chain(f"cluster-ip-{count}", rules),)
+    rules = (*_masquerade_outsiders(node), _flat_spread(node, protocol, count, 0, node_port=False))
+    return Chain(f"cluster-ip-{protocol}-{count}", rules)
 
 
 @lru_cache(maxsize=4096)
-def _flat_external(node: NodeView, count: int, here: int, *, local: bool, node_port: bool) -> tuple[Chain, ...]:
+def _flat_external(node: NodeView, shape: _Shape, *, node_port: bool) -> tuple[Chain, ...]:
     """The chains for an external address; the last one is the entry."""
-    kind = "nodeport" if node_port else "external"
-    chains = [Chain(f"{kind}-spread-{count}", (_flat_spread(node, count, 0, node_port=node_port),))] if count else []
+    protocol, count, here = shape.protocol, shape.count, shape.here
+    kind = f"{'nodeport' if node_port else 'external'}-{protocol}"
+    cluster = Chain(f"{kind}-spread-{count}", (_flat_spread(node, protocol, count, 0, node_port=node_port),))
+    chains = [cluster] if count else []
     to_local = None
     if here:
-        chains.append(
-            Chain(f"{kind}-spread-local-{here}", (_flat_spread(node, here, LOCAL_OFFSET, node_port=node_port),))
-        )
+        spread = _flat_spread(node, protocol, here, LOCAL_OFFSET, node_port=node_port)
+        chains.append(Chain(f"{kind}-spread-local-{here}", (spread,)))
         to_local = Goto(chains[-1].name)
-    cluster = Goto(f"{kind}-spread-{count}")
-    rules = tuple(_external_rules(node, local=local, cluster=cluster, to_local=to_local))
+    to_cluster = Goto(cluster.name)
+    rules = tuple(_external_rules(node, local=here is not None, cluster=to_cluster, to_local=to_local))
     if not count:  # endpoints are only here, and only for policy Local
-        rules = tuple(rule for rule in rules if cluster not in rule.statements)
-    name = f"{kind}-{count}-local-{here}" if local else f"{kind}-{count}"
+        rules = tuple(rule for rule in rules if to_cluster not in rule.statements)
+    name = f"{kind}-{count}" if here is None else f"{kind}-{count}-local-{here}"
     return (*chains, Chain(name, rules))
 
 
-def _flat_spread(node: NodeView, count: int, offset: int, *, node_port: bool) -> Rule:
-    fields = _PORT if node_port else (f"{WORDS[node.family]} daddr", *_PORT)
-    name = "nodeport-endpoints" if node_port else "endpoints"
+def _flat_spread(node: NodeView, protocol: str, count: int, offset: int, *, node_port: bool) -> Rule:
+    port = f"{protocol} dport"
+    fields = (port,) if node_port else (f"{WORDS[node.family]} daddr", port)
+    name = f"nodeport-endpoints-{protocol}" if node_port else f"endpoints-{protocol}"
     return Rule((DnatFromMap(max(count, 1), fields, name, offset),), why=f"1 of {count}, each with the same chance")
 
 
@@ -385,26 +401,28 @@ def _node_port_addresses(node: NodeView) -> tuple[str, ...]:
 
 def _sets(node: NodeView, layout: str) -> Iterator[Set]:
     address = _TYPES[node.family]
-    port = ("inet_proto", "inet_service")
+    ports = ("inet_proto", "inet_service")
     yield Set("cluster-ips", (address,), comment="Active ClusterIPs")
     if node.node_port_addresses:
         yield Set("nodeport-ips", (address,), comment="IPs that accept NodePort traffic")
     verdict = ("verdict",)
-    yield Set("no-endpoint-services", (address, *port), verdict,
+    yield Set("no-endpoint-services", (address, *ports), verdict,
               comment="vmap to drop or reject packets to services with no endpoints")  # fmt: skip
-    yield Set("no-endpoint-nodeports", port, verdict,
+    yield Set("no-endpoint-nodeports", ports, verdict,
               comment="vmap to drop or reject packets to service nodeports with no endpoints")  # fmt: skip
-    yield Set("firewall-ips", (address, *port), verdict,
+    yield Set("firewall-ips", (address, *ports), verdict,
               comment="destinations that are subject to LoadBalancerSourceRanges")  # fmt: skip
-    yield Set("service-ips", (address, *port), verdict, comment="ClusterIP, ExternalIP and LoadBalancer IP traffic")
-    yield Set("service-nodeports", port, verdict, comment="NodePort traffic")
+    yield Set("service-ips", (address, *ports), verdict, comment="ClusterIP, ExternalIP and LoadBalancer IP traffic")
+    yield Set("service-nodeports", ports, verdict, comment="NodePort traffic")
     if layout == "flat":
         word = WORDS[node.family]
-        number, to = "numgen random mod 2", (f"{word} daddr", "th dport")
-        yield Set("endpoints", (number, f"{word} daddr", *_PORT), to, typeof=True,
-                  comment="number, address, protocol and port of a service to an endpoint")  # fmt: skip
-        yield Set("nodeport-endpoints", (number, *_PORT), to, typeof=True,
-                  comment="number, protocol and node port to an endpoint")  # fmt: skip
+        number, own = "numgen random mod 2", f"{word} daddr"
+        for protocol in ("tcp", "udp", "sctp"):
+            port = f"{protocol} dport"
+            yield Set(f"endpoints-{protocol}", (number, own, port), (own, port), typeof=True,
+                      comment="number, address and port of a service to an endpoint")  # fmt: skip
+            yield Set(f"nodeport-endpoints-{protocol}", (number, port), (own, port), typeof=True,
+                      comment="number and node port to an endpoint")  # fmt: skip
         yield Set("hairpins", (address, address), comment="endpoints that call themselves")
 
 
@@ -510,6 +528,22 @@ class NftCompiler:
         """The whole table."""
         return assemble(self._ledger.reset(snapshot), self.node, snapshot.service_cidrs, layout=self.layout)
 
+    def fresh(self, snapshot: Snapshot, *, services: int = CHUNK) -> Iterator[NftPlan]:
+        """Transactions that load a whole snapshot into an empty namespace, each made when it is asked for.
+
+        Nothing is live before the last one, which brings the base chains.
+        """
+        static = assemble((), self.node, snapshot.service_cidrs, layout=self.layout)
+        base = tuple(chain for chain in static.chains.values() if chain.hook)
+        yield NftPlan(
+            static.family, TABLE, whole=replace(static, chains={n: c for n, c in static.chains.items() if not c.hook})
+        )
+        seen: dict[Hashable, None] = {}
+        parts = self._ledger.stream(snapshot)
+        while chunk := list(islice(parts, services)):
+            yield _first_load(static.family, chunk, seen)
+        yield NftPlan(static.family, TABLE, chains=base)
+
     def get_ready(self) -> None:
         """Do now what the next `change` would have to do first."""
         self._ledger.get_ready()
@@ -521,6 +555,24 @@ class NftCompiler:
 
 
 _Thing = Element | Chain | Set
+
+
+def _first_load(family: Family, parts: Iterable[Part], seen: dict[Hashable, None]) -> NftPlan:
+    """Everything of some parts that is not there yet."""
+    elements: dict[str, dict[Key, Element]] = {}
+    chains: list[Chain] = []
+    sets: list[Set] = []
+    for part in parts:
+        for name, key, element in part.elements:
+            if (name, key) not in seen:
+                seen[name, key] = None
+                elements.setdefault(name, {})[key] = element
+        chains += [chain for chain in part.chains if (Chain, chain.name) not in seen]
+        seen.update(dict.fromkeys((Chain, chain.name) for chain in part.chains))
+        sets += part.sets
+    return NftPlan(
+        family, TABLE, chains=tuple({c.name: c for c in chains}.values()), elements=elements, sets=tuple(sets)
+    )
 
 
 def _things(part: Part) -> dict[Hashable, _Thing]:

@@ -151,28 +151,6 @@ def _placed(definition: str, where: str) -> tuple[str, str, str]:
     return kind, where, rest
 
 
-def in_batches(change: NftPlan, *, chains: int) -> list[NftPlan]:
-    """Split a first load so that chains, which nothing leads to yet, come first and what makes them live comes last.
-
-    The kernel is quadratic in the anonymous maps of one transaction. At most CHAINS chains are in one.
-    """
-    whole = change.whole
-    if whole is None or change.removes_table or len(whole.chains) <= chains:
-        return [change]
-    skeleton = replace(
-        whole, chains={name: replace(chain, rules=()) for name, chain in whole.chains.items() if not chain.hook},
-        elements={},
-    )  # fmt: skip
-    base = tuple(chain for chain in whole.chains.values() if chain.hook)
-    rest = [chain for chain in whole.chains.values() if not chain.hook and chain.rules]
-    batches = [NftPlan(change.family, change.table, whole=skeleton)]
-    for at in range(0, len(rest), chains):
-        part = tuple(rest[at : at + chains])
-        batches.append(NftPlan(change.family, change.table, chains=part, flushed=tuple(chain.name for chain in part)))
-    batches.append(NftPlan(change.family, change.table, chains=base, elements=whole.elements))
-    return batches
-
-
 def applied(present: Table | None, change: NftPlan) -> Table | None:
     """The table after the change."""
     if change.whole:
