@@ -17,11 +17,14 @@ from statistics import median
 
 from bench.specs import services, slice_of
 from bench.table import Row
+from netproxy.agent.modes import Host
 from netproxy.agent.sync import FamilyProxy
 from netproxy.core.net import Family
 from netproxy.linux import netns
 from netproxy.linux.command import run
 from netproxy.linux.iptables import IptablesKernel
+from netproxy.linux.nftables import Generations
+from netproxy.proxy.iptables import compile_iptables
 from netproxy.ruleset.diff import applied, plan
 from netproxy.ruleset.iptables import render_plan
 from netproxy.ruleset.ir import Ruleset
@@ -51,7 +54,8 @@ def _seconds(work: Callable[[], object]) -> float:
 def _proxy(namespace: str, flavour: str, count: int) -> FamilyProxy:
     kernel = IptablesKernel(namespace, Family.IPV4, flavour=flavour)
     kernel.assume_empty()
-    proxy = FamilyProxy({"metadata": {"name": "node1"}}, {"clusterCIDR": "10.160.0.0/12"}, Family.IPV4, kernel)
+    host = Host(namespace, Family.IPV4, kernel, Generations(namespace), is_new=True)
+    proxy = FamilyProxy({"metadata": {"name": "node1"}}, {"clusterCIDR": "10.160.0.0/12"}, host)
     for obj in services(count):
         (proxy.tracker.set_service if obj["kind"] == "Service" else proxy.tracker.set_slice)(obj)
     gc.collect()
@@ -84,7 +88,7 @@ def sync_legacy() -> list[Row]:
 
 def _whole_text(namespace: str, count: int) -> str:
     proxy = _proxy(namespace, "nft", count)
-    change = plan(proxy.compiler.ruleset(proxy.snapshot()), Ruleset(Family.IPV4), owned=lambda _: False)
+    change = plan(compile_iptables(proxy.snapshot(), proxy.view), Ruleset(Family.IPV4), owned=lambda _: False)
     return render_plan(change)
 
 
@@ -138,12 +142,12 @@ def _change(flavour: str) -> Row:
             if n % 2:
                 ours.append(_seconds(lambda: proxy.sync(proxy.snapshot())))
                 continue
-            present = proxy.kernel.present()
+            present = proxy.host.iptables.present()
             change = proxy.change(proxy.snapshot(), present)
             text = render_plan(change)
             argv = [f"iptables-{flavour}-restore", "--noflush"]
             floors.append(_seconds(lambda argv=argv, text=text: run(argv, stdin=[text], namespace=namespace)))
-            proxy.kernel.settle(functools.partial(applied, present, change))
+            proxy.host.iptables.settle(functools.partial(applied, present, change))
         gc.unfreeze()
     return Row(
         f"one endpoint changes at 10,000 Services, iptables-{flavour}", median(ours), median(floors), "s", "≤ 1.25 ×"

@@ -20,13 +20,14 @@ from aiohttp import web
 
 from netproxy.agent import machines
 from netproxy.agent.controllers import Controllers
+from netproxy.agent.modes import Host, missing_for
 from netproxy.agent.paths import Paths
 from netproxy.agent.proxies import Proxies
 from netproxy.agent.sweep import sweep
-from netproxy.agent.sync import FamilyProxy
+from netproxy.agent.sync import Choice, FamilyProxy
 from netproxy.apiserver.request import Request, Response
 from netproxy.apiserver.routes import Api
-from netproxy.core.errors import ConflictError
+from netproxy.core.errors import ConflictError, KernelError, NotFoundError
 from netproxy.core.names import NamespacedName
 from netproxy.core.net import Family
 from netproxy.kubelet.pod import Kubelet, Place
@@ -34,10 +35,24 @@ from netproxy.kubelet.resolv import nameservers
 from netproxy.kubelet.runtime import Runtime
 from netproxy.linux import netns
 from netproxy.linux.iptables import IptablesKernel
+from netproxy.linux.nftables import Generations
 from netproxy.objects.cluster import ClusterSpec, cluster_object, cluster_spec, node_object
 from netproxy.objects.manifest import Loaded
-from netproxy.objects.meta import Object, describe, is_deleting, is_ready, key, name, namespace, spec, status, uid
+from netproxy.objects.meta import (
+    Object,
+    annotations_of,
+    describe,
+    is_deleting,
+    is_ready,
+    key,
+    name,
+    namespace,
+    spec,
+    status,
+    uid,
+)
 from netproxy.proxy.health import health_answer
+from netproxy.proxy.nftables import LAYOUTS
 from netproxy.serve import http
 from netproxy.serve.health import HealthServers
 from netproxy.store.registry import Registry
@@ -46,6 +61,9 @@ from netproxy.store.store import Event, Store, timestamp
 
 log = logging.getLogger(__name__)
 
+PROXIED = ("ServiceCIDR", "Service", "EndpointSlice")
+MODE_ANNOTATION = "netproxy.dev/proxy-mode"
+LAYOUT_ANNOTATION = "netproxy.dev/nftables-layout"
 DNS_LABELS = {"k8s-app": "kube-dns"}
 WORKERS = 4
 
@@ -114,7 +132,7 @@ class Agent:
             self.event,
         )
         self.proxies = Proxies(self._make_proxies(config, new), config, self._executor)
-        for kind in ("Service", "EndpointSlice"):
+        for kind in PROXIED:
             for obj in self.store.all(kind):
                 self.proxies.observe(Event("ADDED", obj, 0))
         self.kubelet.adopt(list(self.store.all("Pod")))
@@ -139,6 +157,8 @@ class Agent:
         with self._backing.bulk():
             if not self.restored:
                 base = [cluster_object(self.cluster), *_namespaces("default", "kube-system")]
+                if not any(item.obj["kind"] == "ServiceCIDR" for item in self._incoming):
+                    base.append(_service_cidr(self.cluster))
                 self.registry.apply([Loaded(obj, "netproxy") for obj in base])
             given = {name(item.obj): item.obj for item in self._incoming if item.obj["kind"] == "Node"}
             for node in self.cluster.nodes:
@@ -215,13 +235,16 @@ class Agent:
         for node in self.cluster.nodes:
             obj = self.store.get("Node", NamespacedName("", node.name))
             where = self.paths.namespace_of(node.name)
+            generations = Generations(where)
             for family in self._kernel_families():
-                kernel = IptablesKernel(
+                rules = IptablesKernel(
                     where, family, flavour=self.cluster.iptables, lock_file=str(self.paths.lock_file)
                 )
                 if where in new:
-                    kernel.assume_empty()
-                result.append(FamilyProxy(obj, config, family, kernel, addresses=node.addresses))
+                    rules.assume_empty()
+                host = Host(where, family, rules, generations, is_new=where in new)
+                choice = choice_of(obj, config)
+                result.append(FamilyProxy(obj, config, host, choice=choice, addresses=node.addresses))
         return result
 
     @staticmethod
@@ -234,6 +257,8 @@ class Agent:
         for task in tuple(self._tasks):
             task.cancel()
         self.health.close()
+        for proxy in self.proxies.proxies if hasattr(self, "proxies") else ():
+            proxy.close()
         if take_down:
             await self.runtime.quit()
         else:
@@ -281,6 +306,12 @@ class Agent:
                 old is None or not spec(old).get("nodeName") or (is_deleting(event.obj) and not is_deleting(old))
             ):
                 self.background(self.kubelet.sync(key(event.obj)))
+        if (
+            event.obj["kind"] == "KubeProxyConfiguration"
+            and event.old
+            and event.old.get("mode") != event.obj.get("mode")
+        ):
+            self._forget_choices()
         if event.obj["kind"] in ("Node", "KubeProxyConfiguration"):
             self._reconfigure()
         if event.obj["kind"] == "Image":
@@ -293,11 +324,42 @@ class Agent:
         config = self._configuration()
         for proxy in self.proxies.proxies:
             node = self.store.find("Node", NamespacedName("", proxy.node))
-            if node is not None and proxy.reconfigure(node, config):
-                for kind in ("Service", "EndpointSlice"):
+            if node is None:
+                continue
+            choice = choice_of(node, config)
+            lacking = missing_for(choice.mode)
+            if lacking:
+                log.error("%s stays in %s mode: %s", proxy.node, proxy.choice.mode, lacking)
+                choice = proxy.choice
+            if proxy.reconfigure(node, config, choice):
+                for kind in PROXIED:
                     for obj in self.store.all(kind):
                         proxy.observe(obj)
         self.proxies.configure(config)
+
+    def choose(self, mode: str, layout: str, node: str = "") -> list[str]:
+        """Put nodes (all, or the one named) into a mode; their names. Raises KernelError when the host cannot do it."""
+        lacking = missing_for(mode)
+        if lacking:
+            raise KernelError(f"{mode} mode is not possible here: {lacking}")
+        nodes = [obj for obj in self.store.all("Node") if node in ("", name(obj))]
+        if not nodes:
+            there = ", ".join(item.name for item in self.cluster.nodes)
+            raise NotFoundError(f'nodes "{node}" not found; there are {there}')
+        for obj in nodes:
+            self._annotate(obj, {MODE_ANNOTATION: mode, LAYOUT_ANNOTATION: layout})
+        return [name(obj) for obj in nodes]
+
+    def _forget_choices(self) -> None:
+        """What a configuration says now is newer than what was chosen for single nodes."""
+        for obj in list(self.store.all("Node")):
+            if MODE_ANNOTATION in annotations_of(obj):
+                self._annotate(obj, {MODE_ANNOTATION: "", LAYOUT_ANNOTATION: ""})
+
+    def _annotate(self, obj: Object, values: Mapping[str, str]) -> None:
+        notes = {**annotations_of(obj), **values}
+        kept = {key: value for key, value in notes.items() if value}
+        self.store.replace({**obj, "metadata": {**obj["metadata"], "annotations": kept}})
 
     def _try_images_again(self) -> None:
         for pod in self.store.all("Pod"):
@@ -421,6 +483,19 @@ def _settled(pod: Object) -> bool:
         ((s.get("state") or {}).get("waiting") or {}).get("reason") for s in status(pod).get("containerStatuses") or ()
     ]
     return any(reason in ("ImagePullBackOff", "CrashLoopBackOff") for reason in waits)
+
+
+def _service_cidr(cluster: ClusterSpec) -> Object:
+    """The object that every cluster has for its Service ranges."""
+    return {"apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR", "metadata": {"name": "kubernetes"},
+            "spec": {"cidrs": list(cluster.service_cidrs)}}  # fmt: skip
+
+
+def choice_of(node: Object, config: Mapping[str, Any]) -> Choice:
+    """A node's mode: what was chosen for it, or what the configuration says for all."""
+    notes = annotations_of(node)
+    layout = notes.get(LAYOUT_ANNOTATION) or (config.get("nftables") or {}).get("layout")
+    return Choice(notes.get(MODE_ANNOTATION) or config.get("mode") or "iptables", layout or LAYOUTS[0])
 
 
 def _namespaces(*names: str) -> list[Object]:

@@ -20,9 +20,7 @@ from netproxy.kubelet import resolv
 from netproxy.objects.manifest import Loaded
 from netproxy.objects.meta import Object, is_ready, key, labels, name, spec
 from netproxy.objects.selector import label_selector, matches, selects
-from netproxy.proxy.iptables import LARGE_CLUSTER, service_rules
-from netproxy.proxy.rules import in_packet_order
-from netproxy.ruleset.iptables import render_plan
+from netproxy.proxy.model import Snapshot
 
 if TYPE_CHECKING:
     from netproxy.agent.agent import Agent
@@ -51,7 +49,7 @@ async def _status(agent: Agent, _: Request) -> Response:
     return json_response({
         "apiVersion": "netproxy.dev/v1alpha1", "kind": "Status", "cluster": agent.paths.cluster,
         "agent": {"pid": os.getpid(), "since": agent.started, "state": str(agent.paths.state), "resourceVersion": store.version},
-        "mode": agent.cluster.proxy_mode, "iptables": agent.cluster.iptables,
+        "mode": ", ".join(sorted({p.choice.mode for p in agent.proxies.proxies})), "iptables": agent.cluster.iptables,
         "proxy": {"passes": agent.proxies.passes, "lastError": agent.proxies.last_error},
         "nodes": nodes,
         "client": {"namespace": agent.paths.namespace_of(CLIENT), "addresses": list(agent.cluster.client_addresses)},
@@ -154,7 +152,13 @@ async def _pending(agent: Agent, request: Request) -> Response:
             continue
         change = await loop.run_in_executor(None, proxy.pending, proxy.snapshot())
         result.append(
-            {"node": proxy.node, "family": proxy.view.family.value, "changes": change.size, "plan": render_plan(change)}
+            {
+                "node": proxy.node,
+                "family": proxy.view.family.value,
+                "mode": proxy.choice.mode,
+                "changes": change.changes,
+                "plan": change.text,
+            }
         )
     return json_response({"items": result})
 
@@ -180,22 +184,35 @@ async def _rules(agent: Agent, request: Request) -> Response:
         for s in snapshot.services
         if (s.namespace, s.service) == at
     ]
-    return json_response({"node": node, "family": family.value, "service": str(at), "ports": ports, "rules": lines})
+    return json_response(
+        {
+            "node": node,
+            "family": family.value,
+            "mode": proxy.choice.mode,
+            "service": str(at),
+            "ports": ports,
+            "rules": lines,
+        }
+    )
 
 
-def _lines(proxy: FamilyProxy, snapshot: Any, at: NamespacedName) -> list[dict[str, Any]]:
+def _lines(proxy: FamilyProxy, snapshot: Snapshot, at: NamespacedName) -> list[dict[str, Any]]:
     with proxy.lock:
-        shared = proxy.compiler.ruleset(snapshot)
-        present, counters = proxy.kernel.counters()
-    comments = snapshot.endpoint_count <= LARGE_CLUSTER
-    result: list[dict[str, Any]] = []
-    for service in snapshot.services:
-        if (service.namespace, service.service) == at:
-            rules = service_rules(service, proxy.view, comments=comments)
-            result += [
-                {"port": service.name, **asdict(line)} for line in in_packet_order(rules, shared, present, counters)
-            ]
-    return result
+        found = proxy.mode.lines(snapshot, lambda service: (service.namespace, service.service) == at)
+        return [{"port": service.name, **asdict(line)} for service, lines in found for line in lines]
+
+
+async def _mode(agent: Agent, request: Request) -> Response:
+    """Put nodes into another mode and wait until their rules are those of the mode; without one, say which is on."""
+    wanted = orjson.loads(request.body or b"{}")
+    if wanted.get("mode"):
+        agent.choose(wanted["mode"], wanted.get("layout") or "", wanted.get("node") or "")
+        async with asyncio.timeout(wanted.get("timeout") or 60):
+            await agent.proxies.settled()
+    nodes: dict[str, dict[str, str]] = {}
+    for proxy in agent.proxies.proxies:
+        nodes[proxy.node] = {"name": proxy.node, "mode": proxy.choice.mode, "layout": proxy.choice.layout}
+    return json_response({"nodes": list(nodes.values()), "lastError": agent.proxies.last_error})
 
 
 _HANDLERS: dict[str, Handler] = {
@@ -207,4 +224,5 @@ _HANDLERS: dict[str, Handler] = {
     "logs": _logs,
     "pending": _pending,
     "rules": _rules,
+    "mode": _mode,
 }

@@ -34,7 +34,7 @@ class Proxies:
     def observe(self, event: Event) -> None:
         """Feed one change to every proxy."""
         kind, gone = event.obj["kind"], event.type == "DELETED"
-        if kind not in ("Service", "EndpointSlice"):
+        if kind not in ("Service", "EndpointSlice", "ServiceCIDR"):
             return
         for proxy in self.proxies:
             proxy.observe(event.obj, old=event.old, deleted=gone)

@@ -11,20 +11,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from netproxy.agent.modes import Host, Mode, Pending, make_mode, missing_for
 from netproxy.core.errors import KernelError
 from netproxy.core.net import Family
 from netproxy.linux import netns
 from netproxy.linux.conntrack import ConntrackKernel
-from netproxy.linux.iptables import IptablesKernel
 from netproxy.objects.meta import Object
-from netproxy.proxy.config import BE_LIBERAL, node_view, sysctls
+from netproxy.proxy.config import BE_LIBERAL, MODES, node_view, sysctls
 from netproxy.proxy.conntrack import stale_flows, udp_targets
 from netproxy.proxy.health import HealthCheck, health_checks
-from netproxy.proxy.iptables import LARGE_CLUSTER, PER_SERVICE, Compiler
 from netproxy.proxy.model import Snapshot
 from netproxy.proxy.tracker import Tracker
-from netproxy.ruleset.diff import Plan, owned_by_prefix, plan
-from netproxy.ruleset.ir import Ruleset
 
 _AF = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
 
@@ -51,100 +48,115 @@ def _no_collections() -> Iterator[None]:
             gc.enable()
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which mode a node is in, and the layout of nftables mode."""
+
+    mode: str = "iptables"
+    layout: str = "kube-proxy"
+
+
 class FamilyProxy:
-    """The proxy of one node in one address family."""
+    """The proxy of one node in one address family, whatever its mode."""
 
     def __init__(
         self,
         node: Object,
         config: Mapping[str, Any],
-        family: Family,
-        kernel: IptablesKernel,
+        host: Host,
         *,
+        choice: Choice = Choice(),  # frozen
         addresses: tuple[str, ...] = (),
     ) -> None:
-        self.view = node_view(node, config, family, addresses=addresses)
-        self.kernel = kernel
+        self.host = host
+        self.choice = choice
+        self.view = node_view(node, config, host.family, addresses=addresses, mode=choice.mode)
         self._addresses = addresses
         self.tracker = Tracker(self.view)
-        self.compiler = Compiler(self.view)
+        self.mode = make_mode(choice.mode, self.view, host, layout=choice.layout)
+        self._retired: list[Mode] = [] if host.is_new else [m for m in self._others() if m.name != "ipvs"]
         self._config = config
         self._targets: frozenset[tuple[str, int]] = frozenset()
         self._flows_checked: Snapshot | None = None
         self._sysctls_written = False
         self.lock = threading.Lock()
 
+    def _others(self) -> list[Mode]:
+        """The other modes, of which something may be left by an agent before us."""
+        names = [name for name in MODES if name != self.choice.mode and not missing_for(name)]
+        return [make_mode(name, self.view, self.host) for name in names]
+
     @property
     def node(self) -> str:
         """The node's name."""
         return self.view.name
 
-    def reconfigure(self, node: Object, config: Mapping[str, Any]) -> bool:
-        """Take another Node or configuration; true when that changes anything, and all objects must come again."""
-        view = node_view(node, config, self.view.family, addresses=self._addresses)
-        if view == self.view and dict(config) == dict(self._config):
+    def reconfigure(self, node: Object, config: Mapping[str, Any], choice: Choice) -> bool:
+        """Take another Node, configuration or mode; true when that changes anything, and all objects must come again."""
+        view = node_view(node, config, self.view.family, addresses=self._addresses, mode=choice.mode)
+        if (view, dict(config), choice) == (self.view, dict(self._config), self.choice):
             return False
         with self.lock:
             self.view, self._config, self._sysctls_written = view, config, False
-            self.tracker, self.compiler = Tracker(view), Compiler(view)
+            self.tracker = Tracker(view)
+            if self.mode.name != choice.mode:
+                self._retired.append(self.mode)
+                self.host.iptables.forget()
+            elif choice.mode != "userspace":
+                self.mode.close()
+            if (self.mode.name, choice.mode) != ("userspace", "userspace"):
+                self.mode = make_mode(choice.mode, view, self.host, layout=choice.layout)
+            self.choice = choice
         return True
 
     def observe(self, obj: Object, *, old: Object | None = None, deleted: bool = False) -> None:
-        """A Service or an EndpointSlice was added, changed or deleted."""
+        """A Service, an EndpointSlice or a ServiceCIDR was added, changed or deleted."""
         if obj["kind"] == "Service":
             self.tracker.set_service(obj, deleted=deleted)
         elif obj["kind"] == "EndpointSlice":
             self.tracker.set_slice(obj, old=old, deleted=deleted)
+        elif obj["kind"] == "ServiceCIDR":
+            self.tracker.set_service_cidr(obj, deleted=deleted)
 
     def snapshot(self) -> Snapshot:
         """What the rules are to be made of, at this moment (call it where objects change)."""
         with _no_collections():
             return self.tracker.snapshot()
 
-    def change(self, snapshot: Snapshot, present: Ruleset, *, clean: bool = True) -> Plan:
-        """What a pass would change; without CLEAN, stale chains of a large cluster may stay a while."""
-        keep = snapshot.endpoint_count > LARGE_CLUSTER and not clean
-        return plan(self.compiler.ruleset(snapshot), present, owned=owned_by_prefix(PER_SERVICE), keep_stale=keep)
-
     def sync(self, snapshot: Snapshot, *, check: bool = False) -> Pass:
-        """Make the kernel right. CHECK reads it first, so that what others changed comes back.
+        """Make the kernel right. CHECK looks at it first, so that what others changed comes back.
 
-        Raises KernelError when the kernel refuses twice: once for the small change, once after reading everything.
+        A mode that is left goes when the new one's rules are there. Raises KernelError when the kernel refuses twice:
+        once for the small change, once after reading everything.
         """
         with self.lock, _no_collections():
             self._write_sysctls()
             try:
-                changed = self._sync(snapshot, check=check)
+                changed = self.mode.sync(snapshot, check=check)
             except KernelError:
-                change = self.change(snapshot, self.kernel.read())
-                self._write(change)
-                changed = change.size
+                changed = self.mode.sync(snapshot, check=True)
+            self._retired = [mode for mode in self._retired if not self._is_gone(mode)]
             return Pass(self.node, self.view.family, changed, self._forget_stale_flows(snapshot))
 
-    def _sync(self, snapshot: Snapshot, *, check: bool) -> int:
-        present = self.kernel.read() if check else self.kernel.present()
-        if self.kernel.is_blank and len(snapshot.services) <= self.kernel.largest_fresh:
-            self.kernel.write_fresh(self.compiler.fresh(snapshot))
-            self.kernel.settle(lambda: self.compiler.ruleset(snapshot))
-            return 1 + len(snapshot.services)
-        change = self.change(snapshot, present, clean=check)
-        self._write(change)
-        return change.size
+    def _is_gone(self, mode: Mode) -> bool:
+        return mode.name == self.choice.mode or mode.remove(successor=self.choice.mode)
 
-    def pending(self, snapshot: Snapshot) -> Plan:
+    def pending(self, snapshot: Snapshot) -> Pending:
         """What is different in the kernel from what should be there; changes nothing."""
         with self.lock:
-            return self.change(snapshot, self.kernel.read())
+            return self.mode.pending(snapshot)
 
-    def _write(self, change: Plan) -> None:
-        if change:
-            self.kernel.write(change)
+    def close(self) -> None:
+        """Give sockets and processes back."""
+        for mode in (self.mode, *self._retired):
+            mode.close()
+        self.host.generations.close()
 
     def _write_sysctls(self) -> None:
         if self._sysctls_written:
             return
-        with netns.visiting(self.kernel.namespace):
-            wanted = sysctls(self._config, self.view)
+        with netns.visiting(self.host.namespace):
+            wanted = sysctls(self._config, self.view, mode=self.choice.mode)
             if self.view.family is Family.IPV6:
                 wanted.pop(BE_LIBERAL, None)
             netns.write_sysctls(
@@ -157,7 +169,7 @@ class FamilyProxy:
         if snapshot is self._flows_checked or not (targets or self._targets):
             self._flows_checked = snapshot
             return 0
-        flows = ConntrackKernel(self.kernel.namespace, _AF[self.view.family])
+        flows = ConntrackKernel(self.host.namespace, _AF[self.view.family])
         with contextlib.suppress(KernelError):  # no conntrack table yet: nothing to forget
             stale = stale_flows(flows.flows("udp"), snapshot, former=self._targets)
             forgotten = flows.forget(stale)

@@ -115,11 +115,17 @@ def dry_run(loaded: list[Loaded], where: Paths) -> None:
 
 
 def _check_modes(loaded: list[Loaded]) -> None:
+    from netproxy.agent.modes import missing_for
+
     for item in loaded:
-        mode = item.obj.get("mode") if item.obj["kind"] == "KubeProxyConfiguration" else None
-        if mode not in (None, "", "iptables"):
-            why = f'Unsupported value: "{mode}": a cluster runs in iptables mode only, so far; leave it out'
-            raise ManifestError([Problem("mode", why, "KubeProxyConfiguration", item.source)])
+        kind, obj = item.obj["kind"], item.obj
+        field, mode = "mode", obj.get("mode") if kind == "KubeProxyConfiguration" else None
+        if kind == "Cluster":
+            field, mode = "spec.proxyMode", (obj.get("spec") or {}).get("proxyMode")
+        lacking = missing_for(str(mode)) if mode else ""
+        if lacking:
+            why = f'Unsupported value: "{mode}": {lacking}'
+            raise ManifestError([Problem(field, why, kind, item.source)])
 
 
 def _check_clusters(loaded: list[Loaded]) -> None:

@@ -67,7 +67,7 @@ class IptablesKernel:
 
     def write_fresh(self, tables: Iterable[tuple[str, Iterable[Chain]]]) -> None:
         """Write tables into a blank kernel, while they are still being made; `settle` then says what is there."""
-        self._forget()
+        self.forget()
         self._restore(render_fresh_parts(tables))
 
     def settle(self, written: Callable[[], Ruleset]) -> None:
@@ -77,13 +77,13 @@ class IptablesKernel:
     def write(self, change: Plan) -> None:
         """Make the change: one transaction; on the nft back end a very large one in batches, dispatch chains last."""
         present = self.present()
-        self._forget()
+        self.forget()
         batches = in_batches(change, present, chains=BATCH_CHAINS) if self.flavour == "nft" else [change]
         for batch in batches:
             self._restore(render_plan_parts(batch))
         self._present = applied(present, change)
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
         """What is there is unknown until the next write has worked."""
         self._present = self._written = None
 

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from netproxy.core.errors import KernelError
 
 RTM_NEWLINK = 16
-RTM_NEWADDR, RTM_NEWROUTE = 20, 24
+RTM_NEWADDR, RTM_DELADDR, RTM_NEWROUTE = 20, 21, 24
+RTM_DELLINK = 17
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_EXCL, NLM_F_CREATE, NLM_F_REPLACE = 1, 4, 0x200, 0x400, 0x100
 IFLA_IFNAME, IFLA_MASTER, IFLA_LINKINFO, IFLA_NET_NS_FD = 3, 10, 18, 28
 IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
@@ -65,6 +66,18 @@ def new_bridge(name: str, index: int) -> Request:
     return Request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body, f"link add {name} type bridge")
 
 
+def new_dummy(name: str) -> Request:
+    """A dummy link, down."""
+    body = _LINK.pack(0, 0, 0, 0, 0) + _attr(IFLA_IFNAME, name.encode() + b"\0")
+    body += _attr(IFLA_LINKINFO, _attr(IFLA_INFO_KIND, b"dummy\0"))
+    return Request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body, f"link add {name} type dummy")
+
+
+def del_link(index: int) -> Request:
+    """Take a link away."""
+    return Request(RTM_DELLINK, 0, _LINK.pack(0, 0, index, 0, 0), f"link del {index}")
+
+
 def set_up(index: int, *, master: int = 0) -> Request:
     """Bring a link up; into a bridge, when its index is given."""
     body = _LINK.pack(0, 0, index, IFF_UP, IFF_UP)
@@ -84,6 +97,13 @@ def new_address(index: int, address: str, length: int) -> Request:
     flags = IFA_F_NODAD if family == socket.AF_INET6 else 0
     body = _ADDR.pack(family, length, flags, 0, index) + _attr(IFA_LOCAL, packed) + _attr(IFA_ADDRESS, packed)
     return Request(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, body, f"addr add {address}/{length} dev {index}")
+
+
+def del_address(index: int, address: str, length: int) -> Request:
+    """Take an address off a link."""
+    family, packed = _packed(address)
+    body = _ADDR.pack(family, length, 0, 0, index) + _attr(IFA_LOCAL, packed) + _attr(IFA_ADDRESS, packed)
+    return Request(RTM_DELADDR, 0, body, f"addr del {address}/{length} dev {index}")
 
 
 def new_route(destination: str, index: int, *, via: str = "", source: str = "") -> Request:

@@ -65,6 +65,14 @@ class Nftables:
         self.close()
 
 
+def is_installed() -> bool:
+    """Whether this host has libnftables."""
+    try:
+        return bool(_library())
+    except KernelError:
+        return False
+
+
 @cache
 def _library() -> ctypes.CDLL:
     for name in ("libnftables.so.1", ctypes.util.find_library("nftables") or ""):
@@ -122,6 +130,15 @@ class Generations:
         if current != self.known:
             self.strangers += 1
             self.known = current
+
+    def close(self) -> None:
+        """Close the socket; the next look opens another one."""
+        if self._socket:
+            self._socket.close()
+            self._socket = None
+
+    def __del__(self) -> None:
+        self.close()
 
     def _current(self) -> int:
         if self._socket is None:

@@ -328,9 +328,13 @@ def _proxy_configuration(obj: Object) -> Problems:
     for index, cidr in enumerate(obj.get("nodePortAddresses") or ()):
         if cidr != "primary" and not is_cidr(cidr):
             yield _invalid(f"nodePortAddresses[{index}]", cidr, 'must be a valid CIDR value or "primary"')
-    bit = (obj.get("iptables") or {}).get("masqueradeBit")
-    if bit is not None and not 0 <= bit <= 31:
-        yield _invalid("iptables.masqueradeBit", bit, "must be within the range [0, 31]")
+    for section in ("iptables", "nftables"):
+        bit = (obj.get(section) or {}).get("masqueradeBit")
+        if bit is not None and not 0 <= bit <= 31:
+            yield _invalid(f"{section}.masqueradeBit", bit, "must be within the range [0, 31]")
+    scheduler = (obj.get("ipvs") or {}).get("scheduler")
+    schedulers = ("rr", "wrr", "lc", "wlc", "sh", "dh", "sed", "nq", "mh")
+    yield from _one_of("ipvs.scheduler", scheduler or None, schedulers)
 
 
 def _cluster(obj: Object) -> Problems:
@@ -339,7 +343,7 @@ def _cluster(obj: Object) -> Problems:
         for index, cidr in enumerate(spec.get(field) or ()):
             if not is_cidr(cidr):
                 yield _invalid(f"spec.{field}[{index}]", cidr, "must be a valid CIDR value, (e.g. 10.9.8.0/24)")
-    yield from _one_of("spec.proxyMode", spec.get("proxyMode"), ("iptables",))
+    yield from _one_of("spec.proxyMode", spec.get("proxyMode"), ("iptables", "ipvs", "nftables", "userspace"))
     yield from _one_of("spec.iptables", spec.get("iptables"), ("nft", "legacy"))
     yield from _one_of("spec.dnsPodsMode", spec.get("dnsPodsMode"), ("disabled", "insecure", "verified"))
     for index, family in enumerate(spec.get("ipFamilies") or ()):

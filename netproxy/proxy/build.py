@@ -25,8 +25,10 @@ _Target = tuple[str, str]  # port name, protocol in lower case
 _NONE: Mapping[str, Any] = {}
 
 
-def build(services: Iterable[Object], slices: Iterable[Object], node: NodeView) -> Snapshot:
-    """Join SERVICES with SLICES for one node and family; what kube-proxy ignores is left out."""
+def build(
+    services: Iterable[Object], slices: Iterable[Object], node: NodeView, *, cidrs: Iterable[Object] = ()
+) -> Snapshot:
+    """Join SERVICES with SLICES for one node and family; what kube-proxy ignores is left out. CIDRS are ServiceCIDRs."""
     grouped: dict[tuple[str, str], list[Object]] = {}
     for item in slices:
         key = slice_key(item)
@@ -37,7 +39,12 @@ def build(services: Iterable[Object], slices: Iterable[Object], node: NodeView) 
         meta = service["metadata"]
         ports += service_ports(service, grouped.get((meta.get("namespace") or "default", meta["name"]), ()), node)
     ports.sort(key=_order)
-    return Snapshot(tuple(ports))
+    return Snapshot(tuple(ports), service_cidrs((item.get("spec") or {}).get("cidrs") or () for item in cidrs))
+
+
+def service_cidrs(listed: Iterable[Iterable[str]]) -> tuple[str, ...]:
+    """All ranges, each once, in order."""
+    return tuple(sorted({network(cidr) for cidrs in listed for cidr in cidrs}))
 
 
 def _order(port: ServicePort) -> tuple[str, str, str, str]:

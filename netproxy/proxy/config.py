@@ -62,6 +62,7 @@ def node_view(
         ),
         node_port_addresses=ports,
         tcp_be_liberal=bool((config.get("conntrack") or {}).get("tcpBeLiberal")),
+        ipvs_scheduler=(config.get("ipvs") or {}).get("scheduler") or "rr",
         hints_without_annotation=gates.get("ServiceTrafficDistribution", True),
         node_hints=gates.get("PreferSameTrafficDistribution", gates.get("ServiceTrafficDistribution", True)),
     )
@@ -126,10 +127,10 @@ def node_port_ips(view: NodeView) -> tuple[str, ...]:
     return tuple(result)
 
 
-def sysctls(config: Mapping[str, Any], view: NodeView) -> dict[str, str]:
-    """The kernel settings (path below /proc/sys → value) that kube-proxy makes in iptables mode.
+def sysctls(config: Mapping[str, Any], view: NodeView, *, mode: str = "iptables") -> dict[str, str]:
+    """The kernel settings (path below /proc/sys → value) that kube-proxy makes.
 
-    Source: kubernetes 1.30 cmd/kube-proxy/app/conntrack.go and pkg/proxy/iptables/proxier.go (recorded).
+    Source: kubernetes 1.30 cmd/kube-proxy/app/conntrack.go, pkg/proxy/iptables and pkg/proxy/ipvs (recorded).
     """
     conntrack = config.get("conntrack") or {}
     result = {
@@ -140,7 +141,18 @@ def sysctls(config: Mapping[str, Any], view: NodeView) -> dict[str, str]:
         result["net/ipv4/conf/all/route_localnet"] = "1"
     if conntrack.get("tcpBeLiberal"):
         result[BE_LIBERAL] = "1"
-    return {path: value for path, value in result.items() if value != "0"}
+    result = {path: value for path, value in result.items() if value != "0"}
+    if mode == "ipvs":
+        result |= dict.fromkeys(IPVS_SYSCTLS, "1")
+        if (config.get("ipvs") or {}).get("strictARP"):
+            result |= {"net/ipv4/conf/all/arp_ignore": "1", "net/ipv4/conf/all/arp_announce": "2"}
+    return result
+
+
+IPVS_SYSCTLS = (
+    "net/ipv4/vs/conntrack", "net/ipv4/vs/expire_nodest_conn", "net/ipv4/vs/expire_quiescent_template",
+    "net/ipv4/ip_forward",
+)  # fmt: skip
 
 
 _UNITS_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}

@@ -91,6 +91,7 @@ class NodeView:
     node_port_addresses: tuple[str, ...] = ()
     """CIDRs; empty means every local address."""
     tcp_be_liberal: bool = False
+    ipvs_scheduler: str = "rr"
     hints_without_annotation: bool = True
     """Feature gate ServiceTrafficDistribution: hints hold without the annotation."""
     node_hints: bool = True

@@ -46,7 +46,7 @@ from netproxy.ruleset.nft import (
 from netproxy.ruleset.nft_plan import NftPlan
 
 TABLE = "kube-proxy"
-CHUNK = 500
+CHUNKS = {"kube-proxy": 500, "flat": 2000}
 """Service ports in one transaction of a first load: the kernel is quadratic in its anonymous maps."""
 LAYOUTS = ("kube-proxy", "flat")
 LOCAL_OFFSET = 1 << 16
@@ -528,7 +528,7 @@ class NftCompiler:
         """The whole table."""
         return assemble(self._ledger.reset(snapshot), self.node, snapshot.service_cidrs, layout=self.layout)
 
-    def fresh(self, snapshot: Snapshot, *, services: int = CHUNK) -> Iterator[NftPlan]:
+    def fresh(self, snapshot: Snapshot) -> Iterator[NftPlan]:
         """Transactions that load a whole snapshot into an empty namespace, each made when it is asked for.
 
         Nothing is live before the last one, which brings the base chains.
@@ -540,7 +540,7 @@ class NftCompiler:
         )
         seen: dict[Hashable, None] = {}
         parts = self._ledger.stream(snapshot)
-        while chunk := list(islice(parts, services)):
+        while chunk := list(islice(parts, CHUNKS[self.layout])):
             yield _first_load(static.family, chunk, seen)
         yield NftPlan(static.family, TABLE, chains=base)
 

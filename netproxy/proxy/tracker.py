@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from netproxy.core.names import NamespacedName
 from netproxy.objects.meta import Object, key
-from netproxy.proxy.build import service_ports, slice_key
+from netproxy.proxy.build import service_cidrs, service_ports, slice_key
 from netproxy.proxy.model import NodeView, ServicePort, Snapshot
 
 
@@ -23,6 +23,7 @@ class Tracker:
         self._flat: list[ServicePort] = []
         self._offset: dict[tuple[str, str], int] = {}
         self._snapshot: Snapshot | None = Snapshot()
+        self._cidrs: dict[str, tuple[str, ...]] = {}
 
     def set_service(self, obj: Object, *, deleted: bool = False) -> None:
         """A Service was added, changed or deleted."""
@@ -44,12 +45,20 @@ class Tracker:
         if owner and not deleted:
             self._slices.setdefault(owner, {})[key(obj)] = obj
 
+    def set_service_cidr(self, obj: Object, *, deleted: bool = False) -> None:
+        """A ServiceCIDR was added, changed or deleted."""
+        if deleted:
+            self._cidrs.pop(key(obj).name, None)
+        else:
+            self._cidrs[key(obj).name] = tuple((obj.get("spec") or {}).get("cidrs") or ())
+        self._snapshot = None
+
     def snapshot(self) -> Snapshot:
         """All service ports at this moment; those that did not change are the same values as before."""
         if self._dirty:
             self._rejoin()
         if self._snapshot is None:
-            self._snapshot = Snapshot(tuple(self._flat))
+            self._snapshot = Snapshot(tuple(self._flat), service_cidrs(self._cidrs.values()))
         return self._snapshot
 
     def _rejoin(self) -> None:

@@ -1,8 +1,8 @@
 """What must change: a Plan between the rules that should be there and the rules that are.
 
 Chains are owned or shared. An owned chain (every chain that is not built in) becomes exactly what is desired. A
-built-in chain belongs to everybody: only the desired rules that are missing are put in, at the top, and rules of
-others stay where they are.
+built-in chain belongs to everybody: the desired rules that are missing are put in, at the top, those that lead to an
+owned chain and are not desired are taken out, and rules of others stay where they are.
 """
 
 from __future__ import annotations
@@ -76,7 +76,8 @@ def plan(desired: Ruleset, present: Ruleset, *, owned: Owned, keep_stale: bool =
     later pass (kube-proxy does so in large clusters).
     """
     tables = []
-    for name, table in desired.tables.items():
+    wanted = {name: Table(name, {}) for name in present.tables} | {**desired.tables}
+    for name, table in wanted.items():
         there: Mapping[str, Chain] = present.tables[name].chains if name in present.tables else {}
         change = _table_plan(table, there, owned=owned, keep_stale=keep_stale)
         if change:
@@ -88,10 +89,12 @@ def _table_plan(table: Table, there: Mapping[str, Chain], *, owned: Owned, keep_
     written: list[Chain] = []
     operations: list[Operation] = []
     chains = table.chains
+    for name in [name for name, chain in there.items() if chain.policy is not None and name not in chains]:
+        operations += _shared_steps(Chain(name, (), "ACCEPT"), there[name].rules, owned)
     for name in [name for name, chain in chains.items() if there.get(name) is not chain]:
         chain, present = chains[name], there.get(name)
         if chain.policy is not None:
-            operations += _missing(chain, present.rules if present else ())
+            operations += _shared_steps(chain, present.rules if present else (), owned)
         elif present is None:
             written.append(chain)
         elif present.rules is not chain.rules and present.rules != chain.rules:
@@ -105,10 +108,15 @@ def _table_plan(table: Table, there: Mapping[str, Chain], *, owned: Owned, keep_
     return TablePlan(table.name, tuple(written), tuple(operations), removed)
 
 
-def _missing(chain: Chain, present: tuple[Rule, ...]) -> list[Operation]:
-    """Insert the desired rules that a shared chain lacks, each behind the desired rule before it."""
-    result: list[Operation] = []
+def _shared_steps(chain: Chain, present: tuple[Rule, ...], owned: Owned) -> list[Operation]:
+    """Take out what leads to owned chains and is not desired; put in what is missing, behind the desired rule before it."""
+    wanted = set(chain.rules)
     there = list(present)
+    result: list[Operation] = []
+    for at in range(len(there) - 1, -1, -1):
+        if there[at] not in wanted and any(owned(to) for to in targets(there[at])):
+            del there[at]
+            result.append(Delete(chain.name, at + 1))
     index = 0
     for rule in chain.rules:
         if rule in there:

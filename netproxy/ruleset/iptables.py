@@ -116,7 +116,7 @@ def quote(text: str) -> str:
     >>> quote("plain"), quote('two "words"')
     ('plain', '"two \\\\"words\\\\""')
     """
-    if not _QUOTED.search(text):
+    if text == "!" or not _QUOTED.search(text):
         return text or '""'
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("'", "\\'")
     return f'"{escaped}"'

@@ -1,18 +1,36 @@
-"""A real packet ends where the table says, in iptables mode."""
+"""A real packet ends where the table says, in each mode."""
 
 import pytest
 from support.cases import Case, flow_cases
 from support.flowlab import explain_difference, flow_lab
 from support.node import Node
 
+WAYS = [
+    *(("iptables", flavour, "kube-proxy", case) for flavour in ("nft", "legacy") for case in flow_cases("iptables")),
+    *(("nftables", "nft", layout, case) for layout in ("kube-proxy", "flat") for case in flow_cases("nftables")),
+    *(("ipvs", "nft", "kube-proxy", case) for case in flow_cases("ipvs")),
+]
 
-@pytest.mark.parametrize("flavour", ["nft", "legacy"])
-@pytest.mark.parametrize("case", flow_cases("iptables"), ids=lambda case: case.id)
-def test_every_flow_ends_as_the_table_says(case: Case, flavour: str, namespace: str) -> None:
+
+@pytest.mark.parametrize(
+    ("mode", "flavour", "layout", "case"),
+    [
+        pytest.param(
+            *way, id=f"{way[0]}-{way[2] if way[0] == 'nftables' else way[1]}-{way[3].id}",
+            marks=[pytest.mark.ipvs] if way[0] == "ipvs" else [],
+        )
+        for way in WAYS
+    ],
+)  # fmt: skip
+def test_every_flow_ends_as_the_table_says(mode: str, flavour: str, layout: str, case: Case, namespace: str) -> None:
     with flow_lab(namespace, case.addresses()) as lab:
-        Node(case, namespace, flavour).sync()
-        wrong = []
-        for flow in case.flows()["flows"]:
-            expect = {**flow["expect"], **(flow.get("by_mode") or {}).get("iptables", {})}
-            wrong.append(explain_difference(lab, flow, expect))
+        node = Node(case, namespace, flavour, mode=mode, layout=layout)
+        try:
+            node.sync()
+            wrong = []
+            for flow in case.flows()["flows"]:
+                expect = {**flow["expect"], **(flow.get("by_mode") or {}).get(mode, {})}
+                wrong.append(explain_difference(lab, flow, expect))
+        finally:
+            node.close()
         assert not [text for text in wrong if text]

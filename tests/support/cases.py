@@ -58,6 +58,11 @@ def flow_cases(mode: str) -> list[Case]:
     return [case for case in cases if mode in case.flows()["modes"] and case.flows()["flows"]]
 
 
+def service_addresses(shown: str) -> set[str]:
+    """The addresses of kube-ipvs0 in what `ip -o address` printed."""
+    return {line.split()[3] for line in shown.splitlines() if " scope global " in line}
+
+
 def canonical(save: str) -> str:
     """The form in which two saves are compared: sorted, counters zeroed, dispatch chains sorted with their tail last."""
     return "\n".join(_canonical_lines(save)) + "\n"

@@ -3,10 +3,12 @@
 import os
 import subprocess
 
-from netproxy.agent.sync import FamilyProxy
+from netproxy.agent.modes import Host
+from netproxy.agent.sync import Choice, FamilyProxy
 from netproxy.core.net import Family
 from netproxy.linux.command import run
 from netproxy.linux.iptables import IptablesKernel
+from netproxy.linux.nftables import Generations
 from support.cases import Case, canonical
 
 SAVE = {Family.IPV4: "iptables", Family.IPV6: "ip6tables"}
@@ -15,19 +17,34 @@ SAVE = {Family.IPV4: "iptables", Family.IPV6: "ip6tables"}
 class Node:
     """A node's two proxies over the real kernel, fed with objects by hand."""
 
-    def __init__(self, case: Case, namespace: str, flavour: str) -> None:
-        self.namespace, self.flavour = namespace, flavour
+    def __init__(
+        self, case: Case, namespace: str, flavour: str = "nft", *, mode: str = "iptables", layout: str = "kube-proxy"
+    ) -> None:
+        self.namespace, self.flavour, self.case = namespace, flavour, case
         self.objects = {
             (o["kind"], o["metadata"].get("namespace", ""), o["metadata"]["name"]): o for o in case.objects()
         }
-        node = next(o for o in self.objects.values() if o["kind"] == "Node")
+        self.node = next(o for o in self.objects.values() if o["kind"] == "Node")
+        generations = Generations(namespace)
         self.proxies = [
-            FamilyProxy(node, case.config(), family, IptablesKernel(namespace, family, flavour=flavour),
-                        addresses=tuple(case.addresses()))
+            FamilyProxy(self.node, case.config(),
+                        Host(namespace, family, IptablesKernel(namespace, family, flavour=flavour), generations),
+                        choice=Choice(mode, layout), addresses=tuple(case.addresses()))
             for family in Family
         ]  # fmt: skip
         for obj in self.objects.values():
             self.feed(obj)
+
+    def switch(self, mode: str, layout: str = "kube-proxy") -> None:
+        """Into another mode; the next sync does it."""
+        for proxy in self.proxies:
+            proxy.reconfigure(self.node, self.case.config(), Choice(mode, layout))
+        for obj in self.objects.values():
+            self.feed(obj)
+
+    def close(self) -> None:
+        for proxy in self.proxies:
+            proxy.close()
 
     def feed(self, obj: dict, old: dict | None = None, *, deleted: bool = False) -> None:
         for proxy in self.proxies:

@@ -1,0 +1,96 @@
+"""iptables mode, and the iptables part of the modes that need one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from netproxy.agent.modes.port import Host, Line, Pending, Wanted
+from netproxy.proxy.iptables import LARGE_CLUSTER, PER_SERVICE, Compiler, service_rules
+from netproxy.proxy.model import NodeView, ServicePort, Snapshot
+from netproxy.proxy.rules import in_packet_order
+from netproxy.ruleset.diff import Plan, owned_by_prefix, plan
+from netproxy.ruleset.iptables import render_plan
+from netproxy.ruleset.ir import Ruleset
+
+OURS = (
+    *PER_SERVICE, "KUBE-SERVICES", "KUBE-EXTERNAL-SERVICES", "KUBE-NODEPORTS", "KUBE-POSTROUTING", "KUBE-MARK-MASQ",
+    "KUBE-FORWARD", "KUBE-FIREWALL", "KUBE-PROXY-FIREWALL", "KUBE-PROXY-CANARY",
+    "KUBE-NODE-PORT", "KUBE-LOAD-BALANCER", "KUBE-SOURCE-RANGES-FIREWALL", "KUBE-IPVS-FILTER", "KUBE-IPVS-OUT-FILTER",
+    "KUBE-PORTALS-CONTAINER", "KUBE-PORTALS-HOST", "KUBE-NODEPORT-CONTAINER", "KUBE-NODEPORT-HOST",
+)  # fmt: skip
+"""Chains of all modes, by how their names begin: what one mode left, the next one takes away."""
+
+_owned = owned_by_prefix(OURS)
+
+
+class IptablesPart:
+    """The iptables rules of one family: whatever is ours and not desired goes."""
+
+    def __init__(self, host: Host) -> None:
+        self.kernel = host.iptables
+
+    def sync(self, desired: Ruleset, *, check: bool, keep_stale: bool = False) -> int:
+        """Make the rules those that are desired; how many changed."""
+        present = self.kernel.read() if check else self.kernel.present()
+        change = plan(desired, present, owned=_owned, keep_stale=keep_stale)
+        if change:
+            self.kernel.write(change)
+        return change.size
+
+    def pending(self, desired: Ruleset) -> Pending:
+        """What `sync` would change."""
+        change = plan(desired, self.kernel.read(), owned=_owned)
+        return Pending(change.size, render_plan(change))
+
+    def clear(self) -> int:
+        """Take all rules of all modes away."""
+        return self.sync(Ruleset(self.kernel.family), check=True)
+
+
+class IptablesMode:
+    """A chain for every service port and endpoint."""
+
+    name = "iptables"
+
+    def __init__(self, view: NodeView, host: Host) -> None:
+        self.view = view
+        self.part = IptablesPart(host)
+        self.kernel = host.iptables
+        self.compiler = Compiler(view)
+
+    def sync(self, snapshot: Snapshot, *, check: bool) -> int:
+        """Make the kernel right; how many chains and rules changed."""
+        if not check:
+            self.kernel.present()
+            if self.kernel.is_blank and len(snapshot.services) <= self.kernel.largest_fresh:
+                self.kernel.write_fresh(self.compiler.fresh(snapshot))
+                self.kernel.settle(lambda: self.compiler.ruleset(snapshot))
+                return 1 + len(snapshot.services)
+        keep = snapshot.endpoint_count > LARGE_CLUSTER and not check
+        return self.part.sync(self.compiler.ruleset(snapshot), check=check, keep_stale=keep)
+
+    def change(self, snapshot: Snapshot, present: Ruleset) -> Plan:
+        """What a pass would change of PRESENT."""
+        return plan(self.compiler.ruleset(snapshot), present, owned=_owned)
+
+    def pending(self, snapshot: Snapshot) -> Pending:
+        """What is different in the kernel."""
+        return self.part.pending(self.compiler.ruleset(snapshot))
+
+    def lines(self, snapshot: Snapshot, wanted: Wanted) -> Iterator[tuple[ServicePort, Iterable[Line]]]:
+        """The rules of some service ports."""
+        shared = self.compiler.ruleset(snapshot)
+        present, counters = self.kernel.counters()
+        comments = snapshot.endpoint_count <= LARGE_CLUSTER
+        for service in filter(wanted, snapshot.services):
+            rules = service_rules(service, self.view, comments=comments)
+            yield service, in_packet_order(rules, shared, present, counters)
+
+    def remove(self, *, successor: str) -> bool:
+        """Take the rules away; a successor that writes iptables rules itself has done so."""
+        if successor == "nftables":
+            self.part.clear()
+        return True
+
+    def close(self) -> None:
+        """Nothing is held."""

@@ -1,0 +1,36 @@
+"""Which class stands for a mode, and what a host lacks for it."""
+
+from __future__ import annotations
+
+from netproxy.agent.modes.iptables import IptablesMode
+from netproxy.agent.modes.ipvs import IpvsMode
+from netproxy.agent.modes.nftables import NftablesMode
+from netproxy.agent.modes.port import Host, Mode
+from netproxy.agent.modes.userspace import UserspaceMode
+from netproxy.linux.ipvs import missing_modules
+from netproxy.linux.nftables import is_installed
+from netproxy.proxy.model import NodeView
+
+
+def make_mode(name: str, view: NodeView, host: Host, *, layout: str = "kube-proxy") -> Mode:
+    """The mode of this name, which has not touched anything yet."""
+    match name:
+        case "nftables":
+            return NftablesMode(view, host, layout=layout)
+        case "ipvs":
+            return IpvsMode(view, host)
+        case "userspace":
+            return UserspaceMode(view, host)
+        case _:
+            return IptablesMode(view, host)
+
+
+def missing_for(mode: str) -> str:
+    """What this host lacks for a mode, as a sentence; empty when nothing is missing."""
+    if mode == "ipvs":
+        lacking = missing_modules()
+        if lacking:
+            return f"the kernel lacks {', '.join(lacking)}: load the module, or use the virtual machine (make vm)"
+    if mode == "nftables" and not is_installed():
+        return "libnftables is not installed: apt install nftables"
+    return ""

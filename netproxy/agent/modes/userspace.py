@@ -1,0 +1,68 @@
+"""userspace mode: rules that lead to a process of ours, which copies bytes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+
+from netproxy.agent.modes.iptables import IptablesPart
+from netproxy.agent.modes.port import Host, Line, Pending, Wanted
+from netproxy.core.net import Family
+from netproxy.linux.partner import Partner
+from netproxy.proxy.model import NodeView, ServicePort, Snapshot
+from netproxy.proxy.rules import userspace_lines
+from netproxy.proxy.userspace import Forward, compile_userspace, forward_name, forwards
+from netproxy.ruleset.ir import Ruleset
+
+
+class UserspaceMode:
+    """What kube-proxy did before it left the work to the kernel."""
+
+    name = "userspace"
+
+    def __init__(self, view: NodeView, host: Host) -> None:
+        self.view = view
+        self.part = IptablesPart(host)
+        family = "ipv6" if view.family is Family.IPV6 else "ipv4"
+        self._process = Partner([sys.executable, "-m", "netproxy.serve.userspace", family], host.namespace)
+        self._told: tuple[Forward, ...] = ()
+        self._ports: dict[str, int] = {}
+
+    def sync(self, snapshot: Snapshot, *, check: bool) -> int:
+        """Tell the process, then make the rules right; how many rules changed."""
+        self._tell(snapshot)
+        return self.part.sync(self._rules(snapshot), check=check)
+
+    def _tell(self, snapshot: Snapshot) -> None:
+        wanted = forwards(snapshot)
+        if wanted == self._told and (self._process.is_running or not wanted):
+            return
+        self._told = ()
+        self._ports = json.loads(self._process.ask(json.dumps({"forwards": wanted})))["ports"]
+        self._told = wanted
+
+    def _rules(self, snapshot: Snapshot) -> Ruleset:
+        return compile_userspace(snapshot, self.view, self._ports)
+
+    def pending(self, snapshot: Snapshot) -> Pending:
+        """What is different in the kernel."""
+        return self.part.pending(self._rules(snapshot))
+
+    def lines(self, snapshot: Snapshot, wanted: Wanted) -> Iterator[tuple[ServicePort, Iterable[Line]]]:
+        """The rules of some service ports."""
+        present, counters = self.part.kernel.counters()
+        for service in filter(wanted, snapshot.services):
+            port = self._ports.get(forward_name(service))
+            yield service, userspace_lines(service, self.view, port, present, counters)
+
+    def remove(self, *, successor: str) -> bool:
+        """Take the rules away and end the process; its connections end with it."""
+        if successor == "nftables":
+            self.part.clear()
+        self.close()
+        return True
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.close()

@@ -1,0 +1,294 @@
+"""IPVS in one namespace: small changes by netlink, large ones by one `ipset restore` and one `ipvsadm -R`."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from netproxy.core.errors import KernelError
+from netproxy.core.net import Family
+from netproxy.linux import netns
+from netproxy.linux.command import find, run
+from netproxy.linux.netlink import RouteSocket, del_address, del_link, new_address, new_dummy
+from netproxy.ruleset.ipvs import (
+    DEVICE,
+    Ipvs,
+    IpvsPlan,
+    RealServer,
+    ServerKey,
+    VirtualServer,
+    applied,
+    parse_servers,
+    parse_sets,
+    render_servers,
+    set_commands,
+)
+
+BULK = 60
+"""From so many requests on, one program that reads them all is faster than asking one by one."""
+
+_NUMBERS = {"tcp": 6, "udp": 17, "sctp": 132}
+_PERSISTENT, _MH_PORT = 0x1, 0x10
+
+
+@cache
+def missing_modules() -> tuple[str, ...]:
+    """Modules and programs that IPVS mode needs and this host cannot give; loads what it can."""
+    lacking = []
+    for module in ("ip_vs", "dummy", "ip_set", "xt_set", "xt_ipvs"):
+        if not _is_there(module):
+            lacking.append(module)
+    return (*lacking, *(program for program in ("ipvsadm", "ipset") if find(program) is None))
+
+
+def _is_there(module: str) -> bool:
+    if Path(f"/sys/module/{module}").exists():
+        return True
+    try:
+        run(["modprobe", "-q", module])
+    except KernelError:
+        return _is_built_in(module)
+    return True
+
+
+def _is_built_in(module: str) -> bool:
+    """A kernel without modules may still have it."""
+    release = Path("/proc/sys/kernel/osrelease").read_text().strip()
+    listed = Path(f"/lib/modules/{release}/modules.builtin")
+    return listed.exists() and f"/{module}.ko" in listed.read_text()
+
+
+class IpvsKernel:
+    """Virtual servers, sets and service addresses of one family in one namespace.
+
+    It remembers what it wrote; `read` asks the kernel. Sockets stay open, in the namespace.
+    """
+
+    def __init__(self, namespace: str | None, family: Family) -> None:
+        self.namespace = namespace
+        self.family = family
+        self._present: Ipvs | None = None
+        self._ipvs: Any = None
+        self._ipset: Any = None
+        self._routes: RouteSocket | None = None
+
+    def read(self) -> Ipvs:
+        """All that the kernel has."""
+        servers = parse_servers(run(["ipvsadm", "-Sn"], namespace=self.namespace))
+        own = {key: server for key, server in servers.items() if (":" in key.address) is (self.family is Family.IPV6)}
+        sets = parse_sets(run(["ipset", "save"], namespace=self.namespace), self.family)
+        ours = {name: item for name, item in sets.items() if name.startswith("KUBE-")}
+        self._present = Ipvs(self.family, own, ours, frozenset(self._addresses()))
+        return self._present
+
+    def present(self) -> Ipvs:
+        """What was read or written last; read now when nothing was."""
+        return self._present or self.read()
+
+    def _addresses(self) -> Iterator[str]:
+        if not self._index():
+            return
+        number = "-6" if self.family is Family.IPV6 else "-4"
+        text = run(["ip", number, "-o", "address", "show", "dev", DEVICE], namespace=self.namespace)
+        for line in text.splitlines():
+            words = line.split()
+            if words[2] in ("inet", "inet6") and not words[3].startswith("fe80:"):
+                yield words[3].partition("/")[0]
+
+    def _index(self) -> int:
+        with netns.visiting(self.namespace):
+            try:
+                return socket.if_nametoindex(DEVICE)
+            except OSError:
+                return 0
+
+    def write(self, change: IpvsPlan) -> None:
+        """Make the change: first what is needed, at the end what is not needed any more; sets that go stay for `drop_sets`."""
+        present = self.present()
+        self._present = None
+        self._write_sets(change, present)
+        self._write_addresses(change.addresses, new=True)
+        self._write_servers(change, present)
+        self._write_addresses(change.removed_addresses, new=False)
+        self._present = applied(present, change)
+
+    def drop_sets(self, names: Iterable[str]) -> None:
+        """Take sets away that no rule asks any more."""
+        run(["ipset", "restore"], stdin=[f"destroy {name}\n" for name in names], namespace=self.namespace)
+
+    def drop_device(self) -> None:
+        """Take the interface with all addresses away."""
+        index = self._index()
+        if index:
+            self._route_socket().send([del_link(index)])
+
+    def connections(self, key: ServerKey, real: RealServer) -> int:
+        """How many connections a destination has, active or waiting to be forgotten."""
+        with self._asked(f"destinations of {key}"):
+            answers = self._server_socket().dest("dump", self._service(VirtualServer(key)))
+        for answer in answers:
+            found = dict(answer.get("IPVS_CMD_ATTR_DEST")["attrs"])
+            if (found.get("IPVS_DEST_ATTR_ADDR"), found.get("IPVS_DEST_ATTR_PORT")) == (real.address, real.port):
+                return int(found["IPVS_DEST_ATTR_ACTIVE_CONNS"]) + int(found["IPVS_DEST_ATTR_INACT_CONNS"])
+        return 0
+
+    def counters(self) -> dict[tuple[ServerKey, str, int], tuple[int, int]]:
+        """Packets and bytes of each destination so far; those of a virtual server under an empty address."""
+        text = run(["ipvsadm", "-Ln", "--stats", "--exact"], namespace=self.namespace)
+        found: dict[tuple[ServerKey, str, int], tuple[int, int]] = {}
+        key: ServerKey | None = None
+        for line in text.splitlines():
+            words = line.split()
+            if words and words[0].lower() in _NUMBERS:
+                key = ServerKey(words[0].lower(), *_split(words[1]))
+                found[key, "", 0] = (int(words[3]), int(words[5]))
+            elif words[:1] == ["->"] and key and words[1] != "RemoteAddress:Port":
+                found[(key, *_split(words[1]))] = (int(words[3]), int(words[5]))
+        return found
+
+    # sets
+
+    def _write_sets(self, change: IpvsPlan, present: Ipvs) -> None:
+        commands = list(set_commands(change))
+        if change.sets or len(commands) > BULK:
+            run(["ipset", "restore", "-exist"], stdin=[f"{line}\n" for line in commands], namespace=self.namespace)
+            return
+        for entries, adds in ((change.removed_entries, False), (change.entries, True)):
+            for name, listed in entries.items():
+                for entry in listed:
+                    self._set_entry(present.sets[name].type, name, entry, adds=adds)
+
+    def _set_entry(self, kind: str, name: str, entry: str, *, adds: bool) -> None:
+        from pyroute2.ipset import PortEntry
+
+        if self._ipset is None:
+            from pyroute2 import IPSet
+
+            with netns.visiting(self.namespace):
+                self._ipset = IPSet(nfgen_family=socket.AF_INET6 if self.family is Family.IPV6 else socket.AF_INET)
+        fields = kind.partition(":")[2]
+        values: list[Any] = []
+        for field, text in zip(fields.split(","), entry.split(","), strict=True):
+            if field == "port":
+                protocol, _, port = text.rpartition(":")
+                values.append(PortEntry(int(port), protocol=_NUMBERS.get(protocol)))
+            else:
+                values.append(text)
+        family = socket.AF_INET6 if self.family is Family.IPV6 else socket.AF_INET
+        with self._asked(f"ipset {'add' if adds else 'del'} {name} {entry}"):
+            ask = self._ipset.add if adds else self._ipset.delete
+            ask(name, values, family=family, etype=fields, exclusive=False)
+
+    # addresses
+
+    def _route_socket(self) -> RouteSocket:
+        if self._routes is None:
+            with netns.visiting(self.namespace):
+                self._routes = RouteSocket()
+        return self._routes
+
+    def ensure_device(self) -> None:
+        """Make the interface that carries the addresses, down, when it is not there."""
+        if not self._index():
+            try:
+                self._route_socket().send([new_dummy(DEVICE)])
+            except KernelError:
+                if not self._index():  # the other family's proxy may have been faster
+                    raise
+
+    def _write_addresses(self, addresses: Iterable[str], *, new: bool) -> None:
+        if not addresses:
+            return
+        index, bits = self._index(), self.family.bits
+        make = new_address if new else del_address
+        self._route_socket().send([make(index, address, bits) for address in addresses])
+
+    # virtual servers
+
+    def _write_servers(self, change: IpvsPlan, present: Ipvs) -> None:
+        size = sum(map(len, (change.servers, change.destinations, change.removed_destinations, change.removed_servers)))
+        fresh = [server for server in change.servers if server.key not in present.servers]
+        if size > BULK and fresh:
+            run(["ipvsadm", "-R"], stdin=[render_servers(fresh)], namespace=self.namespace)
+            made = {server.key for server in fresh}
+            rest = [(key, real) for key, real in change.destinations if key not in made]
+            self._ask_servers([s for s in change.servers if s.key not in made], rest, change, present)
+        else:
+            self._ask_servers(list(change.servers), list(change.destinations), change, present)
+
+    def _ask_servers(
+        self,
+        servers: list[VirtualServer],
+        destinations: list[tuple[ServerKey, RealServer]],
+        change: IpvsPlan,
+        present: Ipvs,
+    ) -> None:
+        for server in servers:
+            command = "set" if server.key in present.servers else "add"
+            self._ask_server(command, server)
+        known = {
+            (key, real.address, real.port)
+            for key in {key for key, _ in destinations}
+            if key in present.servers
+            for real in present.servers[key].destinations
+        }
+        for key, real in destinations:
+            self._ask_destination("set" if (key, real.address, real.port) in known else "add", key, real)
+        for key, real in change.removed_destinations:
+            self._ask_destination("del", key, real)
+        for key in change.removed_servers:
+            self._ask_server("del", VirtualServer(key))
+
+    def _server_socket(self) -> Any:
+        if self._ipvs is None:
+            from pyroute2 import IPVS
+
+            with netns.visiting(self.namespace):
+                self._ipvs = IPVS()
+        return self._ipvs
+
+    def _service(self, server: VirtualServer) -> Any:
+        from pyroute2 import IPVSService
+
+        flags = (_PERSISTENT if server.persistent_s else 0) | (_MH_PORT if server.flags else 0)
+        more = {"netmask": "128.0.0.0"} if ":" in server.key.address else {}  # a length of 128 in the host's byte order
+        return IPVSService(
+            addr=server.key.address, port=server.key.port, protocol=_NUMBERS[server.key.protocol],
+            sched_name=server.scheduler, timeout=server.persistent_s, flags={"flags": flags, "mask": 0xFFFFFFFF}, **more,
+        )  # fmt: skip
+
+    def _ask_server(self, command: str, server: VirtualServer) -> None:
+        with self._asked(f"ipvs {command} service {server.key}"):
+            self._server_socket().service(command, self._service(server))
+
+    def _ask_destination(self, command: str, key: ServerKey, real: RealServer) -> None:
+        from pyroute2 import IPVSDest
+
+        wanted = IPVSDest(addr=real.address, port=real.port, fwd_method=0, weight=real.weight)
+        with self._asked(f"ipvs {command} destination {real.address}:{real.port} of {key}"):
+            self._server_socket().dest(command, self._service(VirtualServer(key)), wanted)
+
+    @contextmanager
+    def _asked(self, what: str) -> Iterator[None]:
+        from pyroute2.netlink.exceptions import NetlinkError
+
+        try:
+            yield
+        except NetlinkError as error:
+            raise KernelError(f"{what}: {error}", request=what) from error
+
+    def close(self) -> None:
+        """Close all sockets."""
+        for opened in (self._ipvs, self._ipset, self._routes):
+            if opened is not None:
+                opened.close()
+        self._ipvs = self._ipset = self._routes = None
+
+
+def _split(text: str) -> tuple[str, int]:
+    address, _, port = text.rpartition(":")
+    return address.strip("[]"), int(port)
