@@ -13,7 +13,7 @@ import orjson
 from netproxy.agent.machines import CLIENT
 from netproxy.agent.sync import FamilyProxy
 from netproxy.apiserver.request import Request, Response, json_response
-from netproxy.core.errors import NotFoundError
+from netproxy.core.errors import KernelError, NotFoundError
 from netproxy.core.names import NamespacedName
 from netproxy.core.net import Family
 from netproxy.kubelet import resolv
@@ -207,8 +207,11 @@ async def _mode(agent: Agent, request: Request) -> Response:
     wanted = orjson.loads(request.body or b"{}")
     if wanted.get("mode"):
         agent.choose(wanted["mode"], wanted.get("layout") or "", wanted.get("node") or "")
-        async with asyncio.timeout(wanted.get("timeout") or 60):
-            await agent.proxies.settled()
+        try:
+            async with asyncio.timeout(wanted.get("timeout") or 60):
+                await agent.proxies.settled()
+        except TimeoutError as error:
+            raise KernelError(f"the rules are not there yet: {agent.proxies.last_error or 'still at it'}") from error
     nodes: dict[str, dict[str, str]] = {}
     for proxy in agent.proxies.proxies:
         nodes[proxy.node] = {"name": proxy.node, "mode": proxy.choice.mode, "layout": proxy.choice.layout}

@@ -52,7 +52,7 @@ def rules(service: str, namespace: str, node: str | None, family: str, output: s
     if output in ("json", "yaml"):
         print_value(value, output)
         return
-    click.echo(f"Service {value['service']} on {value['node']} ({value['family']})")
+    click.echo(f"Service {value['service']} on {value['node']} ({value['family']}, {value['mode']} mode)")
     for port in value["ports"]:
         name = f" ({port['name']})" if port["name"] else ""
         click.echo(
@@ -66,9 +66,17 @@ def rules(service: str, namespace: str, node: str | None, family: str, output: s
         if here != chain:
             click.echo(f"\n{here}")
             chain = here
-        seen = f"{line['packets']:>6} pkts {line['bytes']:>8} B" if line["present"] else "   MISSING FROM THE KERNEL"
+        seen = _seen(line)
         click.echo(f"  {seen}  {line['text']}")
         click.echo(f"  {'':>22}  # {line['why']}")
+
+
+def _seen(line: dict[str, Any]) -> str:
+    if not line["present"]:
+        return "   MISSING FROM THE KERNEL"
+    if line["packets"] is None:  # nothing counts there
+        return " " * 24
+    return f"{line['packets']:>6} pkts {line['bytes']:>8} B"
 
 
 @click.command()
@@ -76,7 +84,7 @@ def rules(service: str, namespace: str, node: str | None, family: str, output: s
 @output_option
 @cluster_option
 def plan(node: str | None, output: str | None, where: Paths) -> None:
-    """Show what the next sync would change, as text for iptables-restore --noflush."""
+    """Show what the next sync would change, in the words of the mode's own tools (iptables-restore, nft, ipvsadm)."""
     items = Agent(where).ask("GET", "/netproxy/pending", query={"node": node or ""})["items"]
     if output in ("json", "yaml"):
         print_value({"items": items}, output)

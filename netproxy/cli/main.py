@@ -25,6 +25,7 @@ _COMMANDS = {
     "rules": ("netproxy.cli.inspect", "rules", "Show a Service's rules in packet order, with reasons and counters."),
     "plan": ("netproxy.cli.inspect", "plan", "Show what the next sync would change."),
     "verify": ("netproxy.cli.inspect", "verify", "Compare the kernel with what should be there."),
+    "mode": ("netproxy.cli.mode", "mode", "Show or switch the proxy mode; say where two modes differ."),
     "capture": ("netproxy.cli.capture", "capture", "Capture packets at several points into one file."),
     "lab": ("netproxy.cli.lab", "lab", "Run a lab: up, check, down."),
     "doctor": ("netproxy.cli.doctor", "doctor", "List what this host lacks."),

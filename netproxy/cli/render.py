@@ -1,10 +1,12 @@
-"""`netproxy render`: what kube-proxy would write for a spec, as text."""
+"""`netproxy render`: what a proxy would write for a spec, as text, in any mode."""
 
 from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,11 +15,17 @@ from netproxy.core.errors import ManifestError, Problem
 from netproxy.core.net import Family, is_address
 from netproxy.objects.meta import Object, name
 
+if TYPE_CHECKING:
+    from netproxy.proxy.model import NodeView, Snapshot
+
 FAMILIES = {"ipv4": Family.IPV4, "ipv6": Family.IPV6}
 
 
 @click.command()
-@click.option("--mode", type=click.Choice(["iptables"]), default="iptables", show_default=True, help="Proxy mode.")
+@click.option("--mode", type=click.Choice(["iptables", "ipvs", "nftables"]), default="iptables", show_default=True,
+              help="Proxy mode.")  # fmt: skip
+@click.option("--layout", type=click.Choice(["kube-proxy", "flat"]), default="kube-proxy", show_default=True,
+              help="Of mode nftables: chains as kube-proxy makes them, or flat maps.")  # fmt: skip
 @click.option(
     "--node", "node_name", help="The node whose rules are wanted (default: the only Node, or hostnameOverride)."
 )
@@ -29,40 +37,86 @@ FAMILIES = {"ipv4": Family.IPV4, "ipv6": Family.IPV6}
 )
 @click.argument("more_files", nargs=-1, metavar="[SPEC]...")
 def render(
-    mode: str, node_name: str | None, family: str, addresses: tuple[str, ...], files: tuple[str, ...],
+    mode: str, layout: str, node_name: str | None, family: str, addresses: tuple[str, ...], files: tuple[str, ...],
     more_files: tuple[str, ...],
 ) -> None:  # fmt: skip
-    """Print the rules that kube-proxy would write, for iptables-restore into an empty namespace.
+    """Print what a proxy would write, for the mode's own tools to load into an empty namespace.
+
+    iptables: for iptables-restore. nftables: for nft -f. ipvs: four sections, each begun by a line "# section: NAME":
+    ipvsadm (for ipvsadm -R), ipset (for ipset restore), iptables, and addresses (what kube-ipvs0 carries).
 
     SPEC holds Services, EndpointSlices, Nodes and a KubeProxyConfiguration, as YAML or JSON.
     """
-    del mode
+    if layout != "kube-proxy" and mode != "nftables":
+        raise click.UsageError("--layout is for --mode nftables")
     gc.disable()  # a short life and a million small values: collecting would only find them alive
     _check_addresses(addresses)
     if not (files or more_files):
         raise click.UsageError("nothing to render: give -f SPEC (a file, a folder, or - for standard input)")
     objects = [item.obj for item in read_manifests((*files, *more_files))]
-    sys.stdout.write(rendered(objects, FAMILIES[family], node_name=node_name, addresses=addresses))
+    spec = Spec.of(objects, FAMILIES[family], node_name=node_name, addresses=addresses, mode=mode)
+    sys.stdout.write(_TEXTS[mode](spec, layout))
     sys.stdout.flush()
 
 
-def rendered(
-    objects: Iterable[Object], family: Family, *, node_name: str | None = None, addresses: Iterable[str] = ()
-) -> str:
-    """The rules of one node and family for these objects, as text that `iptables-restore` loads."""
-    from netproxy.proxy.build import build
-    from netproxy.proxy.config import node_view
+@dataclass(frozen=True)
+class Spec:
+    """One node's view of the objects of a spec, in one address family."""
+
+    view: NodeView
+    snapshot: Snapshot
+
+    @classmethod
+    def of(
+        cls, objects: Iterable[Object], family: Family, *, node_name: str | None = None, addresses: Iterable[str] = (),
+        mode: str = "iptables",
+    ) -> Spec:  # fmt: skip
+        """Read objects. Raises ManifestError."""
+        from netproxy.proxy.build import build
+        from netproxy.proxy.config import node_view
+
+        by_kind: dict[str, list[Object]] = {}
+        for obj in objects:
+            by_kind.setdefault(obj["kind"], []).append(obj)
+        clusters, cidrs = by_kind.get("Cluster", ()), by_kind.get("ServiceCIDR", ())
+        config = next(iter(by_kind.get("KubeProxyConfiguration", ())), None) or _from_cluster(clusters)
+        node = pick_node(by_kind.get("Node", ()), node_name or config.get("hostnameOverride"))
+        view = node_view(node, config, family, addresses=addresses, mode=mode)
+        ranges = cidrs or [{"spec": {"cidrs": (c.get("spec") or {}).get("serviceCIDRs")}} for c in clusters]
+        return cls(view, build(by_kind.get("Service", ()), by_kind.get("EndpointSlice", ()), view, cidrs=ranges))
+
+
+def _iptables(spec: Spec, _: str) -> str:
     from netproxy.proxy.iptables import compile_iptables
     from netproxy.ruleset.iptables import render as render_text
 
-    by_kind: dict[str, list[Object]] = {}
-    for obj in objects:
-        by_kind.setdefault(obj["kind"], []).append(obj)
-    config = next(iter(by_kind.get("KubeProxyConfiguration", ())), None) or _from_cluster(by_kind.get("Cluster", ()))
-    node = pick_node(by_kind.get("Node", ()), node_name or config.get("hostnameOverride"))
-    view = node_view(node, config, family, addresses=addresses)
-    snapshot = build(by_kind.get("Service", ()), by_kind.get("EndpointSlice", ()), view)
-    return render_text(compile_iptables(snapshot, view))
+    return render_text(compile_iptables(spec.snapshot, spec.view))
+
+
+def _nftables(spec: Spec, layout: str) -> str:
+    from netproxy.proxy.nftables import compile_nftables
+    from netproxy.ruleset.nftables import render as render_text
+
+    return render_text(compile_nftables(spec.snapshot, spec.view, layout=layout))
+
+
+def _ipvs(spec: Spec, _: str) -> str:
+    from netproxy.proxy.ipvs import compile_ipvs
+    from netproxy.ruleset.iptables import render as render_text
+    from netproxy.ruleset.ipvs import render_addresses, render_servers, render_sets
+
+    state = compile_ipvs(spec.snapshot, spec.view)
+    assert state.rules is not None
+    sections = {
+        "ipvsadm": render_servers(state.servers.values()),
+        "ipset": render_sets(state.sets.values(), state.family),
+        "iptables": render_text(state.rules),
+        "addresses": render_addresses(state.addresses),
+    }
+    return "".join(f"# section: {title}\n{text}" for title, text in sections.items())
+
+
+_TEXTS: dict[str, Callable[[Spec, str], str]] = {"iptables": _iptables, "ipvs": _ipvs, "nftables": _nftables}
 
 
 def pick_node(nodes: Iterable[Object], wanted: str | None) -> Object:

@@ -14,6 +14,7 @@ import signal
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ from netproxy.kubelet.container import (
 )
 from netproxy.kubelet.runtime import Runtime
 from netproxy.linux import netns
-from netproxy.linux.command import find
+from netproxy.linux.command import find, run
 from netproxy.linux.links import NodePort, PodLink
 from netproxy.objects.cluster import ClusterSpec, NodeSpec
 from netproxy.objects.meta import Object, is_deleting, key, name, namespace, spec, status, uid
@@ -71,6 +72,12 @@ class _Running:
     probes: dict[str, list[asyncio.Task[None]]] = field(default_factory=dict)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     gone: bool = False
+
+
+@cache
+def _applets() -> frozenset[str]:
+    """The commands that this machine's busybox can be; none without it."""
+    return frozenset(run(["busybox", "--list"]).split()) if find("busybox") else frozenset()
 
 
 class Kubelet:
@@ -305,7 +312,7 @@ class Kubelet:
         argv, builtin = list(what.argv), what.builtin
         if builtin == "nginx":
             argv, builtin = self._nginx(pod), ""
-        elif not builtin and find(argv[0]) is None and find("busybox"):
+        elif not builtin and find(argv[0]) is None and argv[0] in _applets():
             argv = ["busybox", *argv]
         return {
             "namespace": self._network_of(pod),

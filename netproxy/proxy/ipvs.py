@@ -204,7 +204,8 @@ class _PartCompiler:
             return
         self._add("LOAD-BALANCER-FW", ip)
         where = f"{ip},{service.protocol}:{service.port}"
-        self.entries += [("LOAD-BALANCER-SOURCE-CIDR", f"{where},{_net(cidr)}") for cidr in service.source_ranges]
+        nets = [net for cidr in service.source_ranges for net in _nets(cidr)]
+        self.entries += [("LOAD-BALANCER-SOURCE-CIDR", f"{where},{net}") for net in nets]
         if any(contains(cidr, self.node.node_ip) for cidr in service.source_ranges if self.node.node_ip):
             self.entries.append(("LOAD-BALANCER-SOURCE-IP", f"{where},{ip}"))
         else:
@@ -226,14 +227,16 @@ class _PartCompiler:
             self._serve(ip, service.node_port, local=service.external_local, binds=False)
 
 
-def _net(cidr: str) -> str:
-    """A network as ipset prints it.
+def _nets(cidr: str) -> tuple[str, ...]:
+    """A network as ipset prints it; it knows none of length 0, so that becomes its halves.
 
-    >>> _net("10.0.0.1/24"), _net("10.0.0.1/32")
-    ('10.0.0.0/24', '10.0.0.1')
+    >>> _nets("10.0.0.1/24"), _nets("10.0.0.1/32"), _nets("0.0.0.0/0")
+    (('10.0.0.0/24',), ('10.0.0.1',), ('0.0.0.0/1', '128.0.0.0/1'))
     """
     text = network(cidr)
-    return text.removesuffix("/128" if ":" in text else "/32")
+    if text.endswith("/0"):
+        return tuple(str(half) for half in ipaddress.ip_network(text).subnets())
+    return (text.removesuffix("/128" if ":" in text else "/32"),)
 
 
 _NUMBERS = {"tcp": "6", "udp": "17", "sctp": "132"}

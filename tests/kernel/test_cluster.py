@@ -587,11 +587,9 @@ def test_labels_of_nodes_and_settings_of_the_proxy_take_effect_at_once(cluster: 
     cluster("apply", "-f", "-", stdin=config)
     wait_until(lambda: "! -s 10.244.0.0/16" not in cluster.exec("node1", "iptables-save", "-t", "nat"))
     assert cluster.run("verify").returncode == 0
-    unsupported = cluster.run(
-        "up", "-f", "-", stdin=config.replace("iptables: {masqueradeAll: true}", "mode: ipvs"), check=False
-    )
-    assert unsupported.returncode == 2
-    assert "iptables mode only" in unsupported.stderr
+    cluster("apply", "-f", "-", stdin=config.replace("iptables: {masqueradeAll: true}", "mode: nftables"))
+    wait_until(lambda: "dnat to" in cluster.exec("node1", "nft", "list", "table", "ip", "kube-proxy", check=False))
+    wait_until(lambda: "KUBE" not in cluster.exec("node1", "iptables-save"))
 
 
 def test_a_recorded_spec_can_be_started_too(cluster: Cluster):

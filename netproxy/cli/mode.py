@@ -1,0 +1,112 @@
+"""`netproxy mode`: which way a node's proxy works, another way, and what is different between two of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from netproxy.agent.paths import Paths
+from netproxy.cli.client import Agent, cluster_option
+from netproxy.cli.files import read_manifests
+from netproxy.cli.render import FAMILIES, Spec
+from netproxy.cli.show import output_option, print_table, print_value
+from netproxy.objects.meta import Object
+
+MODES = ("iptables", "ipvs", "nftables", "userspace")
+
+
+@click.command()
+@click.argument("mode", required=False, type=click.Choice(MODES))
+@click.option("--node", help="Only this node (default: every node).")
+@click.option("--layout", type=click.Choice(["kube-proxy", "flat"]), help="Of mode nftables.")
+@click.option("--diff", "pair", nargs=2, type=click.Choice(MODES), metavar="MODE MODE",
+              help="Say where two modes treat the Services that exist differently; changes nothing, needs no root.")  # fmt: skip
+@click.option("-f", "--filename", "files", multiple=True, metavar="SPEC",
+              help="With --diff: the Services of these files, not those of the cluster.")  # fmt: skip
+@click.option("--family", type=click.Choice(sorted(FAMILIES)), default="ipv4", show_default=True, help="With --diff.")
+@output_option
+@cluster_option
+def mode(
+    mode: str | None, node: str | None, layout: str | None, pair: tuple[str, str] | None, files: tuple[str, ...],
+    family: str, output: str | None, where: Paths,
+) -> None:  # fmt: skip
+    """Show the nodes' proxy modes, or put them into another one while traffic flows.
+
+    Modes: iptables, ipvs, nftables, userspace. The new mode's rules are there before the old ones go.
+    """
+    if layout and mode != "nftables":
+        raise click.UsageError("--layout is for mode nftables")
+    if pair:
+        if mode:
+            raise click.UsageError("--diff takes two modes, and nothing is switched: leave the other one out")
+        _show_differences(pair, _objects(files, where), node, family, output)
+        return
+    if files:
+        raise click.UsageError("-f is for --diff")
+    wanted = {"mode": mode or "", "node": node or "", "layout": layout or ""}
+    value = Agent(where).ask("POST", "/netproxy/mode", body=wanted)
+    if output in ("json", "yaml"):
+        print_value(value, output)
+        return
+    rows = [
+        [item["name"], item["mode"], item["layout"] if item["mode"] == "nftables" else ""] for item in value["nodes"]
+    ]
+    print_table(["NODE", "MODE", "LAYOUT"], rows)
+
+
+_KINDS = (
+    "/api/v1/services", "/apis/discovery.k8s.io/v1/endpointslices", "/api/v1/nodes",
+    "/apis/networking.k8s.io/v1/servicecidrs", "/apis/netproxy.dev/v1alpha1/clusters",
+    "/apis/kubeproxy.config.k8s.io/v1alpha1/kubeproxyconfigurations",
+)  # fmt: skip
+
+
+def _objects(files: tuple[str, ...], where: Paths) -> list[Object]:
+    if files:
+        return [item.obj for item in read_manifests(files)]
+    agent = Agent(where)
+    found: list[Object] = []
+    for path in _KINDS:
+        answer = agent.ask("GET", path)
+        kind = answer["kind"].removesuffix("List")
+        found += [{"apiVersion": answer["apiVersion"], "kind": kind, **item} for item in answer["items"]]
+    return found
+
+
+def _show_differences(
+    pair: tuple[str, str], objects: list[Object], node: str | None, family: str, output: str | None
+) -> None:
+    from netproxy.proxy.behaviour import differences
+
+    name = node or next((obj["metadata"]["name"] for obj in objects if obj["kind"] == "Node"), None)
+    sides = []
+    for one in pair:
+        spec = Spec.of(objects, FAMILIES[family], node_name=name, mode=one)
+        sides.append((one, spec.snapshot, spec.view))
+    found = list(differences(sides[0], sides[1]))
+    if output in ("json", "yaml"):
+        print_value({"modes": list(pair), "differences": [_as_value(item, pair) for item in found]}, output)
+        return
+    about = ""
+    for item in found:
+        if item.about != about:
+            about = item.about
+            click.echo(about)
+        click.echo(f"  {item.probe}")
+        for one, end in zip(pair, (item.first, item.second), strict=True):
+            click.echo(f"    {one:<10} {end}")
+    if not found:
+        click.echo(f"{pair[0]} and {pair[1]} treat these Services alike")
+
+
+def _as_value(item: Any, pair: tuple[str, str]) -> dict[str, Any]:
+    probe = item.probe
+    ends = {
+        one: {"result": end.result, "endpoints": list(end.endpoints), "masq": end.masquerade}
+        for one, end in zip(pair, (item.first, item.second), strict=True)
+    }
+    return {
+        "about": item.about, "from_kind": probe.kind, "from": probe.source, "to": probe.destination, "port": probe.port,
+        "proto": probe.protocol.upper(), "by_mode": ends,
+    }  # fmt: skip

@@ -1,0 +1,216 @@
+"""From one mode to another: nothing is left of the old one, and connections live where the documents say so."""
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from support.cases import recorded_cases
+from support.cluster import Cluster
+from support.node import Node
+
+from netproxy.linux.command import run
+
+CASE = next(c for c in recorded_cases() if c.id == "recorded/dual-stack")
+MODES = ["iptables", "nftables", "flat", "userspace", "ipvs"]
+PAIRS = [
+    pytest.param(a, b, marks=[pytest.mark.ipvs] if "ipvs" in (a, b) else [], id=f"{a}-{b}")
+    for a, b in itertools.permutations(MODES, 2)
+]
+
+
+def choice(mode: str) -> dict:
+    return {"mode": "nftables", "layout": "flat"} if mode == "flat" else {"mode": mode, "layout": "kube-proxy"}
+
+
+def state(namespace: str) -> dict[str, str]:
+    """Everything of ours in a namespace, without what differs from time to time: ports, counters, order."""
+    found = {}
+    for program in ("iptables-nft-save", "ip6tables-nft-save"):
+        text = run([program], namespace=namespace)
+        lines = [line for line in text.splitlines() if "KUBE" in line]
+        found[program] = "\n".join(sorted(line.partition("--to-")[0] for line in lines))
+    found["nft"] = "\n".join(t for t in run(["nft", "list", "tables"], namespace=namespace).splitlines() if "kube" in t)
+    found["flat"] = str("endpoints-tcp" in run(["nft", "list", "ruleset"], namespace=namespace))
+    if os.path.exists("/proc/net/ip_vs"):
+        found["ipvs"] = run(["ipvsadm", "-Sn"], namespace=namespace)
+        found["ipset"] = "\n".join(sorted(run(["ipset", "list", "-n"], namespace=namespace).split()))
+        found["links"] = str("kube-ipvs0" in run(["ip", "link"], namespace=namespace))
+    return found
+
+
+@pytest.mark.parametrize(("before", "after"), PAIRS)
+def test_nothing_is_left_of_the_mode_before(before: str, after: str, namespace: str) -> None:
+    node = Node(CASE, namespace, **choice(before))
+    try:
+        node.sync()
+        node.switch(**choice(after))
+        assert node.sync() > 0
+        there = state(namespace)
+        for proxy in node.proxies:
+            assert not proxy.pending(proxy.snapshot())
+        node.switch(**choice(before))
+        node.sync()
+        node.switch(**choice(after))
+        node.sync()
+        assert state(namespace) == there
+    finally:
+        node.close()
+    fresh = there
+    assert ("table ip kube-proxy" in fresh["nft"]) == (after in ("nftables", "flat"))
+    assert (fresh["flat"] == "True") == (after == "flat")
+    assert bool(fresh["iptables-nft-save"]) == (after in ("iptables", "ipvs", "userspace"))
+    assert ("KUBE-SVC" in fresh["iptables-nft-save"]) == (after == "iptables")
+    assert ("KUBE-IPVS-FILTER" in fresh["iptables-nft-save"]) == (after == "ipvs")
+    assert ("KUBE-PORTALS-HOST" in fresh["iptables-nft-save"]) == (after == "userspace")
+    if "ipvs" in fresh:
+        assert bool(fresh["ipvs"]) == bool(fresh["ipset"]) == (fresh["links"] == "True") == (after == "ipvs")
+
+
+SPEC = """
+apiVersion: netproxy.dev/v1alpha1
+kind: Cluster
+spec: {nodes: 2}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: echo}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: echo}}
+  template:
+    metadata: {labels: {app: echo}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers:
+      - name: echo
+        image: python
+        command: [python3, -c, "import socketserver\\nclass H(socketserver.StreamRequestHandler):\\n  def handle(self):\\n    for line in self.rfile: self.wfile.write(line)\\nsocketserver.ThreadingTCPServer.request_queue_size = 100\\nsocketserver.ThreadingTCPServer(('', 7), H).serve_forever()"]
+        readinessProbe: {tcpSocket: {port: 7}, periodSeconds: 1}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: echo}
+spec: {clusterIP: 10.96.0.77, selector: {app: echo}, ports: [{port: 7}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: caller}
+spec: {terminationGracePeriodSeconds: 0, containers: [{name: c, image: busybox, command: [sleep, infinity]}]}
+"""
+
+CALLER = """
+import json, select, socket, sys, time
+old = [socket.create_connection(("10.96.0.77", 7), 5) for _ in range(8)]
+alive = set(range(len(old)))
+made = failed = rounds = 0
+print("ready", flush=True)
+def say(conn):
+    conn.settimeout(5)
+    conn.sendall(b"x\\n")
+    return conn.recv(10) == b"x\\n"
+while True:
+    for n in list(alive):
+        try:
+            ok = say(old[n])
+        except OSError:
+            ok = False
+        if not ok:
+            alive.discard(n)
+    try:
+        with socket.create_connection(("10.96.0.77", 7), 5) as conn:
+            made += 1
+            if not say(conn):
+                failed += 1
+    except OSError:
+        failed += 1
+    rounds += 1
+    if select.select([sys.stdin], [], [], 0.005)[0]:
+        line = sys.stdin.readline()
+        if not line:
+            break
+        print(json.dumps({"alive": len(alive), "made": made, "failed": failed, "rounds": rounds}), flush=True)
+"""
+
+
+class Caller:
+    """A Pod with eight open connections through a ClusterIP that also opens new ones all the time."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        argv = cluster.command("exec", "caller", "--", sys.executable, "-c", CALLER)
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(argv, env=cluster.env, stdin=pipe, stdout=pipe, text=True)
+        assert self.process.stdout
+        assert self.process.stdout.readline() == "ready\n"
+
+    def report(self) -> dict:
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.write("?\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def close(self) -> None:
+        self.process.communicate()
+
+
+LIVE = {  # mode in which the connections begin → modes into which they live on; docs/modes.md says the same
+    "iptables": ["nftables", "flat", "userspace", "iptables"],
+    "nftables": ["flat", "iptables", "userspace", "nftables"],
+    "flat": ["iptables", "nftables", "userspace", "flat"],
+}
+LIVE_WITH_IPVS = {
+    "ipvs": ["iptables", "ipvs", "nftables", "userspace", "ipvs"],
+    "nftables": ["ipvs", "nftables"],
+    "iptables": ["ipvs", "iptables"],
+}
+
+
+def switch(cluster: Cluster, mode: str) -> None:
+    wanted = choice(mode)
+    cluster("mode", wanted["mode"], *(["--layout", wanted["layout"]] if wanted["mode"] == "nftables" else []))
+
+
+def keep_talking(cluster: Cluster, first: str, rest: list[str]) -> None:
+    switch(cluster, first)
+    caller = Caller(cluster)
+    try:
+        caller.report()
+        for mode in rest:
+            switch(cluster, mode)
+            found = caller.report()
+            again = caller.report()
+            assert (found["alive"], again["alive"], again["failed"]) == (8, 8, 0), f"{first} -> {mode}: {again}"
+    finally:
+        caller.close()
+
+
+def test_connections_live_through_every_switch_that_keeps_them(cluster: Cluster) -> None:
+    cluster("up", "-f", "-", stdin=SPEC)
+    for first, rest in LIVE.items():
+        keep_talking(cluster, first, rest)
+
+
+def test_connections_through_the_process_end_with_it(cluster: Cluster) -> None:
+    cluster("up", "-f", "-", stdin=SPEC)
+    switch(cluster, "userspace")
+    caller = Caller(cluster)
+    try:
+        assert caller.report()["alive"] == 8
+        switch(cluster, "iptables")
+        caller.report()
+        found = caller.report()
+        assert found["alive"] == 0
+        assert found["failed"] <= 1, "a new connection at that moment may meet the process as it ends"
+    finally:
+        caller.close()
+
+
+@pytest.mark.ipvs
+@pytest.mark.timeout(600)
+def test_connections_live_through_switches_with_ipvs(cluster: Cluster) -> None:
+    cluster("up", "-f", "-", "--wait", "120", stdin=SPEC, timeout=240)
+    for first, rest in LIVE_WITH_IPVS.items():
+        keep_talking(cluster, first, rest)

@@ -1,0 +1,120 @@
+"""The nftables table in a real kernel: read back, followed, repaired."""
+
+import pytest
+from support.cases import Case, recorded_cases
+from support.node import Node
+
+from netproxy.core.net import Family
+from netproxy.linux.command import run
+from netproxy.proxy.nftables import LAYOUTS, compile_nftables
+from netproxy.ruleset.nft import WORDS
+from netproxy.ruleset.nftables import parse
+
+CASES = [c for c in recorded_cases() if c.recorded("nft.ruleset")]
+ONE = next(c for c in CASES if c.id == "recorded/lb-local")
+
+
+def nft(namespace: str, *commands: str) -> str:
+    return run(["nft", *commands], namespace=namespace)
+
+
+def assert_right(node: Node, layout: str) -> None:
+    for proxy in node.proxies:
+        (there,) = parse(nft(node.namespace, "-s", "list", "table", WORDS[proxy.view.family], "kube-proxy"))
+        assert there == compile_nftables(proxy.snapshot(), proxy.view, layout=layout)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_the_kernel_follows_the_objects(case: Case, layout: str, namespace: str) -> None:
+    node = Node(case, namespace, mode="nftables", layout=layout)
+    try:
+        node.sync()
+        assert_right(node, layout)
+        for step in case.steps():
+            if not step.get("exec"):
+                node.step(step)
+                node.sync()
+                assert_right(node, layout)
+        assert node.sync() == 0, "a second pass changed something"
+        assert node.sync(check=True) == 0, "reading the kernel back shows a difference"
+    finally:
+        node.close()
+
+
+DAMAGE = {
+    "an element is gone": "delete element ip kube-proxy service-nodeports { tcp . 30080 }",
+    "an element leads elsewhere": "delete element ip kube-proxy service-nodeports { tcp . 30080 } ; "
+                                  "add element ip kube-proxy service-nodeports { tcp . 30080 : drop }",
+    "an element is too many": "add element ip kube-proxy service-nodeports { tcp . 1 : drop }",
+    "a chain is empty": "flush chain ip kube-proxy services",
+    "a rule is too many": "add rule ip kube-proxy services counter accept",
+    "a chain is too many": "add chain ip kube-proxy mine",
+    "the table is gone": "delete table ip kube-proxy",
+    "everything is gone": "flush ruleset",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE.keys())
+def test_what_others_change_is_seen_and_repaired(damage: str, layout: str, namespace: str) -> None:
+    node = Node(ONE, namespace, mode="nftables", layout=layout)
+    try:
+        node.sync()
+        nft(namespace, *damage.split())
+        assert any(proxy.pending(proxy.snapshot()) for proxy in node.proxies)
+        assert node.sync(check=True) > 0
+        assert_right(node, layout)
+        assert not any(proxy.pending(proxy.snapshot()) for proxy in node.proxies)
+    finally:
+        node.close()
+
+
+def test_tables_of_others_stay(namespace: str) -> None:
+    nft(namespace, "add", "table", "ip", "mine")
+    node = Node(ONE, namespace, mode="nftables")
+    try:
+        node.sync()
+        node.sync(check=True)
+        node.switch("iptables")
+        node.sync()
+        assert "table ip mine" in nft(namespace, "list", "tables")
+    finally:
+        node.close()
+
+
+def test_clients_are_remembered_over_a_change_of_endpoints(namespace: str) -> None:
+    case = next(c for c in CASES if c.id == "recorded/session-affinity")
+    node = Node(case, namespace, mode="nftables")
+    try:
+        node.sync()
+        name = next(
+            n for n in compile_nftables(node.proxies[0].snapshot(), node.proxies[0].view).sets if "affinity" in n
+        )
+        nft(namespace, "add", "element", "ip", "kube-proxy", name, "{ 10.244.9.9 }")
+        slices = [o for o in node.objects.values() if o["kind"] == "EndpointSlice"]
+        more = {
+            **slices[0],
+            "endpoints": [*slices[0]["endpoints"], {"addresses": ["10.244.7.7"], "conditions": {"ready": True}}],
+        }
+        node.feed(more, slices[0])
+        assert node.sync() > 0
+        assert node.sync(check=True) == 0
+        assert "10.244.9.9" in nft(namespace, "list", "set", "ip", "kube-proxy", name)
+    finally:
+        node.close()
+
+
+def test_families_do_not_take_each_other_for_strangers(namespace: str) -> None:
+    case = next(c for c in CASES if c.id == "recorded/dual-stack")
+    node = Node(case, namespace, mode="nftables")
+    try:
+        node.sync()
+        kernels = [proxy.mode.kernel for proxy in node.proxies]
+        seen = {kernel.is_known for kernel in kernels}
+        nft(namespace, "add", "table", "ip", "mine")
+        assert seen == {True}
+        assert not any(kernel.is_known for kernel in kernels)
+        assert {proxy.view.family for proxy in node.proxies} == set(Family)
+    finally:
+        node.close()
