@@ -158,24 +158,21 @@ class Generations:
 
 
 class NftablesKernel:
-    """One table of one family in one namespace. It remembers what it wrote; `read` asks the kernel."""
+    """One table of one family in one namespace."""
 
     def __init__(self, namespace: str | None, family: Family, generations: Generations, *, table: str) -> None:
         self.namespace = namespace
         self.family = family
         self.table = table
         self._generations = generations
-        self._seen = -1
         self._nft: Nftables | None = None
 
-    @property
-    def is_known(self) -> bool:
-        """Whether nobody but us has changed this namespace's ruleset since the last `read` or `write`."""
-        return self._generations.look() == self._seen
+    def strangers(self) -> int:
+        """How many times somebody else was noticed to have changed this namespace's ruleset: the same, so has nobody."""
+        return self._generations.look()
 
     def read(self) -> Table | None:
         """The table as the kernel has it; None when there is none."""
-        self._seen = self._generations.look()
         try:
             text = self.run(f"list table {WORDS[self.family]} {self.table}")
         except KernelError as error:

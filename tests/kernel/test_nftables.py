@@ -61,7 +61,8 @@ def test_what_others_change_is_seen_and_repaired(damage: str, layout: str, names
     node = Node(ONE, namespace, mode="nftables", layout=layout)
     try:
         node.sync()
-        nft(namespace, *damage.split())
+        for command in damage.split(" ; "):
+            nft(namespace, *command.split())
         assert any(proxy.pending(proxy.snapshot()) for proxy in node.proxies)
         assert node.sync(check=True) > 0
         assert_right(node, layout)
@@ -111,10 +112,13 @@ def test_families_do_not_take_each_other_for_strangers(namespace: str) -> None:
     try:
         node.sync()
         kernels = [proxy.mode.kernel for proxy in node.proxies]
-        seen = {kernel.is_known for kernel in kernels}
+        node.sync(check=True)
+        before = [kernel.strangers() for kernel in kernels]
+        node.switch("nftables", "flat")
+        node.sync()
+        assert [kernel.strangers() for kernel in kernels] == before
         nft(namespace, "add", "table", "ip", "mine")
-        assert seen == {True}
-        assert not any(kernel.is_known for kernel in kernels)
+        assert all(kernel.strangers() > known for kernel, known in zip(kernels, before, strict=True))
         assert {proxy.view.family for proxy in node.proxies} == set(Family)
     finally:
         node.close()

@@ -23,14 +23,16 @@ class NftablesMode:
         self.kernel = NftablesKernel(host.namespace, view.family, host.generations, table=TABLE)
         self.compiler = NftCompiler(view, layout=layout)
         self._is_applied = False
+        self._strangers = -1
 
     def sync(self, snapshot: Snapshot, *, check: bool) -> int:
         """Make the kernel right; how many parts changed. The table is read only when somebody else wrote anything."""
-        if self._is_applied and (not check or self.kernel.is_known):
+        if self._is_applied and (not check or self.kernel.strangers() == self._strangers):
             change = self.compiler.change(snapshot)
             if change is not None:
                 return self._write([change]) if change else 0
         self._is_applied = False
+        self._strangers = self.kernel.strangers()
         present = self.kernel.read()
         if present is None:
             return self._write(self.compiler.fresh(snapshot))
