@@ -4,7 +4,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo -E)
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: demo test quick check golden bench install-demo install-test install-bench
+.PHONY: demo test quick check golden vm bench install-demo install-test install-bench
 
 install-demo install-test install-bench:
 	@scripts/install $(subst install-,,$@)
@@ -12,8 +12,8 @@ install-demo install-test install-bench:
 demo: install-demo  ## a cluster, a Service, the rules that do it
 	@$(SUDO) scripts/demo
 
-test: install-test  ## everything: unit, kernel, labs
-	$(SUDO) $(BIN)/python -m pytest $(ARGS)
+test: install-test  ## everything: unit, kernel, labs, and IPVS in a virtual machine where this kernel has none
+	$(SUDO) scripts/test $(ARGS)
 
 quick: install-test  ## no root, under a minute
 	$(BIN)/python -m pytest tests/unit tests/property tests/golden netproxy $(ARGS)
@@ -27,6 +27,9 @@ check: install-test  ## format, lint, types, imports
 golden: install-test  ## rewrite the golden files, then look at the difference
 	$(BIN)/python -m pytest tests/golden --update
 	git diff --stat -- tests/golden
+
+vm: install-test  ## a command in a virtual machine that has IPVS: make vm ARGS='pytest tests/kernel -m ipvs'
+	$(SUDO) scripts/vm $(ARGS)
 
 bench: install-bench  ## every figure beside its floor, in one run
 	$(SUDO) $(BIN)/python -m bench $(ARGS)

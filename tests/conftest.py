@@ -9,6 +9,7 @@ import pytest
 from support.cluster import Cluster
 
 from netproxy.linux import netns
+from netproxy.linux.ipvs import missing_modules
 
 signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that fixtures clean up after it, too
 HOME = os.stat("/proc/self/ns/net").st_ino
@@ -28,6 +29,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("kernel" if "kernel" in parts else "labs")
             if reason:
                 item.add_marker(pytest.mark.skip(reason=reason))
+    if not reason:
+        _mark_what_needs_ipvs([item for item in items if item.get_closest_marker("ipvs")])
+
+
+def _mark_what_needs_ipvs(items: list[pytest.Item]) -> None:
+    lacking = ", ".join(missing_modules()) if items else ""
+    for item in items if lacking else ():
+        why = f"this kernel lacks {lacking}: `make vm ARGS='pytest tests/kernel -m ipvs'` has all (`make test` does it)"
+        item.add_marker(pytest.mark.skip(reason=why))
 
 
 @pytest.fixture

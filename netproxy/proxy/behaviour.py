@@ -41,7 +41,11 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How it ends. RESULT: accept (by one of ENDPOINTS), reject (the sender is told), drop (it is not), or pass (no rule)."""
+    """How it ends.
+
+    RESULT: accept (by one of ENDPOINTS), close (accepted, and closed at once), reject (the sender is told), drop (it is
+    not), local (by the node itself) or pass (no rule).
+    """
 
     result: str
     endpoints: tuple[str, ...] = ()
@@ -57,6 +61,8 @@ class Ending:
                 return "is refused"
             case "drop":
                 return "gets no answer"
+            case "close":
+                return "is accepted and closed at once"
             case "local":
                 return "is answered by the node itself"
             case _:
@@ -123,7 +129,7 @@ def _not_served(probe: Probe, snapshot: Snapshot, node: NodeView, mode: str) -> 
 def _served(probe: Probe, service: ServicePort, node: NodeView, mode: str, role: str) -> Ending:
     if mode == "userspace":
         ready = tuple(e.target for e in service.endpoints if e.ready)
-        return Ending("accept", ready, masquerade=True) if ready else _REJECT
+        return Ending("accept", ready, masquerade=True) if ready else Ending("close")
     if role == "balancer" and not _may_enter(probe, service, node, mode):
         return _DROP
     return _by_ipvs(probe, service, node, role) if mode == "ipvs" else _by_rules(probe, service, node, mode, role)
