@@ -36,7 +36,7 @@ from netproxy.kubelet.runtime import Runtime
 from netproxy.linux import netns
 from netproxy.linux.iptables import IptablesKernel
 from netproxy.linux.nftables import Generations
-from netproxy.objects.cluster import ClusterSpec, cluster_object, cluster_spec, node_object
+from netproxy.objects.cluster import MODE_ANNOTATION, ClusterSpec, cluster_object, cluster_spec, node_object
 from netproxy.objects.manifest import Loaded
 from netproxy.objects.meta import (
     Object,
@@ -62,7 +62,6 @@ from netproxy.store.store import Event, Store, timestamp
 log = logging.getLogger(__name__)
 
 PROXIED = ("ServiceCIDR", "Service", "EndpointSlice")
-MODE_ANNOTATION = "netproxy.dev/proxy-mode"
 LAYOUT_ANNOTATION = "netproxy.dev/nftables-layout"
 DNS_LABELS = {"k8s-app": "kube-dns"}
 WORKERS = 4

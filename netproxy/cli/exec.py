@@ -66,7 +66,7 @@ def enter_and_run(where: Paths, target: str, namespace: str, container: str | No
     from netproxy.kubelet.shim import enter
 
     enter(place["namespace"], place["hostname"], place["etc"] or None)
-    env = {**os.environ, **place["env"]}
+    env = {**os.environ, "NETPROXY_CLUSTER": where.cluster, **place["env"]}  # `netproxy` in there means this cluster
     env.setdefault("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
     if "/usr/sbin" not in env["PATH"].split(":"):
         env["PATH"] += ":/usr/sbin:/sbin"

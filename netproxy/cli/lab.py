@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from typing import Any
 
@@ -34,7 +35,17 @@ def up(name: str, variant: str) -> None:
     found = load_lab(name)
     for folder in found.manifests(variant):
         start.main(["--cluster", found.cluster, "-f", folder], standalone_mode=False)
+    for machine, program in found.programs_of(variant):
+        _run_program(found.cluster, machine, program)
     click.echo(f"{found.title}: read {found.folder / 'README.md'}; then `netproxy lab check {name}`")
+
+
+def _run_program(cluster: str, machine: str, program: str) -> None:
+    """Run a lab's program on a machine of its cluster. Raises ManifestError when it fails."""
+    argv = [sys.executable, "-m", "netproxy", "exec", "--cluster", cluster, machine, "--", sys.executable, program]
+    done = subprocess.run(argv, env={**os.environ, "NETPROXY_CLUSTER": cluster})  # noqa: TID251  # our own command line
+    if done.returncode:
+        raise click.ClickException(f"{program} on {machine} ended with exit status {done.returncode}")
 
 
 @lab.command()

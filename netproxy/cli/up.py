@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -118,14 +119,27 @@ def _check_modes(loaded: list[Loaded]) -> None:
     from netproxy.agent.modes import missing_for
 
     for item in loaded:
-        kind, obj = item.obj["kind"], item.obj
-        field, mode = "mode", obj.get("mode") if kind == "KubeProxyConfiguration" else None
-        if kind == "Cluster":
-            field, mode = "spec.proxyMode", (obj.get("spec") or {}).get("proxyMode")
-        lacking = missing_for(str(mode)) if mode else ""
-        if lacking:
-            why = f'Unsupported value: "{mode}": {lacking}'
-            raise ManifestError([Problem(field, why, kind, item.source)])
+        kind = item.obj["kind"]
+        for field, mode in _modes(item.obj):
+            lacking = missing_for(mode)
+            if lacking:
+                why = f'Unsupported value: "{mode}": {lacking}'
+                raise ManifestError([Problem(field, why, kind, item.source)])
+
+
+def _modes(obj: Any) -> Iterator[tuple[str, str]]:
+    """The proxy modes that an object asks for, and the fields in which it does."""
+    found: list[tuple[str, Any]] = []
+    if obj["kind"] == "KubeProxyConfiguration":
+        found.append(("mode", obj.get("mode")))
+    if obj["kind"] == "Cluster":
+        spec = obj.get("spec") or {}
+        found.append(("spec.proxyMode", spec.get("proxyMode")))
+        nodes = spec.get("nodes") if isinstance(spec.get("nodes"), list) else []
+        found += [
+            (f"spec.nodes[{n}].proxyMode", e.get("proxyMode")) for n, e in enumerate(nodes) if isinstance(e, dict)
+        ]
+    return iter([(field, str(mode)) for field, mode in found if mode])
 
 
 def _check_clusters(loaded: list[Loaded]) -> None:

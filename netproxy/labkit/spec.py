@@ -22,6 +22,18 @@ class Lab:
     title: str
     breaks: str
     checks: tuple[Check, ...]
+    programs: tuple[tuple[str, str], ...] = ()
+    """Machines, and the program of the solution (or the broken one of the same name) that is run there after the start."""
+
+    def programs_of(self, variant: str) -> list[tuple[str, str]]:
+        """Where which program has to be run for a variant: the last folder that holds it counts."""
+        if variant == "start":
+            return []
+        folders = [self.folder / "broken", self.folder / "solution"][variant != "broken" :]
+        return [
+            (machine, str(next(folder / program for folder in folders if (folder / program).is_file())))
+            for machine, program in self.programs
+        ]
 
     @property
     def name(self) -> str:
@@ -40,7 +52,7 @@ class Lab:
             folders.append(self.folder / "solution")
         if variant == "broken":
             folders.append(self.folder / "broken")
-        return [str(folder) for folder in folders if folder.is_dir()]
+        return [str(folder) for folder in folders if any(folder.glob("*.yaml"))]
 
 
 def load_lab(path: str) -> Lab:
@@ -57,7 +69,8 @@ def load_lab(path: str) -> Lab:
             checks.append(found)
     if problems:
         raise ManifestError(problems)
-    return Lab(folder, str(meta.get("title") or folder.name), str(meta.get("breaks") or ""), tuple(checks))
+    return Lab(folder, str(meta.get("title") or folder.name), str(meta.get("breaks") or ""), tuple(checks),
+               tuple((meta.get("programs") or {}).items()))  # fmt: skip
 
 
 def _folder(path: str) -> Path:

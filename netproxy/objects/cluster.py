@@ -19,6 +19,9 @@ _DEFAULTS = {
     "nodeCIDRs": ("172.18.0.0/24", "fd00:172:18::/64"),
 }
 
+MODE_ANNOTATION = "netproxy.dev/proxy-mode"
+"""On a Node: its own proxy mode, which comes before the cluster's."""
+
 
 @dataclass(frozen=True, slots=True)
 class NodeSpec:
@@ -28,6 +31,8 @@ class NodeSpec:
     addresses: tuple[str, ...]
     pod_cidrs: tuple[str, ...]
     labels: tuple[tuple[str, str], ...] = ()
+    proxy_mode: str = ""
+    """Its own proxy mode; empty for that of the cluster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,7 @@ def cluster_spec(objects: Iterable[Object] = (), *, cluster_name: str = "default
             next((c for c in draft.pod_cidrs if family_of(c) is family_of(pods[at])), ranges[at][index])
             for at in range(len(pods))
         )
-        made.append(NodeSpec(draft.name, addresses + extra, own, draft.labels))
+        made.append(NodeSpec(draft.name, addresses + extra, own, draft.labels, draft.proxy_mode))
     first, _, last = str(wanted.get("nodePortRange") or "30000-32767").partition("-")
     return ClusterSpec(
         name=cluster_name,
@@ -194,7 +199,8 @@ def _drafts(wanted: Mapping[str, Any], nodes: Iterable[Object]) -> list[NodeSpec
         extra = dict(entry.get("labels") or {})
         if entry.get("zone"):
             extra[ZONE_LABEL] = entry["zone"]
-        drafts[entry["name"]] = NodeSpec(entry["name"], (), (), tuple(sorted(extra.items())))
+        mode = str(entry.get("proxyMode") or "")
+        drafts[entry["name"]] = NodeSpec(entry["name"], (), (), tuple(sorted(extra.items())), mode)
     for node in given:
         addresses = tuple(
             a["address"]
@@ -204,7 +210,8 @@ def _drafts(wanted: Mapping[str, Any], nodes: Iterable[Object]) -> list[NodeSpec
         cidrs = tuple(spec(node).get("podCIDRs") or filter(None, (spec(node).get("podCIDR"),)))
         known = drafts.get(name(node))
         merged = {**dict(known.labels if known else ()), **labels(node)}
-        drafts[name(node)] = NodeSpec(name(node), addresses, cidrs, tuple(sorted(merged.items())))
+        mode = known.proxy_mode if known else ""
+        drafts[name(node)] = NodeSpec(name(node), addresses, cidrs, tuple(sorted(merged.items())), mode)
     return list(drafts.values())
 
 
@@ -213,9 +220,11 @@ def node_object(node: NodeSpec, given: Object | None = None) -> Object:
     base = given or {"apiVersion": "v1", "kind": "Node", "metadata": {"name": node.name}}
     merged = {HOSTNAME_LABEL: node.name, "kubernetes.io/os": "linux", **dict(node.labels)}
     addresses = [{"type": "InternalIP", "address": a} for a in node.addresses]
+    chosen = {MODE_ANNOTATION: node.proxy_mode} if node.proxy_mode else {}
+    notes = {**chosen, **(base["metadata"].get("annotations") or {})}
     return {
         **base,
-        "metadata": {**base["metadata"], "labels": merged},
+        "metadata": {**base["metadata"], "labels": merged, **({"annotations": notes} if notes else {})},
         "spec": {**(base.get("spec") or {}), "podCIDR": node.pod_cidrs[0], "podCIDRs": list(node.pod_cidrs)},
         "status": {
             **(base.get("status") or {}),
@@ -232,7 +241,10 @@ def cluster_object(cluster: ClusterSpec) -> Object:
         "kind": "Cluster",
         "metadata": {"name": cluster.name},
         "spec": {
-            "nodes": [{"name": n.name, "labels": dict(n.labels)} for n in cluster.nodes],
+            "nodes": [
+                {"name": n.name, "labels": dict(n.labels), **({"proxyMode": n.proxy_mode} if n.proxy_mode else {})}
+                for n in cluster.nodes
+            ],
             "ipFamilies": [family.value for family in cluster.families],
             "podCIDRs": list(cluster.pod_cidrs),
             "serviceCIDRs": list(cluster.service_cidrs),

@@ -337,13 +337,16 @@ def _proxy_configuration(obj: Object) -> Problems:
     yield from _one_of("ipvs.scheduler", scheduler or None, schedulers)
 
 
+PROXY_MODES = ("iptables", "ipvs", "nftables", "userspace")
+
+
 def _cluster(obj: Object) -> Problems:
     spec = obj.get("spec") or {}
     for field in ("podCIDRs", "serviceCIDRs", "nodeCIDRs"):
         for index, cidr in enumerate(spec.get(field) or ()):
             if not is_cidr(cidr):
                 yield _invalid(f"spec.{field}[{index}]", cidr, "must be a valid CIDR value, (e.g. 10.9.8.0/24)")
-    yield from _one_of("spec.proxyMode", spec.get("proxyMode"), ("iptables", "ipvs", "nftables", "userspace"))
+    yield from _one_of("spec.proxyMode", spec.get("proxyMode"), PROXY_MODES)
     yield from _one_of("spec.iptables", spec.get("iptables"), ("nft", "legacy"))
     yield from _one_of("spec.dnsPodsMode", spec.get("dnsPodsMode"), ("disabled", "insecure", "verified"))
     for index, family in enumerate(spec.get("ipFamilies") or ()):
@@ -364,6 +367,8 @@ def _cluster_nodes(nodes: Any) -> Problems:
                     name,
                     'must be a DNS label, and not "client" or "lan", which are the outside machine and the switch',
                 )
+            elif isinstance(nodes[index], dict) and nodes[index].get("proxyMode"):
+                yield from _one_of(f"spec.nodes[{index}].proxyMode", nodes[index]["proxyMode"], PROXY_MODES)
             elif name in names[:index]:
                 yield Problem(f"spec.nodes[{index}].name", f'Duplicate value: "{name}"', reason="FieldValueDuplicate")
         if not nodes:

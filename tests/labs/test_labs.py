@@ -11,7 +11,16 @@ import yaml
 from support.cluster import REPO, Cluster
 from support.transcript import difference, run, steps
 
-LABS = sorted(p.parent for p in (REPO / "labs").glob("*/lab.yaml"))
+LABS = [
+    pytest.param(
+        file.parent, id=file.parent.name,
+        marks=[
+            pytest.mark.xdist_group(file.parent.name),  # its tests use one cluster name
+            *([pytest.mark.ipvs] if yaml.safe_load(file.read_text()).get("needs") == "ipvs" else []),
+        ],
+    )
+    for file in sorted((REPO / "labs").glob("*/lab.yaml"))
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -28,7 +37,7 @@ def outcomes(lab: Cluster, name: str) -> dict[str, bool]:
     return {line.split()[1].rstrip(":"): line.startswith("pass") for line in lines}
 
 
-@pytest.mark.parametrize("lab", LABS, ids=lambda p: p.name, indirect=True)
+@pytest.mark.parametrize("lab", LABS, indirect=True)
 def test_the_solution_passes_and_the_broken_twin_fails_where_it_should(lab: Cluster, request: pytest.FixtureRequest):
     folder: Path = request.node.callspec.params["lab"]
     lab("lab", "up", str(folder), "--variant", "solution")
@@ -44,7 +53,7 @@ def test_the_solution_passes_and_the_broken_twin_fails_where_it_should(lab: Clus
     lab.assert_nothing_is_left()
 
 
-@pytest.mark.parametrize("folder", LABS, ids=lambda p: p.name)
+@pytest.mark.parametrize("folder", LABS)
 def test_the_readme_of_a_lab_is_true(folder: Path):
     state = tempfile.mkdtemp(prefix="npt-")
     env = {**os.environ, "NETPROXY_STATE": state}
