@@ -28,6 +28,7 @@ _COMMANDS = {
     "mode": ("netproxy.cli.mode", "mode", "Show or switch the proxy mode; say where two modes differ."),
     "capture": ("netproxy.cli.capture", "capture", "Capture packets at several points into one file."),
     "lab": ("netproxy.cli.lab", "lab", "Run a lab: up, check, down."),
+    "bench": ("netproxy.cli.bench", "bench", "Measure the proxy modes on this machine."),
     "doctor": ("netproxy.cli.doctor", "doctor", "List what this host lacks."),
     "render": ("netproxy.cli.render", "render", "Print the rules that kube-proxy would write. No root, no kernel."),
     "images": ("netproxy.cli.images", "images", "List the images that are known here."),

@@ -135,7 +135,7 @@ def _modes(obj: Any) -> Iterator[tuple[str, str]]:
     if obj["kind"] == "Cluster":
         spec = obj.get("spec") or {}
         found.append(("spec.proxyMode", spec.get("proxyMode")))
-        nodes = spec.get("nodes") if isinstance(spec.get("nodes"), list) else []
+        nodes: list[Any] = spec["nodes"] if isinstance(spec.get("nodes"), list) else []
         found += [
             (f"spec.nodes[{n}].proxyMode", e.get("proxyMode")) for n, e in enumerate(nodes) if isinstance(e, dict)
         ]

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import resource
 import socket
 import sys
 from collections.abc import Callable, Coroutine
@@ -250,10 +252,15 @@ async def _serve(family: socket.AddressFamily) -> None:
         ports = await proxy.update(json.loads(line)["forwards"])
         sys.stdout.write(json.dumps({"ports": ports}) + "\n")
         sys.stdout.flush()
+    os._exit(0)  # connections that are open end here; nobody waits for them
 
 
 def main() -> None:
     """Run until standard input ends."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(
+        resource.RLIMIT_NOFILE, (most, most)
+    )  # one socket for each service port, two for each connection
     work: Coroutine[Any, Any, None] = _serve(socket.AF_INET6 if sys.argv[1:] == ["ipv6"] else socket.AF_INET)
     with suppress(KeyboardInterrupt):
         asyncio.run(work)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from netproxy.linux import netns
-from support.packets import Packet, build, read
+from support.packets import Packet, build, ping, read
 
 WAIT_S = 0.6 if "NETPROXY_VM" in os.environ else 0.12  # emulation is slow
 ATTEMPTS = 60
@@ -101,7 +101,10 @@ class FlowLab:
             while select.select([sock], [], [], 0)[0]:
                 sock.recv(2048)
         where = {"pod": self.pods, "external": self.outside}.get(flow["from_kind"], self.node)
-        data = build(flow["proto"], flow["from"], flow["to"], self._port, flow["port"])
+        if flow["proto"] == "ICMP":
+            data = ping(flow["from"], flow["to"], self._port)
+        else:
+            data = build(flow["proto"], flow["from"], flow["to"], self._port, flow["port"])
         family = socket.AF_INET6 if ":" in flow["to"] else socket.AF_INET
         with netns.visiting(where):
             raw = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_RAW)
@@ -131,6 +134,16 @@ class FlowLab:
                         if packet:
                             yield where, packet
 
+    def _answer(self, flow: dict, where: str, packet: Packet) -> Ending | None:
+        """A server's answer, or what becomes of a ping."""
+        if packet.kind == "ECHO" and where == "out" and packet.destination == flow["to"]:
+            return Ending("pass")
+        if packet.kind == "PONG" and packet.source == flow["to"] and where != "node":
+            return Ending("local")
+        if packet.kind == "SYNACK" and (packet.source, packet.port) == (flow["to"], self._port):
+            return Ending("answered")
+        return None
+
     def _outcome(self, flow: dict) -> Ending:
         for where, packet in self._seen(WAIT_S):
             if packet.kind == "ICMP":
@@ -138,6 +151,11 @@ class FlowLab:
             if packet.kind == "RST":
                 if packet.source == flow["to"] and packet.port == self._port:
                     return Ending("local")
+                continue
+            if packet.kind in ("SYNACK", "PONG", "ECHO"):
+                answer = self._answer(flow, where, packet)
+                if answer:
+                    return answer
                 continue
             mine = packet.source_port == self._port or packet.kind == flow["proto"]
             if not mine or packet.kind != flow["proto"]:

@@ -9,7 +9,11 @@ PROTOCOLS = {"TCP": 6, "UDP": 17, "SCTP": 132}
 
 @dataclass(frozen=True)
 class Packet:
-    """What was seen of one packet. KIND: the protocol's name, ICMP for an unreachable, RST for a reset."""
+    """What was seen of one packet.
+
+    KIND: the protocol's name, ICMP for an unreachable, RST for a reset, SYNACK for a server's answer, ECHO and PONG for a
+    ping and its answer (their identifier is the source port).
+    """
 
     kind: str
     source: str
@@ -34,6 +38,15 @@ def _crc32c(data: bytes) -> int:
         for _ in range(8):
             crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
     return crc ^ 0xFFFFFFFF
+
+
+def ping(source: str, destination: str, identifier: int) -> bytes:
+    """An IPv4 echo request."""
+    body = struct.pack(">BBHHH", 8, 0, 0, identifier, 1) + b"ping"
+    body = body[:2] + struct.pack(">H", _checksum(body)) + body[4:]
+    ends = socket.inet_aton(source) + socket.inet_aton(destination)
+    header = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(body), 1, 0, 64, 1, 0) + ends
+    return header[:10] + struct.pack(">H", _checksum(header)) + header[12:] + body
 
 
 def build(protocol: str, source: str, destination: str, source_port: int, port: int) -> bytes:
@@ -73,6 +86,8 @@ def read(data: bytes) -> Packet | None:
     source, destination = (socket.inet_ntop(family, end) for end in ends)
     body = data[start:]
     if number in (1, 58):
+        if number == 1 and body[0] in (0, 8):
+            return Packet("ECHO" if body[0] else "PONG", source, destination, struct.unpack(">H", body[4:6])[0], 0)
         unreachable = (body[0] == 3) if number == 1 else (body[0] == 1)
         if not unreachable:
             return None
@@ -85,5 +100,5 @@ def read(data: bytes) -> Packet | None:
     if name == "TCP" and len(body) > 13 and body[13] & 4:
         name = "RST"
     elif name == "TCP" and len(body) > 13 and body[13] & 16:
-        return None
+        return Packet("SYNACK", source, destination, source_port, port) if body[13] & 2 else None
     return Packet(name, source, destination, source_port, port)
