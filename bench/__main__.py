@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from bench import cluster, dns, pods, rules
+from bench import cluster, dns, modes, pods, rules
 from bench.table import Row, header, line
 
 BENCHES: dict[str, Callable[[], list[Row]]] = {
@@ -16,6 +16,9 @@ BENCHES: dict[str, Callable[[], list[Row]]] = {
     "sync-legacy": rules.sync_legacy,
     "sync-nft": rules.sync_nft,
     "change": rules.change,
+    "nft-sync": modes.sync,
+    "nft-change": modes.change,
+    "ipvs-change": modes.ipvs_change,
     "dns": dns.dns,
 }
 

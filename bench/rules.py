@@ -143,7 +143,7 @@ def _change(flavour: str) -> Row:
                 ours.append(_seconds(lambda: proxy.sync(proxy.snapshot())))
                 continue
             present = proxy.host.iptables.present()
-            change = proxy.change(proxy.snapshot(), present)
+            change = proxy.mode.change(proxy.snapshot(), present)
             text = render_plan(change)
             argv = [f"iptables-{flavour}-restore", "--noflush"]
             floors.append(_seconds(lambda argv=argv, text=text: run(argv, stdin=[text], namespace=namespace)))

@@ -12,7 +12,7 @@ def services(count: int, endpoints: int = 3) -> list[dict[str, Any]]:
     items: list[dict[str, Any]] = []
     for n in range(count):
         meta = {"name": f"svc-{n:05d}", "namespace": "bench"}
-        ip = f"10.{96 + (n >> 16)}.{n >> 8 & 255}.{n & 255 or 254}"
+        ip = f"10.{96 + (n >> 16)}.{n >> 8 & 255}.{n & 255}"
         port = {"name": "http", "port": 80, "targetPort": 8080, "protocol": "TCP"}
         items.append({"apiVersion": "v1", "kind": "Service", "metadata": meta,
                       "spec": {"type": "ClusterIP", "clusterIP": ip, "clusterIPs": [ip], "ports": [port]}})  # fmt: skip
