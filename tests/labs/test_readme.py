@@ -29,6 +29,7 @@ def test_every_document_that_is_named_is_there():
         "docs/architecture.md",
         "docs/performance.md",
         "docs/dns.md",
+        "docs/modes.md",
         "docs/adr",
         "CONTRIBUTING.md",
         "CHANGELOG.md",
