@@ -99,10 +99,15 @@ def plan(node: str | None, output: str | None, where: Paths) -> None:
 
 @click.command()
 @click.option("--node", help="Only this node.")
+@click.option("--flows", "flows", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+              help="Send the packets of this file instead, and compare how they end, in the mode that is on.")  # fmt: skip
 @output_option
 @cluster_option
-def verify(node: str | None, output: str | None, where: Paths) -> None:
+def verify(node: str | None, flows: Path | None, output: str | None, where: Paths) -> None:
     """Compare the kernel with what should be there; exit status 1 on a difference."""
+    if flows:
+        _verify_flows(flows, output, where)
+        return
     items = Agent(where).ask("GET", "/netproxy/pending", query={"node": node or ""})["items"]
     wrong = [item for item in items if item["changes"]]
     if output in ("json", "yaml"):
@@ -114,6 +119,36 @@ def verify(node: str | None, output: str | None, where: Paths) -> None:
         if item["changes"]:
             click.echo("".join(f"  {line}\n" for line in item["plan"].splitlines() if line != "COMMIT"), nl=False)
     sys.exit(1 if wrong else 0)
+
+
+def _verify_flows(file: Path, output: str | None, where: Paths) -> None:
+    """Real packets; each in the mode of the node that it meets first."""
+    from netproxy.labkit.flows import Sender, load_flows
+    from netproxy.labkit.world import World
+
+    checks = load_flows(file)
+    agent = Agent(where)
+    status = agent.ask("GET", "/netproxy/status")
+    modes = {item["name"]: item["mode"] for item in agent.ask("POST", "/netproxy/mode", body={})["nodes"]}
+    pods = agent.ask("GET", "/api/v1/pods")["items"]
+    agent.join()
+    sender = Sender(World(lambda path, query: agent.ask("GET", path, query=query)), status, pods)
+    first = status["nodes"][0]["name"]
+    nodes = {pod["metadata"]["name"]: pod["spec"].get("nodeName") for pod in pods}
+    addresses = {ip["ip"]: pod["metadata"]["name"] for pod in pods for ip in pod["status"].get("podIPs") or ()}
+    addresses |= {address: node["name"] for node in status["nodes"] for address in node["addresses"]}
+    results = []
+    for check in checks:
+        source = addresses.get(check.source, check.source.rpartition("/")[2])
+        mode = modes[nodes.get(source) or (source if source in modes else first)]
+        results.append({"id": check.name, "mode": mode, "wrong": sender.check(check, mode)})
+    if output in ("json", "yaml"):
+        print_value({"items": results}, output)
+    else:
+        for item in results:
+            verdict = f"FAIL  {item['id']}: {item['wrong']}" if item["wrong"] else f"pass  {item['id']}"
+            click.echo(f"{verdict} ({item['mode']} mode)")
+    sys.exit(1 if any(item["wrong"] for item in results) else 0)
 
 
 @click.command()

@@ -44,7 +44,7 @@ class World:
     def resolve(self, machine: str, name: str, kind: str = "A") -> tuple[int, list[str]]:
         """Ask the cluster's name server from a machine: (rcode, values sorted)."""
         server = self._status["dns"]["addresses"][0]
-        with self._socket(machine, socket.SOCK_DGRAM, server) as sock:
+        with self.socket(machine, socket.SOCK_DGRAM, server) as sock:
             sock.connect((server, 53))
             sock.send(wire.query(name.rstrip("."), kind, 4711))
             record = DNSRecord.parse(sock.recv(4096))
@@ -62,7 +62,7 @@ class World:
             if not found:
                 raise OSError(f"{host} does not resolve (rcode {code})")
             address = found[0]
-        sock = self._socket(machine, socket.SOCK_STREAM, address)
+        sock = self.socket(machine, socket.SOCK_STREAM, address)
         try:
             sock.connect((address, port))
         except BaseException:
@@ -90,7 +90,8 @@ class World:
         head, _, body = data.partition(b"\r\n\r\n")
         return Reply(int(head.split(b" ", 2)[1]), body.decode(errors="replace"))
 
-    def _socket(self, machine: str, kind: int, address: str) -> socket.socket:
+    def socket(self, machine: str, kind: int, address: str) -> socket.socket:
+        """A socket in a machine's namespace, for addresses of this one's family."""
         with netns.visiting(self.namespace_of(machine)):
             sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind)
         sock.settimeout(2)

@@ -94,7 +94,7 @@ def _flow(data: bytes, protocol: str, number: int) -> tuple[TrackedFlow, bytes] 
     original, reply = _tuple(parts.get(_ORIG, b"")), _tuple(parts.get(_REPLY, b""))
     if original is None or reply is None or original[4] != number:
         return None
-    flow = TrackedFlow(protocol, original[0], original[2], original[1], original[3], reply[0], reply[2])
+    flow = TrackedFlow(protocol, original[0], original[2], original[1], original[3], reply[0], reply[2], reply[1])
     return flow, parts[_ORIG]
 
 

@@ -6,6 +6,7 @@ from support.node import SAVE, Node
 
 from netproxy.core.net import Family
 from netproxy.linux.command import run
+from netproxy.proxy.ipvs import SCHEDULERS
 from netproxy.ruleset.ipvs import VirtualServer, parse_servers, parse_sets
 
 pytestmark = pytest.mark.ipvs
@@ -44,5 +45,43 @@ def test_the_kernel_holds_what_kube_proxy_left(case: Case, namespace: str) -> No
             compare(node, case, number)
         assert node.sync() == 0, "a second pass changed something"
         assert node.sync(check=True) == 0, "reading the kernel back shows a difference"
+    finally:
+        node.close()
+
+
+def test_every_scheduler_and_persistence(namespace: str) -> None:
+    case = next(c for c in recorded_cases() if c.id == "recorded/session-affinity")
+    node = Node(case, namespace, mode="ipvs")
+    try:
+        node.sync()
+        for scheduler in SCHEDULERS:
+            config = {**case.config(), "ipvs": {"scheduler": scheduler}}
+            for proxy in node.proxies:
+                proxy.reconfigure(node.node, config, proxy.choice)
+            for obj in node.objects.values():
+                node.feed(obj)
+            node.sync(check=True)
+            (server,) = parse_servers(run(["ipvsadm", "-Sn"], namespace=namespace)).values()
+            assert (server.scheduler, server.persistent_s) == (scheduler, 10800)
+            assert server.flags == (("mh-port",) if scheduler == "mh" else ())
+            assert len(server.destinations) == 2
+    finally:
+        node.close()
+
+
+def test_what_others_change_is_repaired(namespace: str) -> None:
+    case = next(c for c in recorded_cases() if c.id == "recorded/lb-local")
+    node = Node(case, namespace, mode="ipvs")
+    try:
+        node.sync()
+        before = run(["ipvsadm", "-Sn"], namespace=namespace)
+        run(["ipvsadm", "-C"], namespace=namespace)
+        run(["ipset", "flush", "KUBE-CLUSTER-IP"], namespace=namespace)
+        run(["ip", "address", "flush", "dev", "kube-ipvs0"], namespace=namespace)
+        run(["iptables-nft", "-t", "nat", "-F", "KUBE-SERVICES"], namespace=namespace)
+        assert node.sync(check=True) > 0
+        compare(node, case, 0)
+        assert comparable(run(["ipvsadm", "-Sn"], namespace=namespace)) == comparable(before)
+        assert node.sync(check=True) == 0
     finally:
         node.close()

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 from support.cases import recorded_cases
-from support.cluster import Cluster
+from support.cluster import Cluster, wait_until
 from support.node import Node
 
 from netproxy.linux.command import run
@@ -214,3 +214,52 @@ def test_connections_live_through_switches_with_ipvs(cluster: Cluster) -> None:
     cluster("up", "-f", "-", "--wait", "120", stdin=SPEC, timeout=240)
     for first, rest in LIVE_WITH_IPVS.items():
         keep_talking(cluster, first, rest)
+    switch(cluster, "ipvs")
+    caller = Caller(cluster)
+    try:
+        retire_one(cluster)
+        nodes = ("node1", "node2")
+        wait_until(lambda: any("-w 0" in cluster.exec(node, "ipvsadm", "-Sn") for node in nodes), limit_s=60)
+        assert caller.report()["alive"] == 8, "a destination that goes keeps its connections, with weight 0"
+    finally:
+        caller.close()
+
+
+def retire_one(cluster: Cluster) -> None:
+    """Take one Pod out of the Service; it goes on running."""
+    pod = next(p for p in cluster.get("pods")["items"] if p["metadata"]["name"].startswith("echo"))
+    pod.pop("status")
+    pod["metadata"] = {"name": pod["metadata"]["name"], "namespace": "default", "labels": {"app": "retired"}}
+    cluster("apply", "-f", "-", stdin=json.dumps(pod))
+
+
+FLOWS = """
+flows:
+- {id: vip, from: caller, to: svc/echo, port: 7, proto: TCP, expect: {result: accept, endpoints: [%s], masq: false}}
+- {id: from-outside, from: client, to: 10.96.0.77, port: 7, expect: {result: accept, masq: true}}
+- {id: other-port, from: pod/caller, to: 10.96.0.77, port: 8, expect: {result: pass},
+   by_mode: {nftables: {result: reject}, ipvs: {result: reject}}}
+- {id: nobodys-address, from: node1, to: 10.96.77.77, port: 80, expect: {result: pass}, by_mode: {nftables: {result: drop}}}
+- {id: datagram, from: caller, to: 10.96.0.10, port: 53, proto: UDP, expect: {result: accept}}
+"""
+
+
+def test_flows_of_ones_own_are_sent_and_compared(cluster: Cluster, tmp_path) -> None:
+    cluster("up", "-f", "-", stdin=SPEC)
+    pods = [p["status"]["podIP"] for p in cluster.get("pods")["items"] if p["metadata"]["name"].startswith("echo")]
+    file = tmp_path / "flows.yaml"
+    file.write_text(FLOWS % ", ".join(f'"{ip}:7"' for ip in pods))
+    for mode in ("iptables", "nftables", "flat"):
+        switch(cluster, mode)
+        done = cluster.run("verify", "--flows", str(file), check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert len(done.stdout.splitlines()) == 5
+    file.write_text(FLOWS.replace("port: 7,", "port: 9,") % '"10.0.0.1:7"')
+    wrong = cluster.run("verify", "--flows", str(file), check=False)
+    assert wrong.returncode == 1
+    assert "FAIL  vip" in wrong.stdout
+    file.write_text("flows: [{from: caller, to: 10.96.0.77, port: 70000, expect: {result: maybe}}]")
+    bad = cluster.run("verify", "--flows", str(file), check=False)
+    assert bad.returncode == 2
+    assert "flows[0].port" in bad.stderr
+    assert "flows[0].expect.result" in bad.stderr

@@ -15,11 +15,15 @@ MINE = "service.kubernetes.io/service-proxy-name=by-hand"
 
 
 def objects(kind: str, selector: str) -> list[dict]:
-    text = subprocess.run(["netproxy", "get", kind, "-l", selector, "-o", "json"], check=True, capture_output=True).stdout
+    text = subprocess.run(
+        ["netproxy", "get", kind, "-l", selector, "-o", "json"], check=True, capture_output=True
+    ).stdout
     return json.loads(text)["items"]
 
 
-def rule(target: str, *, source: str = "", destination: str = "", port: str = "", share: float = 0, **options: str) -> iptc.Rule:
+def rule(
+    target: str, *, source: str = "", destination: str = "", port: str = "", share: float = 0, **options: str
+) -> iptc.Rule:
     made = iptc.Rule()
     if source:
         made.src = source
