@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from netproxy.core.net import Family
@@ -27,8 +27,6 @@ class Host:
     generations: Generations
     is_new: bool = False
     """Nobody has written anything there yet."""
-    run_folder: str = ""
-    """Where a mode may keep files of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +38,6 @@ class Pending:
 
     def __bool__(self) -> bool:
         return bool(self.changes)
-
-
-@dataclass
-class Passes:
-    """What a mode remembers between passes: whether the kernel may differ from what it last wrote."""
-
-    applied: Snapshot | None = field(default=None)
 
 
 class Mode(Protocol):
