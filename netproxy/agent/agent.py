@@ -493,8 +493,8 @@ def _service_cidr(cluster: ClusterSpec) -> Object:
 def choice_of(node: Object, config: Mapping[str, Any]) -> Choice:
     """A node's mode: what was chosen for it, or what the configuration says for all."""
     notes = annotations_of(node)
-    layout = notes.get(LAYOUT_ANNOTATION) or (config.get("nftables") or {}).get("layout")
-    return Choice(notes.get(MODE_ANNOTATION) or config.get("mode") or "iptables", layout or LAYOUTS[0])
+    mode = notes.get(MODE_ANNOTATION) or config.get("mode") or "iptables"
+    return Choice(mode, notes.get(LAYOUT_ANNOTATION) or LAYOUTS[0])
 
 
 def _namespaces(*names: str) -> list[Object]:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from netproxy.core.errors import KernelError
 from netproxy.linux import libc, links, netns
 from netproxy.linux.command import find, run
+from netproxy.linux.ipvs import missing_modules
+from netproxy.linux.nftables import is_installed
 
 _PACKAGES = {"ip": "iproute2", "dig": "dnsutils", "nft": "nftables", "nginx": "nginx-light"}
 """The Debian package of a program that is named otherwise; every ip…tables program comes with `iptables`."""
@@ -55,7 +57,17 @@ def examine(*, rootless: bool) -> list[Finding]:
     if all(finding.good for finding in findings):
         findings += _in_child([_namespaces, *(_rules(flavour) for flavour in ("nft", "legacy"))], rootless=rootless)
     findings += [_program(program, needed=False) for program in _HELPFUL]
-    return findings
+    return [*findings, *_modes()]
+
+
+def _modes() -> list[Finding]:
+    """The proxy modes beside iptables that this host can do."""
+    lacking = ", ".join(missing_modules(load=False))
+    modules = f"a kernel with {lacking} (Debian's own has them; cloud kernels and containers often have not)"
+    return [
+        Finding("mode nftables", is_installed(), needed=False, advice="apt-get install nftables"),
+        Finding("mode ipvs", not lacking, needed=False, advice=modules),
+    ]
 
 
 def missing(*, rootless: bool) -> list[Finding]:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from netproxy.agent.modes import Host, Mode, Pending, make_mode, missing_for
+from netproxy.agent.modes import Host, Mode, Pending, make_mode, may_be_left
 from netproxy.core.errors import KernelError
 from netproxy.core.net import Family
 from netproxy.linux import netns
@@ -74,7 +74,7 @@ class FamilyProxy:
         self._addresses = addresses
         self.tracker = Tracker(self.view)
         self.mode = make_mode(choice.mode, self.view, host, layout=choice.layout)
-        self._retired: list[Mode] = [] if host.is_new else [m for m in self._others() if m.name != "ipvs"]
+        self._retired: list[Mode] = [] if host.is_new else self._others()
         self._config = config
         self._targets: frozenset[tuple[str, int]] = frozenset()
         self._flows_checked: Snapshot | None = None
@@ -83,7 +83,7 @@ class FamilyProxy:
 
     def _others(self) -> list[Mode]:
         """The other modes, of which something may be left by an agent before us."""
-        names = [name for name in MODES if name != self.choice.mode and not missing_for(name)]
+        names = [name for name in MODES if name != self.choice.mode and may_be_left(name)]
         return [make_mode(name, self.view, self.host) for name in names]
 
     @property

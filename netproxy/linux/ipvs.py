@@ -36,20 +36,25 @@ _PERSISTENT, _MH_PORT = 0x1, 0x10
 
 
 @cache
-def missing_modules() -> tuple[str, ...]:
-    """Modules and programs that IPVS mode needs and this host cannot give; loads what it can."""
+def missing_modules(*, load: bool = True) -> tuple[str, ...]:
+    """Modules and programs that IPVS mode needs and this host cannot give; with LOAD, modules are loaded."""
     lacking = []
     for module in ("ip_vs", "dummy", "ip_set", "xt_set", "xt_ipvs"):
-        if not _is_there(module):
+        if not _is_there(module, load=load):
             lacking.append(module)
     return (*lacking, *(program for program in ("ipvsadm", "ipset") if find(program) is None))
 
 
-def _is_there(module: str) -> bool:
+def is_loaded() -> bool:
+    """Whether the kernel has IPVS now."""
+    return Path("/proc/net/ip_vs").exists() and find("ipvsadm") is not None and find("ipset") is not None
+
+
+def _is_there(module: str, *, load: bool) -> bool:
     if Path(f"/sys/module/{module}").exists():
         return True
     try:
-        run(["modprobe", "-q", module])
+        run(["modprobe", "-q" if load else "-nq", module])
     except KernelError:
         return _is_built_in(module)
     return True

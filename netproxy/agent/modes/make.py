@@ -7,7 +7,7 @@ from netproxy.agent.modes.ipvs import IpvsMode
 from netproxy.agent.modes.nftables import NftablesMode
 from netproxy.agent.modes.port import Host, Mode
 from netproxy.agent.modes.userspace import UserspaceMode
-from netproxy.linux.ipvs import missing_modules
+from netproxy.linux.ipvs import is_loaded, missing_modules
 from netproxy.linux.nftables import is_installed
 from netproxy.proxy.model import NodeView
 
@@ -23,6 +23,13 @@ def make_mode(name: str, view: NodeView, host: Host, *, layout: str = "kube-prox
             return UserspaceMode(view, host)
         case _:
             return IptablesMode(view, host)
+
+
+def may_be_left(mode: str) -> bool:
+    """Whether this kernel can hold something of a mode; loads nothing."""
+    if mode == "ipvs":
+        return is_loaded()
+    return mode != "nftables" or is_installed()
 
 
 def missing_for(mode: str) -> str:
