@@ -1,16 +1,19 @@
 """Every lab: its solution passes, its broken twin fails at exactly the named check, its README's steps print what it says."""
 
+import fcntl
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import yaml
-from support.cluster import REPO, Cluster
+from support.cluster import REPO, Cluster, wait_until
 from support.transcript import difference, run, steps
 
+pytestmark = pytest.mark.timeout(400)  # in the virtual machine a lab takes minutes
 LABS = [
     pytest.param(
         file.parent, id=file.parent.name,
@@ -23,13 +26,26 @@ LABS = [
 ]  # fmt: skip
 
 
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """A lab's cluster has one name: whoever runs it waits for whoever runs it now, and until all of that is gone."""
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        wait_until(lambda: not list(Path("/run/netns").glob(f"{folder.name[:20]}-*")), 60)
+        yield
+    finally:
+        os.close(lock)
+
+
 @pytest.fixture
 def lab(request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    made = Cluster(name=request.param.name[:20])
-    try:
-        yield made
-    finally:
-        made.close()
+    with alone(request.param):
+        made = Cluster(name=request.param.name[:20])
+        try:
+            yield made
+        finally:
+            made.close()
 
 
 def outcomes(lab: Cluster, name: str) -> dict[str, bool]:
@@ -59,9 +75,10 @@ def test_the_readme_of_a_lab_is_true(folder: Path):
     env = {**os.environ, "NETPROXY_STATE": state}
     listed = steps(folder / "README.md")
     assert len(listed) > 5
-    try:
-        wrong = [difference(step, run(step, env)) for step in listed]
-        assert not [text for text in wrong if text], "\n\n".join(filter(None, wrong))
-    finally:
-        Cluster.remove(env, folder.name[:20])
-        shutil.rmtree(state, ignore_errors=True)
+    with alone(folder):
+        try:
+            wrong = [difference(step, run(step, env)) for step in listed]
+            assert not [text for text in wrong if text], "\n\n".join(filter(None, wrong))
+        finally:
+            Cluster.remove(env, folder.name[:20])
+            shutil.rmtree(state, ignore_errors=True)
