@@ -17,7 +17,8 @@ from netproxy.core.net import Family
 from netproxy.linux import netns
 from netproxy.linux.conntrack import ConntrackKernel
 from netproxy.objects.meta import Object
-from netproxy.proxy.config import BE_LIBERAL, MODES, node_view, sysctls
+from netproxy.objects.validate import PROXY_MODES
+from netproxy.proxy.config import BE_LIBERAL, node_view, sysctls
 from netproxy.proxy.conntrack import stale_flows, udp_targets
 from netproxy.proxy.health import HealthCheck, health_checks
 from netproxy.proxy.model import Snapshot
@@ -83,7 +84,7 @@ class FamilyProxy:
 
     def _others(self) -> list[Mode]:
         """The other modes, of which something may be left by an agent before us."""
-        names = [name for name in MODES if name != self.choice.mode and may_be_left(name)]
+        names = [name for name in PROXY_MODES if name != self.choice.mode and may_be_left(name)]
         return [make_mode(name, self.view, self.host) for name in names]
 
     @property

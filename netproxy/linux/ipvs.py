@@ -16,12 +16,14 @@ from netproxy.linux.command import find, run
 from netproxy.linux.netlink import RouteSocket, del_address, del_link, new_address, new_dummy
 from netproxy.ruleset.ipvs import (
     DEVICE,
+    Counters,
     Ipvs,
     IpvsPlan,
     RealServer,
     ServerKey,
     VirtualServer,
     applied,
+    parse_counters,
     parse_servers,
     parse_sets,
     render_servers,
@@ -131,29 +133,20 @@ class IpvsKernel:
         if index:
             self._route_socket().send([del_link(index)])
 
-    def connections(self, key: ServerKey, real: RealServer) -> int:
-        """How many connections a destination has, active or waiting to be forgotten."""
+    def connections(self, key: ServerKey) -> dict[tuple[str, int], int]:
+        """How many connections each destination of a virtual server has, active or waiting to be forgotten."""
         with self._asked(f"destinations of {key}"):
             answers = self._server_socket().dest("dump", self._service(VirtualServer(key)))
-        for answer in answers:
-            found = dict(answer.get("IPVS_CMD_ATTR_DEST")["attrs"])
-            if (found.get("IPVS_DEST_ATTR_ADDR"), found.get("IPVS_DEST_ATTR_PORT")) == (real.address, real.port):
-                return int(found["IPVS_DEST_ATTR_ACTIVE_CONNS"]) + int(found["IPVS_DEST_ATTR_INACT_CONNS"])
-        return 0
+        listed = [dict(answer.get("IPVS_CMD_ATTR_DEST")["attrs"]) for answer in answers]
+        return {
+            (found["IPVS_DEST_ATTR_ADDR"], found["IPVS_DEST_ATTR_PORT"]): int(found["IPVS_DEST_ATTR_ACTIVE_CONNS"])
+            + int(found["IPVS_DEST_ATTR_INACT_CONNS"])
+            for found in listed
+        }
 
-    def counters(self) -> dict[tuple[ServerKey, str, int], tuple[int, int]]:
-        """Packets and bytes of each destination so far; those of a virtual server under an empty address."""
-        text = run(["ipvsadm", "-Ln", "--stats", "--exact"], namespace=self.namespace)
-        found: dict[tuple[ServerKey, str, int], tuple[int, int]] = {}
-        key: ServerKey | None = None
-        for line in text.splitlines():
-            words = line.split()
-            if words and words[0].lower() in _NUMBERS:
-                key = ServerKey(words[0].lower(), *_split(words[1]))
-                found[key, "", 0] = (int(words[3]), int(words[5]))
-            elif words[:1] == ["->"] and key and words[1] != "RemoteAddress:Port":
-                found[(key, *_split(words[1]))] = (int(words[3]), int(words[5]))
-        return found
+    def counters(self) -> Counters:
+        """Packets and bytes of each destination so far."""
+        return parse_counters(run(["ipvsadm", "-Ln", "--stats", "--exact"], namespace=self.namespace))
 
     # sets
 
@@ -292,8 +285,3 @@ class IpvsKernel:
             if opened is not None:
                 opened.close()
         self._ipvs = self._ipset = self._routes = None
-
-
-def _split(text: str) -> tuple[str, int]:
-    address, _, port = text.rpartition(":")
-    return address.strip("[]"), int(port)

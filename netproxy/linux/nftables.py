@@ -7,7 +7,6 @@ anything since the last look; only then is the table read.
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 import socket
 import struct
 import threading
@@ -75,19 +74,15 @@ def is_installed() -> bool:
 
 @cache
 def _library() -> ctypes.CDLL:
-    for name in ("libnftables.so.1", ctypes.util.find_library("nftables") or ""):
-        try:
-            library = ctypes.CDLL(name or "libnftables.so.1")
-            break
-        except OSError:
-            continue
-    else:
-        raise KernelError("libnftables.so.1 is not installed: it comes with the package nftables")
+    try:
+        library = ctypes.CDLL("libnftables.so.1")
+    except OSError as error:
+        raise KernelError("libnftables.so.1 is not installed: it comes with the package nftables") from error
     library.nft_ctx_new.restype = ctypes.c_void_p
-    for function in ("nft_ctx_get_output_buffer", "nft_ctx_get_error_buffer"):
+    buffers = ("nft_ctx_get_output_buffer", "nft_ctx_get_error_buffer")
+    for function in buffers:
         getattr(library, function).restype = ctypes.c_char_p
-    for function in ("nft_ctx_get_output_buffer", "nft_ctx_get_error_buffer", "nft_ctx_buffer_output",
-                     "nft_ctx_buffer_error", "nft_ctx_free"):  # fmt: skip
+    for function in (*buffers, "nft_ctx_buffer_output", "nft_ctx_buffer_error", "nft_ctx_free"):
         getattr(library, function).argtypes = [ctypes.c_void_p]
     library.nft_ctx_output_set_flags.argtypes = [ctypes.c_void_p, ctypes.c_uint]
     library.nft_run_cmd_from_buffer.argtypes = [ctypes.c_void_p, ctypes.c_char_p]

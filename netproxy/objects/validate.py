@@ -333,11 +333,11 @@ def _proxy_configuration(obj: Object) -> Problems:
         if bit is not None and not 0 <= bit <= 31:
             yield _invalid(f"{section}.masqueradeBit", bit, "must be within the range [0, 31]")
     scheduler = (obj.get("ipvs") or {}).get("scheduler")
-    schedulers = ("rr", "wrr", "lc", "wlc", "sh", "dh", "sed", "nq", "mh")
-    yield from _one_of("ipvs.scheduler", scheduler or None, schedulers)
+    yield from _one_of("ipvs.scheduler", scheduler or None, IPVS_SCHEDULERS)
 
 
 PROXY_MODES = ("iptables", "ipvs", "nftables", "userspace")
+IPVS_SCHEDULERS = ("rr", "wrr", "lc", "wlc", "sh", "dh", "sed", "nq", "mh")
 
 
 def _cluster(obj: Object) -> Problems:

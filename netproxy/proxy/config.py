@@ -27,9 +27,6 @@ def node_ips(node: Object) -> tuple[str, ...]:
     return ()
 
 
-MODES = ("iptables", "ipvs", "nftables", "userspace")
-
-
 def node_view(
     node: Object, config: Mapping[str, Any], family: Family, *, addresses: Iterable[str] = (), mode: str = "iptables"
 ) -> NodeView:

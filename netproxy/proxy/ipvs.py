@@ -49,8 +49,6 @@ from netproxy.ruleset.ir import (
     Words,
 )
 
-SCHEDULERS = ("rr", "wrr", "lc", "wlc", "sh", "dh", "sed", "nq", "mh")
-
 
 @dataclass(frozen=True, slots=True)
 class SetKind:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from netproxy.proxy.iptables import ServiceRules
@@ -13,6 +13,7 @@ from netproxy.proxy.nftables import Part as NftPart
 from netproxy.proxy.nftables import assemble
 from netproxy.proxy.userspace import node_port_rule, portals
 from netproxy.ruleset.iptables import rule_words
+from netproxy.ruleset.ipvs import Counters as IpvsCounters
 from netproxy.ruleset.ipvs import Ipvs, ServerKey, render_servers
 from netproxy.ruleset.ir import Counters, Rule, Ruleset
 from netproxy.ruleset.nft import Chain as NftChain
@@ -102,10 +103,6 @@ def shared_chain(name: str, node: NodeView, present: Table) -> NftChain:
     """A chain that all service ports share, with its reasons."""
     layout = "flat" if "hairpins" in present.sets else "kube-proxy"
     return assemble((), node, layout=layout).chains[name]
-
-
-IpvsCounters = Mapping[tuple[ServerKey, str, int], tuple[int, int]]
-"""(virtual server, address, port) → (packets, bytes) towards a destination; an empty address for all of them."""
 
 
 def ipvs_lines(part: IpvsPart, node: NodeView, present: Ipvs, counters: IpvsCounters) -> Iterator[Line]:

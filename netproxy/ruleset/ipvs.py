@@ -133,6 +133,24 @@ def parse_servers(text: str) -> dict[ServerKey, VirtualServer]:
     }
 
 
+Counters = Mapping[tuple[ServerKey, str, int], tuple[int, int]]
+"""(virtual server, address, port) → (packets, bytes) towards a destination; an empty address for all of them."""
+
+
+def parse_counters(text: str) -> Counters:
+    """What `ipvsadm -Ln --stats --exact` printed."""
+    found: dict[tuple[ServerKey, str, int], tuple[int, int]] = {}
+    key: ServerKey | None = None
+    for line in text.splitlines():
+        words = line.split()
+        if words and words[0].lower() in _FLAG_OF:
+            key = ServerKey(words[0].lower(), *_split(words[1]))
+            found[key, "", 0] = (int(words[3]), int(words[5]))
+        elif words[:1] == ["->"] and key and words[1] != "RemoteAddress:Port":
+            found[(key, *_split(words[1]))] = (int(words[3]), int(words[5]))
+    return found
+
+
 def _options(words: list[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for at, word in enumerate(words):

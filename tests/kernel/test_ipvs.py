@@ -6,7 +6,7 @@ from support.node import SAVE, Node
 
 from netproxy.core.net import Family
 from netproxy.linux.command import run
-from netproxy.proxy.ipvs import SCHEDULERS
+from netproxy.objects.validate import IPVS_SCHEDULERS
 from netproxy.ruleset.ipvs import VirtualServer, parse_servers, parse_sets
 
 pytestmark = pytest.mark.ipvs
@@ -54,7 +54,7 @@ def test_every_scheduler_and_persistence(namespace: str) -> None:
     node = Node(case, namespace, mode="ipvs")
     try:
         node.sync()
-        for scheduler in SCHEDULERS:
+        for scheduler in IPVS_SCHEDULERS:
             config = {**case.config(), "ipvs": {"scheduler": scheduler}}
             for proxy in node.proxies:
                 proxy.reconfigure(node.node, config, proxy.choice)

@@ -52,7 +52,8 @@ class IpvsMode:
         """
         gone, quiet = [], []
         for key, real in change.removed_destinations:
-            if key.protocol == "tcp" and key not in change.removed_servers and self.kernel.connections(key, real):
+            ends = key.protocol == "tcp" and key not in change.removed_servers
+            if ends and self.kernel.connections(key).get((real.address, real.port)):
                 quiet += [(key, RealServer(real.address, real.port, 0))] if real.weight else []
             else:
                 gone.append((key, real))
@@ -86,11 +87,7 @@ class IpvsMode:
         if successor == "nftables":
             self.part.clear()
         present = self.kernel.read()
-        busy = {
-            key
-            for key, server in present.servers.items()
-            if key.protocol == "tcp" and any(self.kernel.connections(key, real) for real in server.destinations)
-        }
+        busy = {key for key in present.servers if key.protocol == "tcp" and any(self.kernel.connections(key).values())}
         self.kernel.write(IpvsPlan(
             self.view.family, removed_servers=tuple(key for key in present.servers if key not in busy),
             removed_addresses=tuple(present.addresses - {key.address for key in busy}),
