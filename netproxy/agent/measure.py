@@ -114,10 +114,10 @@ def _serving(namespace: str, way: str, size: int) -> Iterator[None]:
     status = {"addresses": [{"type": "InternalIP", "address": "10.201.1.1"}]}
     node: Object = {"kind": "Node", "metadata": {"name": "node"}, "status": status}
     view = node_view(node, config, Family.IPV4, mode=mode)
-    generations = Generations(namespace)
     rules = IptablesKernel(namespace, Family.IPV4, flavour=flavour, lock_file=f"/tmp/{namespace}.lock")
     rules.assume_empty()
-    proxy = make_mode(mode, view, Host(namespace, Family.IPV4, rules, generations, is_new=True), layout=layout)
+    host = Host(namespace, Family.IPV4, rules, Generations(namespace), is_new=True)
+    proxy = make_mode(mode, view, host, layout=layout)
     if mode == "ipvs":
         with netns.visiting(namespace):
             netns.write_sysctls([(path, "1") for path in IPVS_SYSCTLS])
@@ -126,7 +126,7 @@ def _serving(namespace: str, way: str, size: int) -> Iterator[None]:
         yield
     finally:
         proxy.close()
-        generations.close()
+        host.close()
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"/tmp/{namespace}.lock")
 

@@ -103,10 +103,9 @@ class FamilyProxy:
             if self.mode.name != choice.mode:
                 self._retired.append(self.mode)
                 self.host.iptables.forget()
-            elif choice.mode != "userspace":
+            else:
                 self.mode.close()
-            if (self.mode.name, choice.mode) != ("userspace", "userspace"):
-                self.mode = make_mode(choice.mode, view, self.host, layout=choice.layout)
+            self.mode = make_mode(choice.mode, view, self.host, layout=choice.layout)
             self.choice = choice
         return True
 
@@ -151,7 +150,7 @@ class FamilyProxy:
         """Give sockets and processes back."""
         for mode in (self.mode, *self._retired):
             mode.close()
-        self.host.generations.close()
+        self.host.close()
 
     def _write_sysctls(self) -> None:
         if self._sysctls_written:

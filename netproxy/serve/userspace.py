@@ -1,7 +1,8 @@
 """The process of userspace mode: listens on one port for each service port, picks an endpoint, copies bytes.
 
 It reads what to do from standard input, one JSON line for each state: {"forwards": [[name, protocol, endpoints,
-affinity_s]]}, and answers each with {"ports": {name: port}}. When standard input ends, so does it.
+affinity_s]]}, and answers each with {"ports": {name: port}, "connections": how many are open}. A forward that goes
+takes no new connections, and those that are open go on. When standard input ends, all of it ends.
 Usage: python -m netproxy.serve.userspace ipv4|ipv6
 
 Source: kubernetes 1.1 pkg/proxy/userspace: round robin, affinity by client address, the next endpoint when one refuses.
@@ -25,6 +26,9 @@ CONNECT_S = (0.25, 0.5, 1.0, 2.0)
 
 UDP_IDLE_S = 0.25
 """After this long without a datagram in either direction a UDP client's socket is closed (kube-proxy's udpIdleTimeout)."""
+
+TURNS = 8
+"""More turns of the event loop than asyncio takes from a caller in the queue to the coroutine that serves it (5)."""
 
 Address = tuple[str, int]
 
@@ -64,10 +68,10 @@ class Balancer:
 class TcpForward:
     """One listening TCP port."""
 
-    def __init__(self, balancer: Balancer) -> None:
+    def __init__(self, balancer: Balancer, connections: set[asyncio.Task[None]]) -> None:
         self.balancer = balancer
         self._server: asyncio.Server | None = None
-        self._connections: set[asyncio.Task[None]] = set()
+        self._connections = connections
 
     async def open(self, sock: socket.socket) -> None:
         """Listen."""
@@ -216,12 +220,16 @@ class Proxy:
 
     def __init__(self, family: socket.AddressFamily) -> None:
         self.family = family
+        self.connections: set[asyncio.Task[None]] = set()
         self._forwards: dict[str, tuple[TcpForward | UdpForward, int]] = {}
 
     async def update(self, wanted: list[tuple[str, str, list[Address], int]]) -> dict[str, int]:
         """Open what is new, close what is gone; the port of each."""
         names = {name for name, *_ in wanted}
-        for name in [name for name in self._forwards if name not in names]:
+        gone = [name for name in self._forwards if name not in names]
+        if gone:
+            await _let_in()
+        for name in gone:
             self._forwards.pop(name)[0].close()
         for name, protocol, endpoints, affinity_s in wanted:
             if name not in self._forwards:
@@ -238,9 +246,15 @@ class Proxy:
         sock.bind(("::" if self.family == socket.AF_INET6 else "0.0.0.0", 0))
         sock.setblocking(False)
         balancer = Balancer(asyncio.get_running_loop().time)
-        forward = TcpForward(balancer) if protocol == "tcp" else UdpForward(balancer)
+        forward = TcpForward(balancer, self.connections) if protocol == "tcp" else UdpForward(balancer)
         await forward.open(sock)
         return forward, sock.getsockname()[1]
+
+
+async def _let_in() -> None:
+    """Have everybody who waits in a listening socket's queue become one of the connections."""
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
 
 
 async def _serve(family: socket.AddressFamily) -> None:
@@ -250,7 +264,7 @@ async def _serve(family: socket.AddressFamily) -> None:
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     while line := await lines.readline():
         ports = await proxy.update(json.loads(line)["forwards"])
-        sys.stdout.write(json.dumps({"ports": ports}) + "\n")
+        sys.stdout.write(json.dumps({"ports": ports, "connections": len(proxy.connections)}) + "\n")
         sys.stdout.flush()
     os._exit(0)  # connections that are open end here; nobody waits for them
 

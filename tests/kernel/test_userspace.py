@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import pytest
+from support.cluster import wait_until
 
 from netproxy.linux import netns
 from netproxy.linux.partner import Partner
@@ -128,6 +129,25 @@ def test_many_connections_at_once(place: Place) -> None:
     with ThreadPoolExecutor(50) as pool:
         texts = [b"%05d" % n * 200 for n in range(300)]
         assert list(pool.map(lambda text: place.call(port, text), texts)) == [text[::-1] for text in texts]
+
+
+def test_who_is_in_the_queue_when_a_forward_goes_is_let_in_and_lives_on(place: Place) -> None:
+    port = place.forward(place.serve(backwards))
+    callers = [place.socket() for _ in range(100)]
+    for caller in callers:
+        caller.connect(("127.0.0.1", port))
+    assert json.loads(place.partner.ask(json.dumps({"forwards": []}))) == {"ports": {}, "connections": 100}
+    with pytest.raises(ConnectionRefusedError):
+        place.call(port)
+    for number, caller in enumerate(callers):
+        caller.sendall(b"caller %d" % number)
+        caller.shutdown(socket.SHUT_WR)
+        assert caller.recv(100) == (b"caller %d" % number)[::-1]
+
+    def open_ones() -> int:
+        return json.loads(place.partner.ask(json.dumps({"forwards": []})))["connections"]
+
+    wait_until(lambda: not open_ones())
 
 
 def test_datagrams_find_their_way_back(place: Place) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ class Case:
         return yaml.safe_load(file.read_text()) if file.exists() else []
 
     def flows(self) -> dict[str, Any]:
-        return yaml.safe_load((self.folder / "flows.yaml").read_text())
+        return _flows(self.folder)
 
     def is_local(self, flow: dict[str, Any]) -> bool:
         """Whether the flow is for an external address of a Service with externalTrafficPolicy Local."""
@@ -61,6 +62,11 @@ class Case:
         prefix = "" if step == 0 else "after." if step == 1 else f"after{step}."
         file = self.folder / "kube-proxy-1.30.5" / f"{prefix}{name}"
         return file.read_text() if file.exists() else None
+
+
+@cache
+def _flows(folder: Path) -> dict[str, Any]:
+    return yaml.safe_load((folder / "flows.yaml").read_text())
 
 
 AGAINST_THE_RECORDING = {"headless-and-externalname-ignored/externalname-ip"}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from netproxy.core.net import Family
 from netproxy.linux.iptables import IptablesKernel
 from netproxy.linux.nftables import Generations
+from netproxy.linux.partner import Partner
 from netproxy.proxy.model import ServicePort, Snapshot
 from netproxy.proxy.rules import Line
 
@@ -27,6 +29,17 @@ class Host:
     generations: Generations
     is_new: bool = False
     """Nobody has written anything there yet."""
+    forwarder: Partner = field(init=False)
+    """The process of userspace mode; it begins at its first question, and may outlive the mode for its connections."""
+
+    def __post_init__(self) -> None:
+        family = "ipv6" if self.family is Family.IPV6 else "ipv4"
+        self.forwarder = Partner([sys.executable, "-m", "netproxy.serve.userspace", family], self.namespace)
+
+    def close(self) -> None:
+        """Give sockets and the process back."""
+        self.forwarder.close()
+        self.generations.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from netproxy.agent.modes.iptables import IptablesPart
 from netproxy.agent.modes.port import Host, Line, Pending, Wanted
-from netproxy.core.net import Family
-from netproxy.linux.partner import Partner
 from netproxy.proxy.model import NodeView, ServicePort, Snapshot
 from netproxy.proxy.rules import userspace_lines
 from netproxy.proxy.userspace import Forward, compile_userspace, forward_name, forwards
@@ -24,8 +22,7 @@ class UserspaceMode:
     def __init__(self, view: NodeView, host: Host) -> None:
         self.view = view
         self.part = IptablesPart(host)
-        family = "ipv6" if view.family is Family.IPV6 else "ipv4"
-        self._process = Partner([sys.executable, "-m", "netproxy.serve.userspace", family], host.namespace)
+        self._process = host.forwarder
         self._told: tuple[Forward, ...] = ()
         self._ports: dict[str, int] = {}
 
@@ -39,8 +36,12 @@ class UserspaceMode:
         if wanted == self._told and (self._process.is_running or not wanted):
             return
         self._told = ()
-        self._ports = json.loads(self._process.ask(json.dumps({"forwards": wanted})))["ports"]
+        self._ports = self._ask(wanted)["ports"]
         self._told = wanted
+
+    def _ask(self, wanted: tuple[Forward, ...]) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(self._process.ask(json.dumps({"forwards": wanted})))
+        return answer
 
     def _rules(self, snapshot: Snapshot) -> Ruleset:
         return compile_userspace(snapshot, self.view, self._ports)
@@ -57,12 +58,13 @@ class UserspaceMode:
             yield service, userspace_lines(service, self.view, port, present, counters)
 
     def remove(self, *, successor: str) -> bool:
-        """Take the rules away and end the process; its connections end with it."""
+        """Take the rules away, and end the process when it has no connections any more; False until then."""
         if successor == "nftables":
             self.part.clear()
-        self.close()
+        if self._process.is_running and self._ask(())["connections"]:
+            return False
+        self._process.close()
         return True
 
     def close(self) -> None:
-        """End the process."""
-        self._process.close()
+        """Nothing of its own to give back: the process is the host's."""
