@@ -36,7 +36,7 @@ from netproxy.kubelet.runtime import Runtime
 from netproxy.linux import netns
 from netproxy.linux.iptables import IptablesKernel
 from netproxy.linux.nftables import Generations
-from netproxy.objects.cluster import MODE_ANNOTATION, ClusterSpec, cluster_object, cluster_spec, node_object
+from netproxy.objects.cluster import ClusterSpec, cluster_object, cluster_spec, node_object
 from netproxy.objects.manifest import Loaded
 from netproxy.objects.meta import (
     Object,
@@ -51,8 +51,8 @@ from netproxy.objects.meta import (
     status,
     uid,
 )
+from netproxy.objects.validate import LAYOUT_ANNOTATION, MODE_ANNOTATION, NFTABLES_LAYOUTS
 from netproxy.proxy.health import health_answer
-from netproxy.proxy.nftables import LAYOUTS
 from netproxy.serve import http
 from netproxy.serve.health import HealthServers
 from netproxy.store.registry import Registry
@@ -62,7 +62,6 @@ from netproxy.store.store import Event, Store, timestamp
 log = logging.getLogger(__name__)
 
 PROXIED = ("ServiceCIDR", "Service", "EndpointSlice")
-LAYOUT_ANNOTATION = "netproxy.dev/nftables-layout"
 DNS_LABELS = {"k8s-app": "kube-dns"}
 WORKERS = 4
 
@@ -494,7 +493,7 @@ def choice_of(node: Object, config: Mapping[str, Any]) -> Choice:
     """A node's mode: what was chosen for it, or what the configuration says for all."""
     notes = annotations_of(node)
     mode = notes.get(MODE_ANNOTATION) or config.get("mode") or "iptables"
-    return Choice(mode, notes.get(LAYOUT_ANNOTATION) or LAYOUTS[0])
+    return Choice(mode, notes.get(LAYOUT_ANNOTATION) or NFTABLES_LAYOUTS[0])
 
 
 def _namespaces(*names: str) -> list[Object]:

@@ -12,14 +12,13 @@ from netproxy.cli.files import read_manifests
 from netproxy.cli.render import FAMILIES, Spec
 from netproxy.cli.show import output_option, print_table, print_value
 from netproxy.objects.meta import Object
-from netproxy.objects.validate import PROXY_MODES
-from netproxy.proxy.nftables import LAYOUTS
+from netproxy.objects.validate import NFTABLES_LAYOUTS, PROXY_MODES
 
 
 @click.command()
 @click.argument("mode", required=False, type=click.Choice(PROXY_MODES))
 @click.option("--node", help="Only this node (default: every node).")
-@click.option("--layout", type=click.Choice(LAYOUTS), help="Of mode nftables.")
+@click.option("--layout", type=click.Choice(NFTABLES_LAYOUTS), help="Of mode nftables.")
 @click.option("--diff", "pair", nargs=2, type=click.Choice(PROXY_MODES), metavar="MODE MODE",
               help="Say where two modes treat the Services that exist differently; changes nothing, needs no root.")  # fmt: skip
 @click.option("-f", "--filename", "files", multiple=True, metavar="SPEC",

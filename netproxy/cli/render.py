@@ -14,6 +14,7 @@ from netproxy.cli.files import read_manifests
 from netproxy.core.errors import ManifestError, Problem
 from netproxy.core.net import Family, is_address
 from netproxy.objects.meta import Object, name
+from netproxy.objects.validate import NFTABLES_LAYOUTS
 
 if TYPE_CHECKING:
     from netproxy.proxy.model import NodeView, Snapshot
@@ -24,7 +25,7 @@ FAMILIES = {"ipv4": Family.IPV4, "ipv6": Family.IPV6}
 @click.command()
 @click.option("--mode", type=click.Choice(["iptables", "ipvs", "nftables"]), default="iptables", show_default=True,
               help="Proxy mode.")  # fmt: skip
-@click.option("--layout", type=click.Choice(["kube-proxy", "flat"]), default="kube-proxy", show_default=True,
+@click.option("--layout", type=click.Choice(NFTABLES_LAYOUTS), default=NFTABLES_LAYOUTS[0], show_default=True,
               help="Of mode nftables: chains as kube-proxy makes them, or flat maps.")  # fmt: skip
 @click.option(
     "--node", "node_name", help="The node whose rules are wanted (default: the only Node, or hostnameOverride)."

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from netproxy.core.errors import KernelError
 from netproxy.core.net import Family
 from netproxy.linux import netns
 from netproxy.linux.command import find, run
+from netproxy.linux.ipvs_netlink import DestinationRequest, EntryRequest, IpvsNetlink, Request, ServerRequest
 from netproxy.linux.netlink import RouteSocket, del_address, del_link, new_address, new_dummy
 from netproxy.ruleset.ipvs import (
     DEVICE,
@@ -32,9 +31,6 @@ from netproxy.ruleset.ipvs import (
 
 BULK = 60
 """From so many requests on, one program that reads them all is faster than asking one by one."""
-
-_NUMBERS = {"tcp": 6, "udp": 17, "sctp": 132}
-_PERSISTENT, _MH_PORT = 0x1, 0x10
 
 
 @cache
@@ -79,8 +75,7 @@ class IpvsKernel:
         self.namespace = namespace
         self.family = family
         self._present: Ipvs | None = None
-        self._ipvs: Any = None
-        self._ipset: Any = None
+        self._netlink = IpvsNetlink(namespace, family)
         self._routes: RouteSocket | None = None
 
     def read(self) -> Ipvs:
@@ -135,14 +130,7 @@ class IpvsKernel:
 
     def connections(self, key: ServerKey) -> dict[tuple[str, int], int]:
         """How many connections each destination of a virtual server has, active or waiting to be forgotten."""
-        with self._asked(f"destinations of {key}"):
-            answers = self._server_socket().dest("dump", self._service(VirtualServer(key)))
-        listed = [dict(answer.get("IPVS_CMD_ATTR_DEST")["attrs"]) for answer in answers]
-        return {
-            (found["IPVS_DEST_ATTR_ADDR"], found["IPVS_DEST_ATTR_PORT"]): int(found["IPVS_DEST_ATTR_ACTIVE_CONNS"])
-            + int(found["IPVS_DEST_ATTR_INACT_CONNS"])
-            for found in listed
-        }
+        return self._netlink.connections(key)
 
     def counters(self) -> Counters:
         """Packets and bytes of each destination so far."""
@@ -155,31 +143,12 @@ class IpvsKernel:
         if change.sets or len(commands) > BULK:
             run(["ipset", "restore", "-exist"], stdin=[f"{line}\n" for line in commands], namespace=self.namespace)
             return
-        for entries, adds in ((change.removed_entries, False), (change.entries, True)):
-            for name, listed in entries.items():
-                for entry in listed:
-                    self._set_entry(present.sets[name].type, name, entry, adds=adds)
-
-    def _set_entry(self, kind: str, name: str, entry: str, *, adds: bool) -> None:
-        from pyroute2.ipset import PortEntry
-
-        if self._ipset is None:
-            from pyroute2 import IPSet
-
-            with netns.visiting(self.namespace):
-                self._ipset = IPSet(nfgen_family=socket.AF_INET6 if self.family is Family.IPV6 else socket.AF_INET)
-        fields = kind.partition(":")[2]
-        values: list[Any] = []
-        for field, text in zip(fields.split(","), entry.split(","), strict=True):
-            if field == "port":
-                protocol, _, port = text.rpartition(":")
-                values.append(PortEntry(int(port), protocol=_NUMBERS.get(protocol)))
-            else:
-                values.append(text)
-        family = socket.AF_INET6 if self.family is Family.IPV6 else socket.AF_INET
-        with self._asked(f"ipset {'add' if adds else 'del'} {name} {entry}"):
-            ask = self._ipset.add if adds else self._ipset.delete
-            ask(name, values, family=family, etype=fields, exclusive=False)
+        self._netlink.ask(
+            EntryRequest(command, name, present.sets[name].type, entry)
+            for command, entries in (("delete", change.removed_entries), ("add", change.entries))
+            for name, listed in entries.items()
+            for entry in listed
+        )
 
     # addresses
 
@@ -214,74 +183,36 @@ class IpvsKernel:
             run(["ipvsadm", "-R"], stdin=[render_servers(fresh)], namespace=self.namespace)
             made = {server.key for server in fresh}
             rest = [(key, real) for key, real in change.destinations if key not in made]
-            self._ask_servers([s for s in change.servers if s.key not in made], rest, change, present)
+            requests = _requests([s for s in change.servers if s.key not in made], rest, change, present)
         else:
-            self._ask_servers(list(change.servers), list(change.destinations), change, present)
-
-    def _ask_servers(
-        self,
-        servers: list[VirtualServer],
-        destinations: list[tuple[ServerKey, RealServer]],
-        change: IpvsPlan,
-        present: Ipvs,
-    ) -> None:
-        for server in servers:
-            command = "set" if server.key in present.servers else "add"
-            self._ask_server(command, server)
-        known = {
-            (key, real.address, real.port)
-            for key in {key for key, _ in destinations}
-            if key in present.servers
-            for real in present.servers[key].destinations
-        }
-        for key, real in destinations:
-            self._ask_destination("set" if (key, real.address, real.port) in known else "add", key, real)
-        for key, real in change.removed_destinations:
-            self._ask_destination("del", key, real)
-        for key in change.removed_servers:
-            self._ask_server("del", VirtualServer(key))
-
-    def _server_socket(self) -> Any:
-        if self._ipvs is None:
-            from pyroute2 import IPVS
-
-            with netns.visiting(self.namespace):
-                self._ipvs = IPVS()
-        return self._ipvs
-
-    def _service(self, server: VirtualServer) -> Any:
-        from pyroute2 import IPVSService
-
-        flags = (_PERSISTENT if server.persistent_s else 0) | (_MH_PORT if server.flags else 0)
-        more = {"netmask": "128.0.0.0"} if ":" in server.key.address else {}  # a length of 128 in the host's byte order
-        return IPVSService(
-            addr=server.key.address, port=server.key.port, protocol=_NUMBERS[server.key.protocol],
-            sched_name=server.scheduler, timeout=server.persistent_s, flags={"flags": flags, "mask": 0xFFFFFFFF}, **more,
-        )  # fmt: skip
-
-    def _ask_server(self, command: str, server: VirtualServer) -> None:
-        with self._asked(f"ipvs {command} service {server.key}"):
-            self._server_socket().service(command, self._service(server))
-
-    def _ask_destination(self, command: str, key: ServerKey, real: RealServer) -> None:
-        from pyroute2 import IPVSDest
-
-        wanted = IPVSDest(addr=real.address, port=real.port, fwd_method=0, weight=real.weight)
-        with self._asked(f"ipvs {command} destination {real.address}:{real.port} of {key}"):
-            self._server_socket().dest(command, self._service(VirtualServer(key)), wanted)
-
-    @contextmanager
-    def _asked(self, what: str) -> Iterator[None]:
-        from pyroute2.netlink.exceptions import NetlinkError
-
-        try:
-            yield
-        except NetlinkError as error:
-            raise KernelError(f"{what}: {error}", request=what) from error
+            requests = _requests(change.servers, change.destinations, change, present)
+        self._netlink.ask(requests)
 
     def close(self) -> None:
         """Close all sockets."""
-        for opened in (self._ipvs, self._ipset, self._routes):
-            if opened is not None:
-                opened.close()
-        self._ipvs = self._ipset = self._routes = None
+        self._netlink.close()
+        if self._routes is not None:
+            self._routes.close()
+            self._routes = None
+
+
+def _requests(
+    servers: Iterable[VirtualServer],
+    destinations: Iterable[tuple[ServerKey, RealServer]],
+    change: IpvsPlan,
+    present: Ipvs,
+) -> Iterator[Request]:
+    for server in servers:
+        yield ServerRequest("set" if server.key in present.servers else "add", server)
+    known = {
+        (key, real.address, real.port)
+        for key in {key for key, _ in destinations}
+        if key in present.servers
+        for real in present.servers[key].destinations
+    }
+    for key, real in destinations:
+        yield DestinationRequest("set" if (key, real.address, real.port) in known else "add", key, real)
+    for key, real in change.removed_destinations:
+        yield DestinationRequest("del", key, real)
+    for key in change.removed_servers:
+        yield ServerRequest("del", VirtualServer(key))

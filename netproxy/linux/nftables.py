@@ -37,6 +37,7 @@ class Nftables:
 
     def __init__(self, namespace: str | None) -> None:
         self._library = _library()
+        self._namespace = namespace
         with netns.visiting(namespace):
             self._context = self._library.nft_ctx_new(0)
         if not self._context:
@@ -47,7 +48,8 @@ class Nftables:
 
     def run(self, commands: str) -> str:
         """Run commands as one transaction; what they print. Raises KernelError with the request."""
-        failed = self._library.nft_run_cmd_from_buffer(self._context, commands.encode())
+        with netns.visiting(self._namespace):  # the library may open its socket anew, where the calling thread is
+            failed = self._library.nft_run_cmd_from_buffer(self._context, commands.encode())
         output = self._library.nft_ctx_get_output_buffer(self._context) or b""
         message = self._library.nft_ctx_get_error_buffer(self._context) or b""
         if failed:

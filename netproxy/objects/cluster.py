@@ -9,6 +9,7 @@ from typing import Any
 
 from netproxy.core.net import Family, family_of, is_address, node_ranges
 from netproxy.objects.meta import Object, labels, metadata, name, spec, status
+from netproxy.objects.validate import MODE_ANNOTATION
 
 ZONE_LABEL = "topology.kubernetes.io/zone"
 HOSTNAME_LABEL = "kubernetes.io/hostname"
@@ -18,9 +19,6 @@ _DEFAULTS = {
     "serviceCIDRs": ("10.96.0.0/16", "fd00:10:96::/112"),
     "nodeCIDRs": ("172.18.0.0/24", "fd00:172:18::/64"),
 }
-
-MODE_ANNOTATION = "netproxy.dev/proxy-mode"
-"""On a Node: its own proxy mode, which comes before the cluster's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,12 @@ from netproxy.objects.selector import label_selector, matches
 
 PORT_RANGE = "must be between 1 and 65535, inclusive"
 _PORT_NAME = re.compile(r"(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*\Z")
+MODE_ANNOTATION = "netproxy.dev/proxy-mode"
+"""On a Node: its own proxy mode, which comes before the cluster's."""
+
+LAYOUT_ANNOTATION = "netproxy.dev/nftables-layout"
+"""On a Node: how its nftables rules are laid out."""
+
 _TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
 _PROTOCOLS = ("SCTP", "TCP", "UDP")
 
@@ -319,7 +325,7 @@ def _service_cidr(obj: Object) -> Problems:
 
 
 def _proxy_configuration(obj: Object) -> Problems:
-    yield from _one_of("mode", obj.get("mode") or None, ("iptables", "ipvs", "nftables", "userspace"))
+    yield from _one_of("mode", obj.get("mode") or None, PROXY_MODES)
     yield from _one_of("detectLocalMode", obj.get("detectLocalMode") or None,
                        ("ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix"))  # fmt: skip
     for index, cidr in enumerate(filter(None, str(obj.get("clusterCIDR") or "").split(","))):
@@ -336,7 +342,14 @@ def _proxy_configuration(obj: Object) -> Problems:
     yield from _one_of("ipvs.scheduler", scheduler or None, IPVS_SCHEDULERS)
 
 
+def _node(obj: Object) -> Problems:
+    annotations = metadata(obj).get("annotations") or {}
+    for key, choices in ((MODE_ANNOTATION, PROXY_MODES), (LAYOUT_ANNOTATION, NFTABLES_LAYOUTS)):
+        yield from _one_of(f"metadata.annotations[{key}]", annotations.get(key) or None, choices)
+
+
 PROXY_MODES = ("iptables", "ipvs", "nftables", "userspace")
+NFTABLES_LAYOUTS = ("kube-proxy", "flat")
 IPVS_SCHEDULERS = ("rr", "wrr", "lc", "wlc", "sh", "dh", "sed", "nq", "mh")
 
 
@@ -367,10 +380,10 @@ def _cluster_nodes(nodes: Any) -> Problems:
                     name,
                     'must be a DNS label, and not "client" or "lan", which are the outside machine and the switch',
                 )
-            elif isinstance(nodes[index], dict) and nodes[index].get("proxyMode"):
-                yield from _one_of(f"spec.nodes[{index}].proxyMode", nodes[index]["proxyMode"], PROXY_MODES)
             elif name in names[:index]:
                 yield Problem(f"spec.nodes[{index}].name", f'Duplicate value: "{name}"', reason="FieldValueDuplicate")
+            if isinstance(nodes[index], dict):
+                yield from _one_of(f"spec.nodes[{index}].proxyMode", nodes[index].get("proxyMode") or None, PROXY_MODES)
         if not nodes:
             yield _required("spec.nodes", "at least one node")
     elif nodes is not None and not (isinstance(nodes, int) and 1 <= nodes <= 100):
@@ -383,6 +396,7 @@ def _is_port_range(text: Any) -> bool:
 
 
 _CHECKS: dict[str, Callable[[Object], Problems]] = {
+    "Node": _node,
     "Service": _service,
     "EndpointSlice": _endpoint_slice,
     "Pod": _pod,

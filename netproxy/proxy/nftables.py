@@ -48,7 +48,6 @@ from netproxy.ruleset.nft_plan import NftPlan
 TABLE = "kube-proxy"
 CHUNKS = {"kube-proxy": 500, "flat": 2000}
 """Service ports in one transaction of a first load: the kernel is quadratic in its anonymous maps."""
-LAYOUTS = ("kube-proxy", "flat")
 LOCAL_OFFSET = 1 << 16
 """Layout flat: where the numbers of endpoints for policy Local begin."""
 

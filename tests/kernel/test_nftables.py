@@ -6,7 +6,8 @@ from support.node import Node
 
 from netproxy.core.net import Family
 from netproxy.linux.command import run
-from netproxy.proxy.nftables import LAYOUTS, compile_nftables
+from netproxy.objects.validate import NFTABLES_LAYOUTS
+from netproxy.proxy.nftables import compile_nftables
 from netproxy.ruleset.nft import WORDS
 from netproxy.ruleset.nftables import parse
 
@@ -24,7 +25,7 @@ def assert_right(node: Node, layout: str) -> None:
         assert there == compile_nftables(proxy.snapshot(), proxy.view, layout=layout)
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layout", NFTABLES_LAYOUTS)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_the_kernel_follows_the_objects(case: Case, layout: str, namespace: str) -> None:
     node = Node(case, namespace, mode="nftables", layout=layout)
@@ -55,7 +56,7 @@ DAMAGE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layout", NFTABLES_LAYOUTS)
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE.keys())
 def test_what_others_change_is_seen_and_repaired(damage: str, layout: str, namespace: str) -> None:
     node = Node(ONE, namespace, mode="nftables", layout=layout)

@@ -13,14 +13,11 @@ import yaml
 from support.cluster import REPO, Cluster, wait_until
 from support.transcript import difference, run, steps
 
-pytestmark = pytest.mark.timeout(400)  # in the virtual machine a lab takes minutes
+pytestmark = pytest.mark.timeout(600)  # in the virtual machine a lab takes minutes
 LABS = [
     pytest.param(
         file.parent, id=file.parent.name,
-        marks=[
-            pytest.mark.xdist_group(file.parent.name),  # its tests use one cluster name
-            *([pytest.mark.ipvs] if yaml.safe_load(file.read_text()).get("needs") == "ipvs" else []),
-        ],
+        marks=[pytest.mark.ipvs] if yaml.safe_load(file.read_text()).get("needs") == "ipvs" else [],
     )
     for file in sorted((REPO / "labs").glob("*/lab.yaml"))
 ]  # fmt: skip
@@ -38,14 +35,11 @@ def alone(folder: Path) -> Iterator[None]:
         os.close(lock)
 
 
-@pytest.fixture
-def lab(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+@pytest.fixture(params=LABS)
+def folder(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A lab, for one test at a time."""
     with alone(request.param):
-        made = Cluster(name=request.param.name[:20])
-        try:
-            yield made
-        finally:
-            made.close()
+        yield request.param
 
 
 def outcomes(lab: Cluster, name: str) -> dict[str, bool]:
@@ -53,9 +47,17 @@ def outcomes(lab: Cluster, name: str) -> dict[str, bool]:
     return {line.split()[1].rstrip(":"): line.startswith("pass") for line in lines}
 
 
-@pytest.mark.parametrize("lab", LABS, indirect=True)
-def test_the_solution_passes_and_the_broken_twin_fails_where_it_should(lab: Cluster, request: pytest.FixtureRequest):
-    folder: Path = request.node.callspec.params["lab"]
+def test_a_lab(folder: Path) -> None:
+    """One test for each lab: its cluster has one name, and two workers would wait for each other."""
+    the_readme_is_true(folder)
+    lab = Cluster(name=folder.name[:20])
+    try:
+        the_solution_passes_and_the_broken_twin_fails_where_it_should(lab, folder)
+    finally:
+        lab.close()
+
+
+def the_solution_passes_and_the_broken_twin_fails_where_it_should(lab: Cluster, folder: Path) -> None:
     lab("lab", "up", str(folder), "--variant", "solution")
     found = outcomes(lab, str(folder))
     assert found
@@ -69,16 +71,14 @@ def test_the_solution_passes_and_the_broken_twin_fails_where_it_should(lab: Clus
     lab.assert_nothing_is_left()
 
 
-@pytest.mark.parametrize("folder", LABS)
-def test_the_readme_of_a_lab_is_true(folder: Path):
+def the_readme_is_true(folder: Path) -> None:
     state = tempfile.mkdtemp(prefix="npt-")
     env = {**os.environ, "NETPROXY_STATE": state}
     listed = steps(folder / "README.md")
     assert len(listed) > 5
-    with alone(folder):
-        try:
-            wrong = [difference(step, run(step, env)) for step in listed]
-            assert not [text for text in wrong if text], "\n\n".join(filter(None, wrong))
-        finally:
-            Cluster.remove(env, folder.name[:20])
-            shutil.rmtree(state, ignore_errors=True)
+    try:
+        wrong = [difference(step, run(step, env)) for step in listed]
+        assert not [text for text in wrong if text], "\n\n".join(filter(None, wrong))
+    finally:
+        Cluster.remove(env, folder.name[:20])
+        shutil.rmtree(state, ignore_errors=True)

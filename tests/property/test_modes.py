@@ -9,16 +9,17 @@ from support.build import a_node
 from support.strategies import snapshots
 
 from netproxy.core.net import Family
+from netproxy.objects.validate import NFTABLES_LAYOUTS
 from netproxy.proxy.ipvs import IpvsCompiler, compile_ipvs
 from netproxy.proxy.model import Snapshot
-from netproxy.proxy.nftables import LAYOUTS, NftCompiler, compile_nftables
+from netproxy.proxy.nftables import NftCompiler, compile_nftables
 from netproxy.ruleset.ipvs import applied as ipvs_applied
 from netproxy.ruleset.ipvs import parse_servers, parse_sets, render_servers, render_sets
 from netproxy.ruleset.ipvs import plan as ipvs_plan
 from netproxy.ruleset.nft_plan import applied, dangling, plan, removal
 from netproxy.ruleset.nftables import parse, render
 
-layouts = st.sampled_from(LAYOUTS)
+layouts = st.sampled_from(NFTABLES_LAYOUTS)
 
 
 @given(snapshots(), layouts)

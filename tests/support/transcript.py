@@ -9,7 +9,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from support.cluster import REPO
+from support.cluster import LIMIT_S, REPO
 
 _BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -37,7 +37,7 @@ def steps(document: Path) -> list[Step]:
 def run(step: Step, env: dict[str, str]) -> str:
     path = f"{REPO}/.venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     sudo = 'sudo() { "$@"; }; export -f sudo; set -o pipefail; ' if os.geteuid() == 0 else ""
-    done = subprocess.run(["bash", "-c", sudo + step.command], env={**env, "PATH": path}, cwd=REPO, text=True, timeout=120,
+    done = subprocess.run(["bash", "-c", sudo + step.command], env={**env, "PATH": path}, cwd=REPO, text=True, timeout=2 * LIMIT_S,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
     assert done.returncode == 0 or "exit status" in " ".join(step.expected) or step.command.startswith("!"), (
         f"$ {step.command}\n{done.stdout}"
