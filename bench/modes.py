@@ -15,6 +15,7 @@ from bench.table import Row
 from netproxy.agent.modes import Host, missing_for
 from netproxy.agent.sync import Choice, FamilyProxy
 from netproxy.core.net import Family
+from netproxy.linux import netns
 from netproxy.linux.command import run
 from netproxy.linux.iptables import IptablesKernel
 from netproxy.linux.nftables import Generations, Nftables
@@ -107,17 +108,24 @@ def ipvs_change() -> list[Row]:
 
 
 def _ipvs_change(count: int) -> Row:
+    from pyroute2 import IPVS, IPVSDest, IPVSService
+
     ours, floors = [], []
     with _namespace() as namespace:
         proxy = _proxy(namespace, count, Choice("ipvs"))
         proxy.sync(proxy.snapshot())
         kernel = proxy.mode.kernel
+        with netns.visiting(namespace):
+            plain = IPVS()
         for n in range(15):
             proxy.tracker.set_slice(slice_of(n, [n * 3, n * 3 + 1, n * 3 + 2, 200000 + n]))
             ours.append(_timed(lambda: proxy.sync(proxy.snapshot())))
             key = next(key for key in kernel.present().servers if key.address == f"10.96.0.{n}")
             real = kernel.present().servers[key].destinations[0]
-            floors.append(_timed(lambda key=key, real=real: kernel._ask_destination("set", key, real)))
+            service = IPVSService(addr=key.address, port=key.port, protocol=6)
+            dest = IPVSDest(addr=real.address, port=real.port, fwd_method=0, weight=1)
+            floors.append(_timed(functools.partial(plain.dest, "set", service, dest)))
+        plain.close()
         proxy.close()
     gc.unfreeze()
     name = f"one endpoint changes at {count:,} Services, IPVS"
