@@ -88,5 +88,7 @@ class IptablesKernel:
         self._present = self._written = None
 
     def _restore(self, parts: Iterator[str]) -> None:
-        wait = ["-w", "5"] if self.flavour == "legacy" else []
+        # For as long as it takes: a number of seconds is an alarm, which goes off though the lock was got, and ends a
+        # restore that waits for more text at that moment.
+        wait = ["-w"] if self.flavour == "legacy" else []
         run([f"{self._program}-restore", *wait, "--noflush"], stdin=parts, namespace=self.namespace, env=self._env)
