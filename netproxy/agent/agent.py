@@ -20,7 +20,7 @@ from aiohttp import web
 
 from netproxy.agent import machines
 from netproxy.agent.controllers import Controllers
-from netproxy.agent.modes import Host, missing_for
+from netproxy.agent.modes import Host, check_modes, missing_for
 from netproxy.agent.paths import Paths
 from netproxy.agent.proxies import Proxies
 from netproxy.agent.sweep import sweep
@@ -37,6 +37,7 @@ from netproxy.linux import netns
 from netproxy.linux.iptables import IptablesKernel
 from netproxy.linux.nftables import Generations
 from netproxy.objects.cluster import ClusterSpec, cluster_object, cluster_spec, node_object
+from netproxy.objects.live import live_cluster, live_nodes
 from netproxy.objects.manifest import Loaded
 from netproxy.objects.meta import (
     Object,
@@ -432,9 +433,20 @@ class Agent:
         known = {name(obj) for obj in self.store.all("Namespace")}
         listed = {name(item.obj) for item in items if item.obj["kind"] == "Namespace"}
         missing = {namespace(item.obj) for item in items} - known - listed - {""}
-        kept = [item for item in items if item.obj["kind"] not in ("Cluster", "Node")]
+        kept = [
+            *live_nodes(items, {name(obj): obj for obj in self.store.all("Node")}),
+            *(i for i in items if i.obj["kind"] not in ("Cluster", "Node")),
+        ]
+        wanted = live_cluster(items, self.cluster)
+        check_modes(items)
         with self._backing.bulk():
             made = self.registry.apply([*(Loaded(o, "netproxy") for o in _namespaces(*sorted(missing))), *kept])
+            if wanted != self.cluster:
+                self.cluster = wanted
+                self._put(cluster_object(wanted))
+                self._forget_choices()
+                self._reconfigure()
+                made = [cluster_object(wanted), *made]
         return [describe(obj) for obj in made]
 
     async def settle(self, limit_s: float) -> tuple[bool, list[Object]]:

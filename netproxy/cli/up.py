@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -19,6 +18,7 @@ from netproxy.agent.paths import Paths, is_root
 from netproxy.cli.client import Agent, agent_pid, checked_paths, cluster_option, on_terminal, progress, shim_pid
 from netproxy.cli.files import read_manifests
 from netproxy.core.errors import KernelError, ManifestError, Problem
+from netproxy.objects.cluster import modes_asked
 from netproxy.objects.manifest import Loaded
 from netproxy.objects.meta import describe
 
@@ -43,10 +43,13 @@ def up(files: tuple[str, ...], more_files: tuple[str, ...], foreground: bool, wa
     for item in loaded:
         if item.obj["kind"] == "Cluster" and not is_default_name(item, where):
             where = checked_paths(item.obj["metadata"]["name"])
-    _check_modes(loaded)
     if agent_pid(where):
         _apply(where, loaded, wait_s)
         return
+    if any(modes_asked(item.obj) for item in loaded):
+        from netproxy.agent.modes import check_modes
+
+        check_modes(loaded)
     if not (where.state / "state.db").exists():
         dry_run(loaded, where)
     _check_host()
@@ -113,33 +116,6 @@ def dry_run(loaded: list[Loaded], where: Paths) -> None:
     _check_clusters(loaded)
     cluster = cluster_spec([item.obj for item in loaded], cluster_name=where.cluster)
     Registry(Store(Frozen(), lambda: f"{next(numbers):05}"), cluster).apply(loaded)
-
-
-def _check_modes(loaded: list[Loaded]) -> None:
-    from netproxy.agent.modes import missing_for
-
-    for item in loaded:
-        kind = item.obj["kind"]
-        for field, mode in _modes(item.obj):
-            lacking = missing_for(mode)
-            if lacking:
-                why = f'Unsupported value: "{mode}": {lacking}'
-                raise ManifestError([Problem(field, why, kind, item.source)])
-
-
-def _modes(obj: Any) -> Iterator[tuple[str, str]]:
-    """The proxy modes that an object asks for, and the fields in which it does."""
-    found: list[tuple[str, Any]] = []
-    if obj["kind"] == "KubeProxyConfiguration":
-        found.append(("mode", obj.get("mode")))
-    if obj["kind"] == "Cluster":
-        spec = obj.get("spec") or {}
-        found.append(("spec.proxyMode", spec.get("proxyMode")))
-        nodes: list[Any] = spec["nodes"] if isinstance(spec.get("nodes"), list) else []
-        found += [
-            (f"spec.nodes[{n}].proxyMode", e.get("proxyMode")) for n, e in enumerate(nodes) if isinstance(e, dict)
-        ]
-    return iter([(field, str(mode)) for field, mode in found if mode])
 
 
 def _check_clusters(loaded: list[Loaded]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from netproxy.core.net import Family, family_of, is_address, node_ranges
-from netproxy.objects.meta import Object, labels, metadata, name, spec, status
+from netproxy.objects.meta import Object, annotations_of, labels, metadata, name, spec, status
 from netproxy.objects.validate import MODE_ANNOTATION
 
 ZONE_LABEL = "topology.kubernetes.io/zone"
@@ -255,3 +255,18 @@ def cluster_object(cluster: ClusterSpec) -> Object:
             "nodePortRange": f"{cluster.node_ports[0]}-{cluster.node_ports[1]}",
         },
     }
+
+
+def modes_asked(obj: Object) -> list[tuple[str, str]]:
+    """The proxy modes that an object asks for: (field, mode)."""
+    found: list[tuple[str, Any]] = []
+    if obj["kind"] == "KubeProxyConfiguration":
+        found.append(("mode", obj.get("mode")))
+    if obj["kind"] == "Node":
+        found.append((f"metadata.annotations[{MODE_ANNOTATION}]", annotations_of(obj).get(MODE_ANNOTATION)))
+    if obj["kind"] == "Cluster":
+        found.append(("spec.proxyMode", spec(obj).get("proxyMode")))
+        nodes = spec(obj).get("nodes")
+        for index, node in enumerate(nodes if isinstance(nodes, list) else ()):
+            found.append((f"spec.nodes[{index}].proxyMode", node.get("proxyMode") if isinstance(node, dict) else None))
+    return [(field, str(mode)) for field, mode in found if mode]

@@ -592,6 +592,17 @@ def test_labels_of_nodes_and_settings_of_the_proxy_take_effect_at_once(cluster: 
     wait_until(lambda: "KUBE" not in cluster.exec("node1", "iptables-save"))
 
 
+def test_a_running_cluster_takes_another_mode_and_refuses_what_was_fixed(cluster: Cluster):
+    asked = "apiVersion: netproxy.dev/v1alpha1\nkind: Cluster\nspec: {nodes: %d, proxyMode: %s}\n"
+    cluster("up", "-f", "-", stdin=asked % (1, "iptables"))
+    cluster("up", "-f", "-", stdin=asked % (1, "nftables"))
+    assert cluster("mode").split()[-3:] == ["node1", "nftables", "kube-proxy"]
+    refused = cluster.run("up", "-f", "-", stdin=asked % (2, "iptables"), check=False)
+    assert refused.returncode == 2
+    assert "Cluster: spec.nodes: a running cluster keeps what it has (node1)" in refused.stderr
+    assert "nftables" in cluster("mode")
+
+
 def test_a_recorded_spec_can_be_started_too(cluster: Cluster):
     folder = REPO / "tests/cases/recorded/lb-local"
     stranger = "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: x}\n"

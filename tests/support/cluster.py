@@ -37,7 +37,10 @@ class Cluster:
         self.name = name or f"npt{uuid.uuid4().hex[:6]}"
         self.state = Path(tempfile.mkdtemp(prefix="npt-"))
         self.state.chmod(0o777)
-        self.env = {**os.environ, "NETPROXY_STATE": str(self.state / "s"), "NETPROXY_CLUSTER": self.name}
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        self.env = {
+            **os.environ, "PATH": path, "NETPROXY_STATE": str(self.state / "s"), "NETPROXY_CLUSTER": self.name
+        }  # fmt: skip
         if rootless:
             self.env["NETPROXY_ROOTLESS"] = "1"
         self.prefix = prefix or []

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from netproxy.agent.modes.iptables import IptablesMode
 from netproxy.agent.modes.ipvs import IpvsMode
 from netproxy.agent.modes.nftables import NftablesMode
 from netproxy.agent.modes.port import Host, Mode
 from netproxy.agent.modes.userspace import UserspaceMode
+from netproxy.core.errors import ManifestError, Problem
 from netproxy.linux.ipvs import is_loaded, missing_modules
 from netproxy.linux.nftables import is_installed
+from netproxy.objects.cluster import modes_asked
+from netproxy.objects.manifest import Loaded
+from netproxy.objects.meta import describe
 from netproxy.proxy.model import NodeView
 
 
@@ -41,3 +47,15 @@ def missing_for(mode: str) -> str:
     if mode == "nftables" and not is_installed():
         return "libnftables is not installed: apt install nftables"
     return ""
+
+
+def check_modes(items: Iterable[Loaded]) -> None:
+    """Raises ManifestError when an object asks for a mode that this host cannot do."""
+    wrong = [
+        Problem(field, f'Unsupported value: "{mode}": {lacking}', describe(item.obj), item.source)
+        for item in items
+        for field, mode in modes_asked(item.obj)
+        if (lacking := missing_for(mode))
+    ]
+    if wrong:
+        raise ManifestError(wrong)
