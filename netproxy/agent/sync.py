@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import socket
 import threading
@@ -78,7 +77,7 @@ class FamilyProxy:
         self._retired: list[Mode] = [] if host.is_new else self._others()
         self._config = config
         self._targets: frozenset[tuple[str, int]] = frozenset()
-        self._flows_checked: Snapshot | None = None
+        self._flows_checked: int | None = None
         self._sysctls_written = False
         self.lock = threading.Lock()
 
@@ -100,6 +99,7 @@ class FamilyProxy:
         with self.lock:
             self.view, self._config, self._sysctls_written = view, config, False
             self.tracker = Tracker(view)
+            self._flows_checked = None
             if self.mode.name != choice.mode:
                 self._retired.append(self.mode)
                 self.host.iptables.forget()
@@ -165,17 +165,20 @@ class FamilyProxy:
         self._sysctls_written = True
 
     def _forget_stale_flows(self, snapshot: Snapshot) -> int:
-        targets = udp_targets(snapshot)
-        if snapshot is self._flows_checked or not (targets or self._targets):
-            self._flows_checked = snapshot
+        step = snapshot.step.udp if snapshot.step else None
+        if step is not None and step == self._flows_checked:
             return 0
-        flows = ConntrackKernel(self.host.namespace, _AF[self.view.family])
-        with contextlib.suppress(KernelError):  # no conntrack table yet: nothing to forget
-            stale = stale_flows(flows.flows("udp"), snapshot, former=self._targets)
-            forgotten = flows.forget(stale)
-            self._targets, self._flows_checked = targets, snapshot
-            return forgotten
-        return 0
+        targets = udp_targets(snapshot)
+        forgotten = 0
+        if targets or self._targets:
+            flows = ConntrackKernel(self.host.namespace, _AF[self.view.family])
+            try:
+                stale = stale_flows(flows.flows("udp"), snapshot, former=self._targets)
+                forgotten = flows.forget(stale)
+            except KernelError:  # no conntrack table yet: nothing to forget
+                return 0
+        self._targets, self._flows_checked = targets, step
+        return forgotten
 
     def health_checks(self) -> tuple[HealthCheck, ...]:
         """The health check node ports that this node answers."""

@@ -6,6 +6,7 @@ anything since the last look; only then is the table read.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import socket
 import struct
@@ -18,13 +19,12 @@ from functools import cache
 from netproxy.core.errors import KernelError
 from netproxy.core.net import Family
 from netproxy.linux import netns
-from netproxy.linux.command import run
 from netproxy.ruleset.nft import WORDS, Table
 from netproxy.ruleset.nft_plan import NftPlan, render_plan_parts
 from netproxy.ruleset.nftables import parse
 
 LARGE = 2000
-"""A transaction of more parts than this is left to a process of its own, whose memory goes when it ends."""
+"""After a transaction of more parts than this the library's memory, which is large, goes back to the kernel."""
 
 _STATELESS = 1 << 2
 _NETLINK_NETFILTER = 12
@@ -180,11 +180,15 @@ class NftablesKernel:
 
     def write(self, change: NftPlan) -> None:
         """Make the change, in one transaction."""
-        self.write_all([change])
+        self._generations.during(self._transaction(change))
 
     def write_all(self, changes: Iterable[NftPlan]) -> None:
         """Make several changes, one transaction each; each is made ready while the one before is loaded."""
         self._generations.during(self._transactions(changes))
+
+    def _transaction(self, change: NftPlan) -> Iterator[None]:
+        self._load("".join(render_plan_parts(change)), change.size > LARGE)
+        yield
 
     def _transactions(self, changes: Iterable[NftPlan]) -> Iterator[None]:
         with ThreadPoolExecutor(1, thread_name_prefix="nft") as loading:
@@ -200,10 +204,10 @@ class NftablesKernel:
                 yield
 
     def _load(self, text: str, large: bool) -> None:
+        self.run(text)
         if large:
-            run(["nft", "-f", "-"], stdin=[text], namespace=self.namespace)
-        else:
-            self.run(text)
+            with contextlib.suppress(AttributeError):  # a C library that does it by itself
+                ctypes.CDLL(None).malloc_trim(0)
 
     def run(self, commands: str) -> str:
         """Let libnftables do something in this namespace. Raises KernelError."""

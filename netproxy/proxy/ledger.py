@@ -7,7 +7,7 @@ the same one, so contributions are counted: a thing goes when nobody contributes
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from netproxy.proxy.model import ServicePort, Snapshot
@@ -73,29 +73,27 @@ class Ledger(Generic[P, V]):
         """
         if snapshot.service_cidrs != self._snapshot.service_cidrs:
             return None
-        new = self._compiled(snapshot)
-        if len(new) == len(self._parts):
-            pairs = [(a, b) for a, b in zip(self._parts, new, strict=True) if a is not b]
-            gone, come = [a for a, _ in pairs], [b for _, b in pairs]
+        old = self._snapshot.services
+        at = _places(self._snapshot, snapshot)
+        if at is not None and len(at) <= MANY:
+            new = self._parts.copy()
+            for index in at:
+                new[index] = self._compile(snapshot.services[index])
+            gone, come = [self._parts[index] for index in at], [new[index] for index in at]
         else:
-            before, after = {id(part) for part in self._parts}, {id(part) for part in new}
-            gone = [part for part in self._parts if id(part) not in after]
-            come = [part for part in new if id(part) not in before]
-        if len(gone) + len(come) > 2 * MANY:
-            return None
+            before, after = set(map(id, old)), set(map(id, snapshot.services))
+            if len(before ^ after) > 2 * MANY:
+                return None
+            new = self._compiled(snapshot)
+            gone = [part for service, part in zip(old, self._parts, strict=True) if id(service) not in after]
+            come = [part for service, part in zip(snapshot.services, new, strict=True) if id(service) not in before]
         changes = self._difference(gone, come)
         if changes is not None:
             self._parts, self._snapshot = new, snapshot
         return changes
 
     def _compiled(self, snapshot: Snapshot) -> list[P]:
-        old = self._snapshot.services
-        if len(old) == len(snapshot.services):
-            return [
-                part if new is known else self._compile(new)
-                for new, known, part in zip(snapshot.services, old, self._parts, strict=True)
-            ]
-        known_parts = {id(service): part for service, part in zip(old, self._parts, strict=True)}
+        known_parts = {id(service): part for service, part in zip(self._snapshot.services, self._parts, strict=True)}
         return [known_parts.get(id(service)) or self._compile(service) for service in snapshot.services]
 
     def _difference(self, gone: list[P], come: list[P]) -> list[Change[V]] | None:
@@ -131,3 +129,14 @@ class Ledger(Generic[P, V]):
                 self._values.pop(key, None)
             else:
                 self._values[key] = value
+
+
+def _places(before: Snapshot, after: Snapshot) -> Sequence[int] | None:
+    """Where AFTER has other service ports than BEFORE; None when they moved."""
+    was, step = before.step, after.step
+    if was and step and step.of is was.of and step.number == was.number + 1:
+        return step.places
+    if len(before.services) != len(after.services):
+        return None
+    pairs = zip(before.services, after.services, strict=True)
+    return [index for index, (old, new) in enumerate(pairs) if old is not new]

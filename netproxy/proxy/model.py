@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from netproxy.core.net import Family, join_host_port
 from netproxy.ruleset.ir import InInterface, Source
@@ -99,12 +99,27 @@ class NodeView:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """From one Snapshot of a Tracker to the next: what needs no search."""
+
+    of: object
+    """Whose steps these are."""
+    number: int
+    places: tuple[int, ...] | None
+    """Where in `services` another value stands than one step before; None when values moved."""
+    udp: int
+    """How many steps so far changed a UDP service port."""
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Every service port that this node proxies in one address family, at one moment; sorted by name."""
 
     services: tuple[ServicePort, ...] = ()
     service_cidrs: tuple[str, ...] = ()
     """Where ClusterIPs come from, as far as it is known."""
+    step: Step | None = field(default=None, compare=False, repr=False)
+    """How it came from the one before; None when nobody knows."""
 
     @property
     def endpoint_count(self) -> int:

@@ -48,6 +48,8 @@ from netproxy.ruleset.nft_plan import NftPlan
 TABLE = "kube-proxy"
 CHUNKS = {"kube-proxy": 500, "flat": 2000}
 """Service ports in one transaction of a first load: the kernel is quadratic in its anonymous maps."""
+FIRST_CHUNK = 500
+"""The first of them, small: nothing can be loaded before it is made."""
 LOCAL_OFFSET = 1 << 16
 """Layout flat: where the numbers of endpoints for policy Local begin."""
 
@@ -539,8 +541,10 @@ class NftCompiler:
         )
         seen: dict[Hashable, None] = {}
         parts = self._ledger.stream(snapshot)
-        while chunk := list(islice(parts, CHUNKS[self.layout])):
+        size = FIRST_CHUNK
+        while chunk := list(islice(parts, size)):
             yield _first_load(static.family, chunk, seen)
+            size = CHUNKS[self.layout]
         yield NftPlan(static.family, TABLE, chains=base)
 
     def get_ready(self) -> None:

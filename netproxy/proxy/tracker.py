@@ -8,7 +8,7 @@ from __future__ import annotations
 from netproxy.core.names import NamespacedName
 from netproxy.objects.meta import Object, key
 from netproxy.proxy.build import service_cidrs, service_ports, slice_key
-from netproxy.proxy.model import NodeView, ServicePort, Snapshot
+from netproxy.proxy.model import NodeView, ServicePort, Snapshot, Step
 
 
 class Tracker:
@@ -24,6 +24,9 @@ class Tracker:
         self._offset: dict[tuple[str, str], int] = {}
         self._snapshot: Snapshot | None = Snapshot()
         self._cidrs: dict[str, tuple[str, ...]] = {}
+        self._steps = self._udp_steps = 0
+        self._places: list[int] = []
+        self._has_moved = False
 
     def set_service(self, obj: Object, *, deleted: bool = False) -> None:
         """A Service was added, changed or deleted."""
@@ -58,7 +61,11 @@ class Tracker:
         if self._dirty:
             self._rejoin()
         if self._snapshot is None:
-            self._snapshot = Snapshot(tuple(self._flat), service_cidrs(self._cidrs.values()))
+            self._steps += 1
+            places = None if self._has_moved else tuple(self._places)
+            step = Step(self, self._steps, places, self._udp_steps)
+            self._snapshot = Snapshot(tuple(self._flat), service_cidrs(self._cidrs.values()), step)
+            self._places, self._has_moved = [], False
         return self._snapshot
 
     def _rejoin(self) -> None:
@@ -76,17 +83,21 @@ class Tracker:
             if new == old:
                 continue
             self._snapshot = None
+            if any(port.protocol == "udp" for port in (*old, *new)):
+                self._udp_steps += 1
             if new:
                 known = {port: port for port in old}
                 self._ports[at] = kept = tuple([known.get(port, port) for port in new])
                 if len(new) == len(old) and not moved:
                     start = self._offset[at]
                     self._flat[start : start + len(new)] = kept
+                    self._places += range(start, start + len(new))
                     continue
             else:
                 self._ports.pop(at, None)
             moved = True
         if moved:
+            self._has_moved = True
             self._lay_out()
         self._dirty.clear()
 

@@ -6,14 +6,17 @@ from support.build import a_node, service_object, slice_object
 from support.strategies import snapshots
 
 from netproxy.core.net import Family
+from netproxy.objects.validate import NFTABLES_LAYOUTS
 from netproxy.proxy.build import build
 from netproxy.proxy.config import node_view
 from netproxy.proxy.iptables import PER_SERVICE, Compiler, compile_iptables
 from netproxy.proxy.model import Snapshot
+from netproxy.proxy.nftables import NftCompiler, compile_nftables
 from netproxy.proxy.tracker import Tracker
 from netproxy.ruleset.diff import applied, in_batches, owned_by_prefix, plan
 from netproxy.ruleset.iptables import parse, render, render_fresh_parts
 from netproxy.ruleset.ir import Dnat, Jump, Ruleset
+from netproxy.ruleset.nft_plan import applied as nft_applied
 
 OWNED = owned_by_prefix(PER_SERVICE)
 HOOKS = "".join(f":{hook} ACCEPT [0:0]\n" for hook in ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"))
@@ -71,22 +74,16 @@ def test_a_compiler_that_remembers_says_the_same(before, after):
     assert compiler.ruleset(Snapshot(after)) == compile_iptables(Snapshot(after), a_node())
 
 
-@given(
-    st.lists(
-        st.tuples(st.integers(0, 3), st.sampled_from(["add", "delete", "slice", "unslice"]), st.integers(1, 9)),
-        max_size=20,
-    )
-)
-@settings(max_examples=60, deadline=None)
-def test_a_tracker_holds_what_build_returns(steps):
-    view = node_view({"metadata": {"name": "node1"}}, {}, Family.IPV4)
+def kept_together(steps, view, *, each):
+    """Feed a tracker with changes; the snapshot after EACH so many of them, and what `build` makes of the same objects."""
     tracker = Tracker(view)
     services, slices = {}, {}
-    for number, step, value in steps:
+    for at, (number, step, value) in enumerate(steps, 1):
         name = f"s{number}"
-        service = service_object(
-            name, clusterIP=f"10.96.0.{number + 1}", ports=[{"name": "http", "port": value, "protocol": "TCP"}]
-        )
+        ports = [{"name": "http", "port": value, "protocol": "TCP"}]
+        if number % 2:
+            ports.append({"name": "dns", "port": value, "protocol": "UDP"})
+        service = service_object(name, clusterIP=f"10.96.0.{number + 1}", ports=ports)
         item = slice_object(name, (f"10.244.0.{value}",))
         if step == "add":
             services[name] = service
@@ -98,7 +95,47 @@ def test_a_tracker_holds_what_build_returns(steps):
             slices[name] = item
         elif step == "unslice" and name in slices:
             tracker.set_slice(slices.pop(name), deleted=True)
-        assert tracker.snapshot() == build(services.values(), slices.values(), view)
+        if at % each == 0:
+            yield tracker.snapshot(), build(services.values(), slices.values(), view)
+
+
+changes = st.lists(
+    st.tuples(st.integers(0, 3), st.sampled_from(["add", "delete", "slice", "unslice"]), st.integers(1, 9)), max_size=20
+)
+
+
+@given(changes, st.integers(1, 3))
+@settings(max_examples=60, deadline=None)
+def test_a_tracker_holds_what_build_returns_and_says_where_it_differs(steps, each):
+    view = node_view({"metadata": {"name": "node1"}}, {}, Family.IPV4)
+    before = Snapshot()
+    for snapshot, built in kept_together(steps, view, each=each):
+        assert snapshot == built
+        if before.step and snapshot.step and snapshot.step.number == before.step.number + 1:
+            places = snapshot.step.places
+            if places is not None:
+                there = zip(before.services, snapshot.services, strict=True)
+                assert {n for n, (old, new) in enumerate(there) if old != new} <= set(places)
+            udp, before_udp = (
+                [port for port in one.services if port.protocol == "udp"] for one in (snapshot, before)
+            )  # fmt: skip
+            assert snapshot.step.udp > before.step.udp or udp == before_udp
+        before = snapshot
+
+
+@given(changes, st.integers(1, 3), st.integers(1, 3), st.sampled_from(NFTABLES_LAYOUTS))
+@settings(max_examples=60, deadline=None)
+def test_a_compiler_behind_a_tracker_comes_to_the_same_table(steps, each, seldom, layout):
+    """Also when it does not see every snapshot."""
+    view = node_view({"metadata": {"name": "node1"}}, {}, Family.IPV4)
+    compiler = NftCompiler(view, layout=layout)
+    table = compiler.table(Snapshot())
+    for number, (snapshot, _) in enumerate(kept_together(steps, view, each=each)):
+        if number % seldom:
+            continue
+        change = compiler.change(snapshot)
+        table = compiler.table(snapshot) if change is None else nft_applied(table, change)
+        assert table == compile_nftables(snapshot, view, layout=layout)
 
 
 @given(snapshots())

@@ -30,14 +30,21 @@ class NftablesMode:
         if self._is_applied and (not check or self.kernel.strangers() == self._strangers):
             change = self.compiler.change(snapshot)
             if change is not None:
-                return self._write([change]) if change else 0
+                return self._write_one(change)
         self._is_applied = False
         self._strangers = self.kernel.strangers()
         present = self.kernel.read()
         if present is None:
             return self._write(self.compiler.fresh(snapshot))
         change = plan(self.compiler.table(snapshot), present)
-        return self._write([change] if change else [])
+        return self._write_one(change)
+
+    def _write_one(self, change: NftPlan) -> int:
+        self._is_applied = False
+        if change:
+            self.kernel.write(change)
+        self._is_applied = True
+        return change.size
 
     def _write(self, changes: Iterable[NftPlan]) -> int:
         size = 0
