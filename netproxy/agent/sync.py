@@ -77,7 +77,7 @@ class FamilyProxy:
         self._retired: list[Mode] = [] if host.is_new else self._others()
         self._config = config
         self._targets: frozenset[tuple[str, int]] = frozenset()
-        self._flows_checked: int | None = None
+        self._flows_checked: tuple[object, int] | None = None
         self._sysctls_written = False
         self.lock = threading.Lock()
 
@@ -99,7 +99,6 @@ class FamilyProxy:
         with self.lock:
             self.view, self._config, self._sysctls_written = view, config, False
             self.tracker = Tracker(view)
-            self._flows_checked = None
             if self.mode.name != choice.mode:
                 self._retired.append(self.mode)
                 self.host.iptables.forget()
@@ -165,8 +164,8 @@ class FamilyProxy:
         self._sysctls_written = True
 
     def _forget_stale_flows(self, snapshot: Snapshot) -> int:
-        step = snapshot.step.udp if snapshot.step else None
-        if step is not None and step == self._flows_checked:
+        checked = (snapshot.step.of, snapshot.step.udp) if snapshot.step else None
+        if checked is not None and checked == self._flows_checked:
             return 0
         targets = udp_targets(snapshot)
         forgotten = 0
@@ -177,7 +176,7 @@ class FamilyProxy:
                 forgotten = flows.forget(stale)
             except KernelError:  # no conntrack table yet: nothing to forget
                 return 0
-        self._targets, self._flows_checked = targets, step
+        self._targets, self._flows_checked = targets, checked
         return forgotten
 
     def health_checks(self) -> tuple[HealthCheck, ...]:

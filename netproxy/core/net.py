@@ -32,6 +32,10 @@ class Family(StrEnum):
         return 32 if self is Family.IPV4 else 128
 
 
+PROTOCOL_NUMBERS = {"tcp": 6, "udp": 17, "sctp": 132}
+"""What the IP header calls the protocols of a Service."""
+
+
 def family_of(address: str) -> Family:
     """Tell the family of an address or CIDR by its spelling.
 

@@ -9,6 +9,7 @@ import struct
 from collections.abc import Iterable, Iterator
 
 from netproxy.core.errors import KernelError
+from netproxy.core.net import PROTOCOL_NUMBERS
 from netproxy.linux import netns
 from netproxy.linux.kernel import TrackedFlow
 
@@ -16,7 +17,6 @@ _NEW, _GET, _DELETE = (1 << 8), (1 << 8) | 1, (1 << 8) | 2
 _REQUEST, _ACK, _DUMP = 1, 4, 0x300
 _ORIG, _REPLY = 1, 2
 _TUPLE_IP, _TUPLE_PROTO = 1, 2
-_NUMBERS = {"tcp": 6, "udp": 17, "sctp": 132}
 _HEADER = struct.Struct("=LHHLL")
 
 
@@ -69,7 +69,7 @@ class ConntrackKernel:
         return sock
 
     def _entries(self, protocol: str) -> Iterator[tuple[TrackedFlow, bytes]]:
-        number = _NUMBERS[protocol]
+        number = PROTOCOL_NUMBERS[protocol]
         with self._open() as sock:
             body = struct.pack("=BBH", self._family, 0, 0)
             sock.send(_HEADER.pack(16 + len(body), _GET, _REQUEST | _DUMP, 1, 0) + body)

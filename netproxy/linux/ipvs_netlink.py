@@ -13,11 +13,10 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from netproxy.core.errors import KernelError
-from netproxy.core.net import Family
+from netproxy.core.net import PROTOCOL_NUMBERS, Family
 from netproxy.linux import netns
 from netproxy.ruleset.ipvs import RealServer, ServerKey, VirtualServer
 
-_NUMBERS = {"tcp": 6, "udp": 17, "sctp": 132}
 _PERSISTENT, _MH_PORT = 0x1, 0x10
 _thread = ThreadPoolExecutor(1, thread_name_prefix="pyroute2")
 
@@ -113,7 +112,7 @@ class IpvsNetlink:
         for field, text in zip(fields.split(","), request.entry.split(","), strict=True):
             if field == "port":
                 protocol, _, port = text.rpartition(":")
-                values.append(PortEntry(int(port), protocol=_NUMBERS.get(protocol)))
+                values.append(PortEntry(int(port), protocol=PROTOCOL_NUMBERS.get(protocol)))
             else:
                 values.append(text)
         ask = getattr(self._sets(), request.command)
@@ -158,7 +157,7 @@ def _service(server: VirtualServer) -> Any:
     flags = (_PERSISTENT if server.persistent_s else 0) | (_MH_PORT if server.flags else 0)
     more = {"netmask": "128.0.0.0"} if ":" in server.key.address else {}  # a length of 128 in the host's byte order
     return IPVSService(
-        addr=server.key.address, port=server.key.port, protocol=_NUMBERS[server.key.protocol],
+        addr=server.key.address, port=server.key.port, protocol=PROTOCOL_NUMBERS[server.key.protocol],
         sched_name=server.scheduler, timeout=server.persistent_s, flags={"flags": flags, "mask": 0xFFFFFFFF}, **more,
     )  # fmt: skip
 

@@ -9,7 +9,7 @@ import ipaddress
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 
-from netproxy.core.net import Family, contains, network
+from netproxy.core.net import PROTOCOL_NUMBERS, Family, contains, network
 from netproxy.proxy.config import node_port_ips
 from netproxy.proxy.ledger import Change, Ledger
 from netproxy.proxy.model import NodeView, ServicePort, Snapshot
@@ -237,11 +237,8 @@ def _nets(cidr: str) -> tuple[str, ...]:
     return (text.removesuffix("/128" if ":" in text else "/32"),)
 
 
-_NUMBERS = {"tcp": "6", "udp": "17", "sctp": "132"}
-
-
 def _guard(ip: str, protocol: str, port: int) -> Rule:
-    words = ("-m", "ipvs", "--vproto", _NUMBERS[protocol], "--vaddr", ip, "--vport", str(port))
+    words = ("-m", "ipvs", "--vproto", str(PROTOCOL_NUMBERS[protocol]), "--vaddr", ip, "--vport", str(port))
     return Rule((Source(f"{ip}/{128 if ':' in ip else 32}"), Words(words)), Drop(),
                 "the node itself is in none of loadBalancerSourceRanges")  # fmt: skip
 
