@@ -20,8 +20,8 @@ from netproxy.apiserver.routes import Api
 from netproxy.dns import wire
 from netproxy.linux import netns
 from netproxy.objects.cluster import cluster_spec
+from netproxy.registry.registry import Registry
 from netproxy.serve import http
-from netproxy.store.registry import Registry
 from netproxy.store.store import Store
 
 REPO = Path(__file__).parents[1]
@@ -90,7 +90,9 @@ def _ours(namespace: str, folder: str, queries: Path) -> float:
         "port": 5302,
     }
     try:
-        return _measured(namespace, [sys.executable, "-m", "netproxy.serve.dns", json.dumps(settings)], 5302, queries)
+        return _measured(
+            namespace, [sys.executable, "-m", "netproxy.nameserver.server", json.dumps(settings)], 5302, queries
+        )
     finally:
         asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result()
         loop.call_soon_threadsafe(loop.stop)

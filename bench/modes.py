@@ -12,13 +12,13 @@ from statistics import median
 from bench.rules import ROUNDS, _namespace, _seconds
 from bench.specs import services, slice_of
 from bench.table import Row
-from netproxy.agent.modes import Host, missing_for
-from netproxy.agent.sync import Choice, FamilyProxy
 from netproxy.core.net import Family
 from netproxy.linux import netns
 from netproxy.linux.command import run
 from netproxy.linux.iptables import IptablesKernel
 from netproxy.linux.nftables import Generations, Nftables
+from netproxy.nodeproxy.family import Choice, FamilyProxy
+from netproxy.nodeproxy.modes import Host, missing_for
 from netproxy.proxy.nftables import NftCompiler, compile_nftables
 from netproxy.ruleset.nft_plan import render_plan
 from netproxy.ruleset.nftables import render

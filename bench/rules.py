@@ -17,13 +17,13 @@ from statistics import median
 
 from bench.specs import services, slice_of
 from bench.table import Row
-from netproxy.agent.modes import Host
-from netproxy.agent.sync import FamilyProxy
 from netproxy.core.net import Family
 from netproxy.linux import netns
 from netproxy.linux.command import run
 from netproxy.linux.iptables import IptablesKernel
 from netproxy.linux.nftables import Generations
+from netproxy.nodeproxy.family import FamilyProxy
+from netproxy.nodeproxy.modes import Host
 from netproxy.proxy.iptables import compile_iptables
 from netproxy.ruleset.diff import applied, plan
 from netproxy.ruleset.iptables import render_plan

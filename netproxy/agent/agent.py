@@ -19,14 +19,11 @@ from typing import Any
 from aiohttp import web
 
 from netproxy.agent import machines
-from netproxy.agent.controllers import Controllers
-from netproxy.agent.modes import Host, check_modes, missing_for
 from netproxy.agent.paths import Paths
-from netproxy.agent.proxies import Proxies
 from netproxy.agent.sweep import sweep
-from netproxy.agent.sync import Choice, FamilyProxy
 from netproxy.apiserver.request import Request, Response
 from netproxy.apiserver.routes import Api
+from netproxy.core.clock import timestamp
 from netproxy.core.errors import ConflictError, KernelError, NotFoundError
 from netproxy.core.names import NamespacedName
 from netproxy.core.net import Family
@@ -36,6 +33,10 @@ from netproxy.kubelet.runtime import Runtime
 from netproxy.linux import netns
 from netproxy.linux.iptables import IptablesKernel
 from netproxy.linux.nftables import Generations
+from netproxy.manager.manager import Controllers
+from netproxy.nodeproxy.family import Choice, FamilyProxy
+from netproxy.nodeproxy.modes import Host, check_modes, missing_for
+from netproxy.nodeproxy.proxies import Proxies
 from netproxy.objects.cluster import ClusterSpec, cluster_object, cluster_spec, node_object
 from netproxy.objects.live import live_cluster, live_nodes
 from netproxy.objects.manifest import Loaded
@@ -54,11 +55,11 @@ from netproxy.objects.meta import (
 )
 from netproxy.objects.validate import LAYOUT_ANNOTATION, MODE_ANNOTATION, NFTABLES_LAYOUTS
 from netproxy.proxy.health import health_answer
+from netproxy.registry.registry import Registry
 from netproxy.serve import http
 from netproxy.serve.health import HealthServers
-from netproxy.store.registry import Registry
 from netproxy.store.sqlite import SqliteBacking
-from netproxy.store.store import Event, Store, timestamp
+from netproxy.store.store import Event, Store
 
 log = logging.getLogger(__name__)
 

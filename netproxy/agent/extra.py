@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from netproxy.agent.machines import CLIENT
-from netproxy.agent.sync import FamilyProxy
 from netproxy.apiserver.request import Request, Response, json_response
 from netproxy.core.errors import KernelError, NotFoundError
 from netproxy.core.names import NamespacedName
 from netproxy.core.net import Family
 from netproxy.kubelet import resolv
+from netproxy.nodeproxy.family import FamilyProxy
 from netproxy.objects.manifest import Loaded
 from netproxy.objects.meta import Object, is_ready, key, labels, name, spec
 from netproxy.objects.selector import label_selector, matches, selects

@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from netproxy.agent.modes import Host, make_mode, missing_for
 from netproxy.core.net import Family
 from netproxy.linux import netns
 from netproxy.linux.command import run
 from netproxy.linux.iptables import IptablesKernel
 from netproxy.linux.nftables import Generations
+from netproxy.nodeproxy.modes import Host, make_mode, missing_for
 from netproxy.objects.meta import Object
 from netproxy.proxy.config import IPVS_SYSCTLS, node_view
 from netproxy.proxy.model import Endpoint, ServicePort, Snapshot

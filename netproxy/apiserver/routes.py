@@ -17,8 +17,8 @@ from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import BY_PLURAL, KINDS, Kind
 from netproxy.objects.meta import Object, labels, metadata, namespace
 from netproxy.objects.selector import field_filter, matches, parse_selector
-from netproxy.store.patch import json_patch, merge, strategic
-from netproxy.store.registry import Registry
+from netproxy.registry.patch import json_patch, merge, strategic
+from netproxy.registry.registry import Registry
 
 GRACEFUL = frozenset(("Pod",))
 """Kinds that are marked first; their owner (the kubelet) finishes the deletion."""

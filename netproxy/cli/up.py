@@ -47,7 +47,7 @@ def up(files: tuple[str, ...], more_files: tuple[str, ...], foreground: bool, wa
         _apply(where, loaded, wait_s)
         return
     if any(modes_asked(item.obj) for item in loaded):
-        from netproxy.agent.modes import check_modes
+        from netproxy.nodeproxy.modes import check_modes
 
         check_modes(loaded)
     if not (where.state / "state.db").exists():
@@ -102,7 +102,7 @@ def is_default_name(item: Loaded, where: Paths) -> bool:
 def dry_run(loaded: list[Loaded], where: Paths) -> None:
     """Admit everything to an empty store in memory. Raises ManifestError with all that the agent would refuse."""
     from netproxy.objects.cluster import cluster_spec
-    from netproxy.store.registry import Registry
+    from netproxy.registry.registry import Registry
     from netproxy.store.store import Store
 
     class Frozen:

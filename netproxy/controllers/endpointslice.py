@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from netproxy.controllers.change import Change, Create, Delete, Update, View
 from netproxy.controllers.workload import owner_reference, short_name
 from netproxy.core.names import NamespacedName
 from netproxy.core.net import family_of
+from netproxy.objects.change import Change, Create, Delete, Update, View
 from netproxy.objects.cluster import ZONE_LABEL
 from netproxy.objects.meta import (
     Object,

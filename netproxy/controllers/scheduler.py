@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from netproxy.controllers.change import Change, Update, View
 from netproxy.core.names import NamespacedName
+from netproxy.objects.change import Change, Update, View
 from netproxy.objects.meta import Object, is_deleting, labels, name, spec
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Any
 
-from netproxy.controllers.change import Change, Create, Delete, Update, View
 from netproxy.core.names import NamespacedName
+from netproxy.objects.change import Change, Create, Delete, Update, View
 from netproxy.objects.meta import (
     Object,
     controller_of,

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from netproxy.core.clock import timestamp
 from netproxy.core.names import NamespacedName
 from netproxy.objects.meta import Object, annotations_of, labels, name, namespace, spec, uid
-from netproxy.store.store import timestamp
 
 BACKOFF_S = (0, 10, 20, 40, 80, 160, 300)
 """Waiting before the n-th restart; it stays at the last and begins anew after ten minutes of running."""

@@ -40,7 +40,7 @@ from netproxy.linux.command import find, run
 from netproxy.linux.links import NodePort, PodLink
 from netproxy.objects.cluster import ClusterSpec, NodeSpec
 from netproxy.objects.meta import Object, is_deleting, key, name, namespace, spec, status, uid
-from netproxy.store.allocate import pod_address
+from netproxy.registry.allocate import pod_address
 from netproxy.store.store import Store
 
 Background = Callable[[Coroutine[Any, Any, None]], None]
@@ -319,7 +319,7 @@ class Kubelet:
             "hostname": self._nodes[spec(pod)["nodeName"]].name if self._on_host_network(pod) else resolv.pod_hostname(pod),
             "etc": str(self._etc(pod)), "argv": argv, "builtin": builtin, "flags": list(what.flags), "env": dict(env),
             "cwd": container.get("workingDir") or "/", "log": str(self.log_file(pod, container["name"])),
-            **({"entry": "netproxy.serve.dns:main", "dns": dict(self._place.dns)} if builtin == "dns" else {}),
+            **({"entry": "netproxy.nameserver.server:main", "dns": dict(self._place.dns)} if builtin == "dns" else {}),
         }  # fmt: skip
 
     def _nginx(self, pod: Object) -> list[str]:

@@ -1,1 +1,1 @@
-"""Sockets for the pure rooms: HTTP for `apiserver`, UDP and TCP for `dns`, health checks."""
+"""Sockets for the pure rooms: HTTP for `apiserver`, health checks, the process of userspace mode."""

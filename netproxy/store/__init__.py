@@ -1,1 +1,1 @@
-"""The objects of one cluster: by key and version, with conflicts, watches, allocation; SQLite behind memory."""
+"""The objects of one cluster: by resource and key, with versions, conflicts and history; SQLite behind memory."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Protocol
 
-from netproxy.core.clock import Clock
+from netproxy.core.clock import Clock, timestamp
 from netproxy.core.errors import ConflictError, NotFoundError
 from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import BY_KIND, KINDS, Kind
@@ -191,12 +190,3 @@ class AlreadyExistsError(ConflictError):
 
 def _desired(obj: Object) -> Object:
     return {k: v for k, v in obj.items() if k not in ("metadata", "status")}
-
-
-def timestamp(seconds: float) -> str:
-    """RFC 3339 in UTC, as Kubernetes writes times.
-
-    >>> timestamp(0)
-    '1970-01-01T00:00:00Z'
-    """
-    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -20,8 +20,8 @@ from netproxy.dns import wire
 from netproxy.linux import netns
 from netproxy.objects.cluster import cluster_spec
 from netproxy.objects.manifest import Loaded
+from netproxy.registry.registry import Registry
 from netproxy.serve import http
-from netproxy.store.registry import Registry
 from netproxy.store.store import Store
 
 PORT = 5353
@@ -76,7 +76,7 @@ class Dns:
         with netns.visiting(namespace):
             netns_up()
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "netproxy.serve.dns", json.dumps(self.settings)], cwd=REPO
+                [sys.executable, "-m", "netproxy.nameserver.server", json.dumps(self.settings)], cwd=REPO
             )
         wait_until(lambda: self.answers())
 

@@ -4,12 +4,12 @@ import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
-from netproxy.agent.modes import Host
-from netproxy.agent.sync import Choice, FamilyProxy
 from netproxy.core.net import Family
 from netproxy.linux.command import run
 from netproxy.linux.iptables import IptablesKernel
 from netproxy.linux.nftables import Generations
+from netproxy.nodeproxy.family import Choice, FamilyProxy
+from netproxy.nodeproxy.modes import Host
 from support.cases import Case, canonical
 
 SAVE = {Family.IPV4: "iptables", Family.IPV6: "ip6tables"}

@@ -3,12 +3,12 @@
 import pytest
 from support.build import pod_object, service_object
 
-from netproxy.controllers.change import Create, Delete, Update
 from netproxy.controllers.endpointslice import reconcile_service
-from netproxy.controllers.queue import Queue
 from netproxy.controllers.scheduler import reconcile_pod
 from netproxy.controllers.workload import HASH_LABEL, adopts, reconcile_deployment, reconcile_replica_set
 from netproxy.core.names import NamespacedName
+from netproxy.manager.queue import Queue
+from netproxy.objects.change import Create, Delete, Update
 from netproxy.objects.defaults import with_defaults
 from netproxy.objects.meta import key
 

@@ -11,9 +11,9 @@ from netproxy.core.errors import ConflictError, ManifestError, NotFoundError
 from netproxy.core.names import NamespacedName
 from netproxy.objects.cluster import cluster_spec
 from netproxy.objects.manifest import Loaded
-from netproxy.store.allocate import free_address, free_port, pod_address
-from netproxy.store.patch import json_patch, merge, strategic
-from netproxy.store.registry import Registry
+from netproxy.registry.allocate import free_address, free_port, pod_address
+from netproxy.registry.patch import json_patch, merge, strategic
+from netproxy.registry.registry import Registry
 from netproxy.store.sqlite import SqliteBacking
 from netproxy.store.store import AlreadyExistsError, ExpiredError, Store
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from netproxy.agent.modes.port import Host, Line, Pending, Wanted
 from netproxy.linux.nftables import NftablesKernel
+from netproxy.nodeproxy.modes.port import Host, Line, Pending, Wanted
 from netproxy.proxy.model import NodeView, ServicePort, Snapshot
 from netproxy.proxy.nftables import TABLE, NftCompiler, compile_nftables, service_part
 from netproxy.proxy.rules import nftables_lines

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from netproxy.agent.modes.port import Host, Line, Pending, Wanted
+from netproxy.nodeproxy.modes.port import Host, Line, Pending, Wanted
 from netproxy.proxy.iptables import LARGE_CLUSTER, PER_SERVICE, Compiler, service_rules
 from netproxy.proxy.model import NodeView, ServicePort, Snapshot
 from netproxy.proxy.rules import in_packet_order

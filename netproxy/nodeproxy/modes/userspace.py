@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from netproxy.agent.modes.iptables import IptablesPart
-from netproxy.agent.modes.port import Host, Line, Pending, Wanted
+from netproxy.nodeproxy.modes.iptables import IptablesPart
+from netproxy.nodeproxy.modes.port import Host, Line, Pending, Wanted
 from netproxy.proxy.model import NodeView, ServicePort, Snapshot
 from netproxy.proxy.rules import userspace_lines
 from netproxy.proxy.userspace import Forward, compile_userspace, forward_name, forwards

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from concurrent.futures import Executor
 from typing import Any
 
-from netproxy.agent.sync import FamilyProxy
 from netproxy.core.errors import KernelError
+from netproxy.nodeproxy.family import FamilyProxy
 from netproxy.proxy.config import duration_s
 from netproxy.store.store import Event
 

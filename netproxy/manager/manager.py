@@ -5,17 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from netproxy.controllers.change import Change, Create, Delete, Update, View
 from netproxy.controllers.endpointslice import SERVICE_NAME, reconcile_service
-from netproxy.controllers.queue import Queue
 from netproxy.controllers.scheduler import reconcile_pod
 from netproxy.controllers.workload import reconcile_deployment, reconcile_replica_set
 from netproxy.core.clock import Clock
 from netproxy.core.errors import ConflictError, NetproxyError, NotFoundError
 from netproxy.core.names import NamespacedName
+from netproxy.manager.queue import Queue
+from netproxy.objects.change import Change, Create, Delete, Update, View
 from netproxy.objects.meta import Object, controller_of, is_deleting, key, labels, namespace, spec, uid
 from netproxy.objects.selector import selects
-from netproxy.store.registry import Registry
+from netproxy.registry.registry import Registry
 from netproxy.store.store import Event
 
 log = logging.getLogger(__name__)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from netproxy.agent.modes.iptables import IptablesMode
-from netproxy.agent.modes.ipvs import IpvsMode
-from netproxy.agent.modes.nftables import NftablesMode
-from netproxy.agent.modes.port import Host, Mode
-from netproxy.agent.modes.userspace import UserspaceMode
 from netproxy.core.errors import ManifestError, Problem
 from netproxy.linux.ipvs import is_loaded, missing_modules
 from netproxy.linux.nftables import is_installed
+from netproxy.nodeproxy.modes.iptables import IptablesMode
+from netproxy.nodeproxy.modes.ipvs import IpvsMode
+from netproxy.nodeproxy.modes.nftables import NftablesMode
+from netproxy.nodeproxy.modes.port import Host, Mode
+from netproxy.nodeproxy.modes.userspace import UserspaceMode
 from netproxy.objects.cluster import modes_asked
 from netproxy.objects.manifest import Loaded
 from netproxy.objects.meta import describe

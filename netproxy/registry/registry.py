@@ -19,7 +19,7 @@ from netproxy.objects.manifest import Loaded
 from netproxy.objects.meta import Object, describe, metadata
 from netproxy.objects.schema import field_problems
 from netproxy.objects.validate import problems
-from netproxy.store.allocate import free_address, free_port
+from netproxy.registry.allocate import free_address, free_port
 from netproxy.store.store import Store
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from netproxy.agent.modes.iptables import IptablesPart
-from netproxy.agent.modes.port import Host, Line, Pending, Wanted
 from netproxy.core.net import Family
 from netproxy.linux.ipvs import IpvsKernel
+from netproxy.nodeproxy.modes.iptables import IptablesPart
+from netproxy.nodeproxy.modes.port import Host, Line, Pending, Wanted
 from netproxy.proxy.ipvs import IpvsCompiler, compile_ipvs, service_part
 from netproxy.proxy.model import NodeView, ServicePort, Snapshot
 from netproxy.proxy.rules import ipvs_lines

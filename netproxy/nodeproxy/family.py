@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from netproxy.agent.modes import Host, Mode, Pending, make_mode, may_be_left
 from netproxy.core.errors import KernelError
 from netproxy.core.net import Family
 from netproxy.linux import netns
 from netproxy.linux.conntrack import ConntrackKernel
+from netproxy.nodeproxy.modes import Host, Mode, Pending, make_mode, may_be_left
 from netproxy.objects.meta import Object
 from netproxy.objects.validate import PROXY_MODES
 from netproxy.proxy.config import BE_LIBERAL, node_view, sysctls

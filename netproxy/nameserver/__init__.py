@@ -1,0 +1,1 @@
+"""The process that answers DNS: objects → zone, sockets, and what is asked upstream."""
