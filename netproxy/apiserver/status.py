@@ -9,14 +9,15 @@ from typing import Any
 
 from netproxy.apiserver.request import Response, json_response
 from netproxy.core.errors import (
+    AlreadyExistsError,
     ConflictError,
+    ExpiredError,
     KernelError,
     ManifestError,
     NetproxyError,
     NotFoundError,
     UnsupportedError,
 )
-from netproxy.store.store import AlreadyExistsError, ExpiredError
 
 
 def status(code: int, reason: str, message: str, **details: Any) -> Response:

@@ -4,6 +4,10 @@ NetproxyError
 ├── ManifestError     the user: the input names something impossible (exit status 2)
 ├── NotFoundError     the user: no such object
 ├── ConflictError     the caller: read again and retry
+│   ├── AlreadyExistsError   the name is taken
+│   └── ExpiredError         the version is older than what is remembered: list again
+├── ApiError          the API: it answered with a failure that has no type of its own here
+│   └── UnavailableError     nobody answers, or not now: wait and ask again
 ├── UnsupportedError  us: a feature that is not there, named
 └── KernelError       the host: the kernel or a tool refused (carries the whole request)
 """
@@ -51,6 +55,34 @@ class NotFoundError(NetproxyError):
 
 class ConflictError(NetproxyError):
     """The object changed (or exists already): read it again and retry."""
+
+
+class AlreadyExistsError(ConflictError):
+    """The name is taken."""
+
+
+class ExpiredError(ConflictError):
+    """The version asked for is older than the history that is kept: list again."""
+
+
+class ApiError(NetproxyError):
+    """An API server refused: its HTTP status, the reason of its Status object, its message."""
+
+    def __init__(self, code: int, reason: str, message: str) -> None:
+        self.code = code
+        self.reason = reason
+        super().__init__(message)
+
+
+class UnavailableError(ApiError):
+    """The API server does not answer (code 0), or asks to be left alone (429, 503): wait and ask again.
+
+    `retry_after_s` is how long it wants to be left alone; None when it did not say.
+    """
+
+    def __init__(self, code: int, reason: str, message: str, *, retry_after_s: float | None = None) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(code, reason, message)
 
 
 class UnsupportedError(NetproxyError):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from netproxy.core.clock import Clock, timestamp
-from netproxy.core.errors import ConflictError, NotFoundError
+from netproxy.core.errors import AlreadyExistsError, ConflictError, ExpiredError, NotFoundError
 from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import BY_KIND, KINDS, Kind
 from netproxy.objects.meta import Object, key, metadata
@@ -41,10 +41,6 @@ class Backing(Protocol):
     def commit(self, version: int, kind: str, name: NamespacedName, obj: Object | None) -> None:
         """Write one object (None removes it) under this version."""
         ...
-
-
-class ExpiredError(ConflictError):
-    """The version asked for is older than the history that is kept."""
 
 
 Listener = Callable[[Event], None]
@@ -182,10 +178,6 @@ class Store:
         if version < max(oldest, self._first):
             raise ExpiredError(f"too old resource version: {version} ({self.version})")
         return [event for event in self._history if event.version > version]
-
-
-class AlreadyExistsError(ConflictError):
-    """The name is taken."""
 
 
 def _desired(obj: Object) -> Object:

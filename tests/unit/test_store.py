@@ -7,7 +7,7 @@ from support.build import FixedClock, pod_object, service_object, slice_object
 
 from netproxy.apiserver.request import Request, Response, Watch
 from netproxy.apiserver.routes import Api
-from netproxy.core.errors import ConflictError, ManifestError, NotFoundError
+from netproxy.core.errors import AlreadyExistsError, ConflictError, ExpiredError, ManifestError, NotFoundError
 from netproxy.core.names import NamespacedName
 from netproxy.objects.cluster import cluster_spec
 from netproxy.objects.manifest import Loaded
@@ -15,7 +15,7 @@ from netproxy.registry.allocate import free_address, free_port, pod_address
 from netproxy.registry.patch import json_patch, merge, strategic
 from netproxy.registry.registry import Registry
 from netproxy.store.sqlite import SqliteBacking
-from netproxy.store.store import AlreadyExistsError, ExpiredError, Store
+from netproxy.store.store import Store
 
 WEB = NamespacedName("default", "web")
 
