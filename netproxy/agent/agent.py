@@ -38,6 +38,21 @@ from netproxy.nodeproxy.family import Choice, FamilyProxy
 from netproxy.nodeproxy.modes import Host, check_modes, missing_for
 from netproxy.nodeproxy.proxies import Proxies
 from netproxy.objects.cluster import ClusterSpec, cluster_object, cluster_spec, node_object
+from netproxy.objects.kinds import (
+    CLUSTERS,
+    DEPLOYMENTS,
+    ENDPOINT_SLICES,
+    EVENTS,
+    KUBE_PROXY_CONFIGURATIONS,
+    NAMESPACES,
+    NODES,
+    PODS,
+    REPLICA_SETS,
+    SERVICE_CIDRS,
+    SERVICES,
+    Resource,
+    resource_of,
+)
 from netproxy.objects.live import live_cluster, live_nodes
 from netproxy.objects.manifest import Loaded
 from netproxy.objects.meta import (
@@ -63,7 +78,7 @@ from netproxy.store.store import Event, Store
 
 log = logging.getLogger(__name__)
 
-PROXIED = ("ServiceCIDR", "Service", "EndpointSlice")
+PROXIED = (SERVICE_CIDRS, SERVICES, ENDPOINT_SLICES)
 DNS_LABELS = {"k8s-app": "kube-dns"}
 WORKERS = 4
 
@@ -89,7 +104,7 @@ class Agent:
         backing = SqliteBacking(str(paths.database))
         self._backing = backing
         self.store = Store(self.clock, lambda: str(uuid.uuid4()), backing)
-        self.restored = bool(self.store.count("Cluster"))
+        self.restored = bool(self.store.count(CLUSTERS))
         self.cluster = self._cluster(incoming)
         self.registry = Registry(self.store, self.cluster)
         self._incoming = incoming
@@ -108,8 +123,8 @@ class Agent:
         self.proxies: Proxies
 
     def _cluster(self, incoming: list[Loaded]) -> ClusterSpec:
-        stored = list(self.store.all("Cluster"))
-        objects = stored + list(self.store.all("Node")) if stored else [item.obj for item in incoming]
+        stored = list(self.store.all(CLUSTERS))
+        objects = stored + list(self.store.all(NODES)) if stored else [item.obj for item in incoming]
         return cluster_spec(objects, cluster_name=self.paths.cluster)
 
     # --- life
@@ -134,14 +149,14 @@ class Agent:
         self.proxies = Proxies(self._make_proxies(config, new), config, self._executor)
         for kind in PROXIED:
             for obj in self.store.all(kind):
-                self.proxies.observe(Event("ADDED", obj, 0))
-        self.kubelet.adopt(list(self.store.all("Pod")))
-        for kind in ("Deployment", "ReplicaSet", "Service", "Pod"):
+                self.proxies.observe(Event("ADDED", obj, 0, kind))
+        self.kubelet.adopt(list(self.store.all(PODS)))
+        for kind in (DEPLOYMENTS, REPLICA_SETS, SERVICES, PODS):
             for obj in self.store.all(kind):
-                self.controllers.observe(Event("ADDED", obj, 0))
+                self.controllers.observe(Event("ADDED", obj, 0, kind))
         self.store.subscribe(self._observe)
         self.controllers.run()
-        for pod in list(self.store.all("Pod")):
+        for pod in list(self.store.all(PODS)):
             self.background(self.kubelet.sync(key(pod)))
         for proxy in self.proxies.proxies:
             self.background(self.proxies.run(proxy))
@@ -154,7 +169,7 @@ class Agent:
 
     def _apply_first(self) -> Mapping[str, Any]:
         """The objects that every cluster has, then those of the user; all in one transaction."""
-        with self._backing.bulk():
+        with self.store.transaction() as change:
             if not self.restored:
                 base = [cluster_object(self.cluster), *_namespaces("default", "kube-system")]
                 if not any(item.obj["kind"] == "ServiceCIDR" for item in self._incoming):
@@ -162,30 +177,30 @@ class Agent:
                 self.registry.apply([Loaded(obj, "netproxy") for obj in base])
             given = {name(item.obj): item.obj for item in self._incoming if item.obj["kind"] == "Node"}
             for node in self.cluster.nodes:
-                known = given.get(node.name) or self.store.find("Node", NamespacedName("", node.name))
+                known = given.get(node.name) or change.find(NODES, NamespacedName("", node.name))
                 self._put(node_object(node, known))
             rest = [item for item in self._incoming if item.obj["kind"] not in ("Cluster", "Node")]
             wanted = {namespace(item.obj) for item in rest} - {""}
-            there = {name(obj) for obj in self.store.all("Namespace")}
+            there = {name(obj) for obj in change.all(NAMESPACES)}
             there |= {name(item.obj) for item in rest if item.obj["kind"] == "Namespace"}
             self.registry.apply([Loaded(obj, "netproxy") for obj in _namespaces(*sorted(wanted - there))])
             self.registry.apply(rest)
             for obj in self._dns_objects():
-                if self.store.find(obj["kind"], key(obj)) is None:
+                if change.find(_resource(obj), key(obj)) is None:
                     self.registry.create(obj)
         return self._configuration()
 
     def _put(self, obj: Object) -> None:
-        old = self.store.find(obj["kind"], NamespacedName("", name(obj)))
-        if old:
-            self.store.replace(
-                {**obj, "metadata": {**obj["metadata"], "resourceVersion": old["metadata"]["resourceVersion"]}}
-            )
-        else:
-            self.registry.create(obj)
+        with self.store.transaction() as change:
+            old = change.find(_resource(obj), NamespacedName("", name(obj)))
+            if old:
+                version = old["metadata"]["resourceVersion"]
+                change.replace({**obj, "metadata": {**obj["metadata"], "resourceVersion": version}})
+            else:
+                self.registry.create(obj)
 
     def _configuration(self) -> Mapping[str, Any]:
-        given = next(iter(self.store.all("KubeProxyConfiguration")), None)
+        given = next(iter(self.store.all(KUBE_PROXY_CONFIGURATIONS)), None)
         own = {"clusterCIDR": ",".join(self.cluster.pod_cidrs), "mode": self.cluster.proxy_mode}
         if given is None:
             return own
@@ -233,7 +248,7 @@ class Agent:
     def _make_proxies(self, config: Mapping[str, Any], new: set[str]) -> list[FamilyProxy]:
         result = []
         for node in self.cluster.nodes:
-            obj = self.store.get("Node", NamespacedName("", node.name))
+            obj = self.store.get(NODES, NamespacedName("", node.name))
             where = self.paths.namespace_of(node.name)
             generations = Generations(where)
             for family in self._kernel_families():
@@ -323,7 +338,7 @@ class Agent:
         """A node's labels, or the proxy's settings, changed: join and compile anew, and sync."""
         config = self._configuration()
         for proxy in self.proxies.proxies:
-            node = self.store.find("Node", NamespacedName("", proxy.node))
+            node = self.store.find(NODES, NamespacedName("", proxy.node))
             if node is None:
                 continue
             choice = choice_of(node, config)
@@ -342,7 +357,7 @@ class Agent:
         lacking = missing_for(mode)
         if lacking:
             raise KernelError(f"{mode} mode is not possible here: {lacking}")
-        nodes = [obj for obj in self.store.all("Node") if node in ("", name(obj))]
+        nodes = [obj for obj in self.store.all(NODES) if node in ("", name(obj))]
         if not nodes:
             there = ", ".join(item.name for item in self.cluster.nodes)
             raise NotFoundError(f'nodes "{node}" not found; there are {there}')
@@ -352,7 +367,7 @@ class Agent:
 
     def _forget_choices(self) -> None:
         """What a configuration says now is newer than what was chosen for single nodes."""
-        for obj in list(self.store.all("Node")):
+        for obj in list(self.store.all(NODES)):
             if MODE_ANNOTATION in annotations_of(obj):
                 self._annotate(obj, {MODE_ANNOTATION: "", LAYOUT_ANNOTATION: ""})
 
@@ -362,7 +377,7 @@ class Agent:
         self.store.replace({**obj, "metadata": {**obj["metadata"], "annotations": kept}})
 
     def _try_images_again(self) -> None:
-        for pod in self.store.all("Pod"):
+        for pod in self.store.all(PODS):
             if any(
                 ((s.get("state") or {}).get("waiting") or {}).get("reason") == "ImagePullBackOff"
                 for s in status(pod).get("containerStatuses") or ()
@@ -408,7 +423,7 @@ class Agent:
         at = namespace(about) or "default"
         event_name = f"{name(about)}.{sha256(f'{uid(about)}{reason}{message}'.encode()).hexdigest()[:16]}"
         now = timestamp(self.clock.now())
-        known = self.store.find("Event", NamespacedName(at, event_name))
+        known = self.store.find(EVENTS, NamespacedName(at, event_name))
         if known:
             with suppress(ConflictError):
                 self.store.replace({**known, "count": known.get("count", 1) + 1, "lastTimestamp": now})
@@ -431,16 +446,16 @@ class Agent:
 
     def apply(self, items: list[Loaded]) -> list[str]:
         """Create or update objects, all or none. Raises ManifestError."""
-        known = {name(obj) for obj in self.store.all("Namespace")}
+        known = {name(obj) for obj in self.store.all(NAMESPACES)}
         listed = {name(item.obj) for item in items if item.obj["kind"] == "Namespace"}
         missing = {namespace(item.obj) for item in items} - known - listed - {""}
         kept = [
-            *live_nodes(items, {name(obj): obj for obj in self.store.all("Node")}),
+            *live_nodes(items, {name(obj): obj for obj in self.store.all(NODES)}),
             *(i for i in items if i.obj["kind"] not in ("Cluster", "Node")),
         ]
         wanted = live_cluster(items, self.cluster)
         check_modes(items)
-        with self._backing.bulk():
+        with self.store.transaction():
             made = self.registry.apply([*(Loaded(o, "netproxy") for o in _namespaces(*sorted(missing))), *kept])
             if wanted != self.cluster:
                 self.cluster = wanted
@@ -461,9 +476,9 @@ class Agent:
         try:
             while True:
                 changed.clear()
-                waiting = [pod for pod in self.store.all("Pod") if not _settled(pod)]
-                short = any(self.store.all("Deployment")) and any(
-                    status(d).get("replicas", 0) < spec(d).get("replicas", 1) for d in self.store.all("Deployment")
+                waiting = [pod for pod in self.store.all(PODS) if not _settled(pod)]
+                short = any(self.store.all(DEPLOYMENTS)) and any(
+                    status(d).get("replicas", 0) < spec(d).get("replicas", 1) for d in self.store.all(DEPLOYMENTS)
                 )
                 left = deadline - self.clock.monotonic()
                 settled = not (waiting or short)
@@ -478,7 +493,7 @@ class Agent:
             async with asyncio.timeout(max(1.0, deadline - self.clock.monotonic())):
                 await self.proxies.settled()
         ended = ("Succeeded",)
-        return settled, [p for p in self.store.list("Pod") if not is_ready(p) and status(p).get("phase") not in ended]
+        return settled, [p for p in self.store.list(PODS) if not is_ready(p) and status(p).get("phase") not in ended]
 
     def remove_cluster(self) -> None:
         """Ask for the end: everything goes."""
@@ -507,6 +522,12 @@ def choice_of(node: Object, config: Mapping[str, Any]) -> Choice:
     notes = annotations_of(node)
     mode = notes.get(MODE_ANNOTATION) or config.get("mode") or "iptables"
     return Choice(mode, notes.get(LAYOUT_ANNOTATION) or NFTABLES_LAYOUTS[0])
+
+
+def _resource(obj: Object) -> Resource:
+    found = resource_of(obj)
+    assert found is not None
+    return found
 
 
 def _namespaces(*names: str) -> list[Object]:

@@ -17,6 +17,7 @@ from netproxy.core.names import NamespacedName
 from netproxy.core.net import Family
 from netproxy.kubelet import resolv
 from netproxy.nodeproxy.family import FamilyProxy
+from netproxy.objects.kinds import DEPLOYMENTS, ENDPOINT_SLICES, PODS, SERVICES
 from netproxy.objects.manifest import Loaded
 from netproxy.objects.meta import Object, is_ready, key, labels, name, spec
 from netproxy.objects.selector import label_selector, matches, selects
@@ -41,11 +42,11 @@ async def _status(agent: Agent, _: Request) -> Response:
     nodes = [
         {
             "name": n.name, "namespace": agent.paths.namespace_of(n.name), "addresses": list(n.addresses), "podCIDRs": list(n.pod_cidrs),
-            "pods": sum(1 for p in store.all("Pod") if spec(p).get("nodeName") == n.name),
+            "pods": sum(1 for p in store.all(PODS) if spec(p).get("nodeName") == n.name),
         }
         for n in agent.cluster.nodes
     ]  # fmt: skip
-    pods = list(store.all("Pod"))
+    pods = list(store.all(PODS))
     return json_response({
         "apiVersion": "netproxy.dev/v1alpha1", "kind": "Status", "cluster": agent.paths.cluster,
         "agent": {"pid": os.getpid(), "since": agent.started, "state": str(agent.paths.state), "resourceVersion": store.version},
@@ -54,7 +55,7 @@ async def _status(agent: Agent, _: Request) -> Response:
         "nodes": nodes,
         "client": {"namespace": agent.paths.namespace_of(CLIENT), "addresses": list(agent.cluster.client_addresses)},
         "pods": {"total": len(pods), "ready": sum(map(is_ready, pods))},
-        "services": store.count("Service"), "endpointSlices": store.count("EndpointSlice"),
+        "services": store.count(SERVICES), "endpointSlices": store.count(ENDPOINT_SLICES),
         "dns": {"domain": agent.cluster.dns_domain, "addresses": list(agent.cluster.dns_addresses)},
     })  # fmt: skip
 
@@ -88,7 +89,7 @@ def entry(agent: Agent, target: str, in_namespace: str, container: str | None) -
     if kind in ("", "node", "nodes", "no") and (rest in nodes or rest == CLIENT):
         return _machine_entry(agent, rest)
     if kind in ("", "pod", "pods", "po"):
-        if agent.store.find("Pod", at):
+        if agent.store.find(PODS, at):
             return agent.kubelet.entry(at, container)
         pods = [] if kind else [p for p in _replicas(agent, at) if is_ready(p)]
         if pods:
@@ -97,22 +98,22 @@ def entry(agent: Agent, target: str, in_namespace: str, container: str | None) -
         pods = _ready_pods_of(agent, kind, at)
         if pods:
             return agent.kubelet.entry(key(pods[0]), container)
-    there = ", ".join([*sorted(nodes), CLIENT, *(name(p) for p in agent.store.list("Pod", in_namespace))])
+    there = ", ".join([*sorted(nodes), CLIENT, *(name(p) for p in agent.store.list(PODS, in_namespace))])
     raise NotFoundError(f'pods "{target}" not found in namespace {in_namespace}; there are {there}')
 
 
 def _replicas(agent: Agent, at: NamespacedName) -> list[Object]:
     """The Pods whose names begin with this one and a dash: what a workload of that name made."""
-    return [p for p in agent.store.list("Pod", at.namespace) if name(p).startswith(at.name + "-")]
+    return [p for p in agent.store.list(PODS, at.namespace) if name(p).startswith(at.name + "-")]
 
 
 def _ready_pods_of(agent: Agent, kind: str, at: NamespacedName) -> list[Object]:
     """The ready Pods that a Deployment or a Service selects."""
-    pods = [p for p in agent.store.list("Pod", at.namespace) if is_ready(p)]
+    pods = [p for p in agent.store.list(PODS, at.namespace) if is_ready(p)]
     if kind.startswith("deploy"):
-        terms = label_selector(spec(agent.store.get("Deployment", at)).get("selector"))
+        terms = label_selector(spec(agent.store.get(DEPLOYMENTS, at)).get("selector"))
         return [p for p in pods if matches(terms, labels(p))]
-    wanted = spec(agent.store.get("Service", at)).get("selector")
+    wanted = spec(agent.store.get(SERVICES, at)).get("selector")
     return [p for p in pods if selects(wanted, labels(p))]
 
 
@@ -129,7 +130,7 @@ def _machine_entry(agent: Agent, machine: str) -> dict[str, Any]:
 
 async def _logs(agent: Agent, request: Request) -> Response:
     at = NamespacedName(request.query.get("namespace", "default"), request.query["pod"].rpartition("/")[2])
-    pod = agent.store.find("Pod", at)
+    pod = agent.store.find(PODS, at)
     if pod is None:
         near = _replicas(agent, at)
         if not near:
@@ -165,7 +166,7 @@ async def _pending(agent: Agent, request: Request) -> Response:
 
 async def _rules(agent: Agent, request: Request) -> Response:
     at = NamespacedName(request.query.get("namespace", "default"), request.query["service"])
-    agent.store.get("Service", at)
+    agent.store.get(SERVICES, at)
     node = request.query.get("node") or agent.cluster.nodes[0].name
     family = Family.IPV6 if request.query.get("family") == "ipv6" else Family.IPV4
     proxy = next((p for p in agent.proxies.proxies if p.node == node and p.view.family is family), None)

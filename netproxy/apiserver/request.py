@@ -8,6 +8,8 @@ from typing import Any
 
 import orjson
 
+from netproxy.objects.kinds import Resource
+
 JSON = "application/json"
 
 
@@ -43,9 +45,9 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """An answer that goes on: events of KIND after VERSION that fit the filter, as a stream of frames."""
+    """An answer that goes on: events of RESOURCE after VERSION that fit the filter, as a stream of frames."""
 
-    kind: str
+    resource: Resource
     version: int
     namespace: str = ""
     label_selector: str = ""

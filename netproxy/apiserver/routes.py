@@ -14,7 +14,7 @@ from netproxy.apiserver.tables import table
 from netproxy.core.clock import Clock
 from netproxy.core.errors import ManifestError, NetproxyError, NotFoundError, Problem, UnsupportedError
 from netproxy.core.names import NamespacedName
-from netproxy.objects.kinds import BY_PLURAL, KINDS, Kind
+from netproxy.objects.kinds import RESOURCES, Resource, by_path
 from netproxy.objects.meta import Object, labels, metadata, namespace
 from netproxy.objects.selector import field_filter, matches, parse_selector
 from netproxy.registry.patch import json_patch, merge, strategic
@@ -30,7 +30,7 @@ GRACE_S = 30
 class _Target:
     """What a path names."""
 
-    kind: Kind
+    kind: Resource
     namespace: str = ""
     name: str = ""
     subresource: str = ""
@@ -67,7 +67,7 @@ class Api:
     def _serve(self, request: Request, target: _Target) -> Response | Watch:
         match request.method, bool(target.name):
             case "GET", True:
-                return self._shown(request, target.kind, [self._store.get(target.kind.kind, target.key)], single=True)
+                return self._shown(request, target.kind, [self._store.get(target.kind, target.key)], single=True)
             case "GET", False:
                 return _watch(request, target) if request.flag("watch") else self._listed(request, target)
             case "POST", False:
@@ -77,7 +77,7 @@ class Api:
             case "PATCH", True:
                 return self._patched(request, target)
             case "DELETE", True:
-                return json_response(self._deleted(request, target, self._store.get(target.kind.kind, target.key)))
+                return json_response(self._deleted(request, target, self._store.get(target.kind, target.key)))
             case "DELETE", False:
                 return self._collection_deleted(request, target)
             case _:
@@ -88,10 +88,10 @@ class Api:
     # --- reading
 
     def _listed(self, request: Request, target: _Target) -> Response:
-        objects = selected(self._store.list(target.kind.kind, target.namespace), request.query)
+        objects = selected(self._store.list(target.kind, target.namespace), request.query)
         return self._shown(request, target.kind, objects, single=False)
 
-    def _shown(self, request: Request, kind: Kind, objects: list[Object], *, single: bool) -> Response:
+    def _shown(self, request: Request, kind: Resource, objects: list[Object], *, single: bool) -> Response:
         if request.wants_table:
             return json_response(table(kind.kind, objects, self._clock.now(), self._store.version))
         if single:
@@ -115,7 +115,7 @@ class Api:
         return json_response(self._registry.replace(obj, status_only=target.subresource == "status"))
 
     def _patched(self, request: Request, target: _Target) -> Response:
-        old = self._store.get(target.kind.kind, target.key)
+        old = self._store.get(target.kind, target.key)
         patch = _body(request)
         match request.content_type.partition(";")[0]:
             case "application/merge-patch+json":
@@ -136,11 +136,11 @@ class Api:
             wanted = (
                 (obj.get("spec") or {}).get("terminationGracePeriodSeconds", GRACE_S) if grace is None else int(grace)
             )
-            return self._store.mark_deleted(target.kind.kind, at, grace_s=wanted)
-        return self._store.delete(target.kind.kind, at)
+            return self._store.mark_deleted(target.kind, at, grace_s=wanted)
+        return self._store.delete(target.kind, at)
 
     def _collection_deleted(self, request: Request, target: _Target) -> Response:
-        objects = selected(self._store.list(target.kind.kind, target.namespace), request.query)
+        objects = selected(self._store.list(target.kind, target.namespace), request.query)
         gone = [self._deleted(request, target, obj) for obj in list(objects)]
         return json_response({"kind": f"{target.kind.kind}List", "apiVersion": target.kind.api_version, "items": gone,
                               "metadata": {"resourceVersion": str(self._store.version)}})  # fmt: skip
@@ -178,7 +178,7 @@ def _watch(request: Request, target: _Target) -> Watch:
         raise ManifestError([Problem("resourceVersion", f'Invalid value: "{version}"')])
     limit = query.get("timeoutSeconds", "")
     return Watch(
-        target.kind.kind, int(version), target.namespace, query.get("labelSelector", ""), query.get("fieldSelector", ""),
+        target.kind, int(version), target.namespace, query.get("labelSelector", ""), query.get("fieldSelector", ""),
         request.wants_table, request.flag("sendInitialEvents") or version == "0", float(limit) if limit.isdigit() else None,
     )  # fmt: skip
 
@@ -195,8 +195,8 @@ def _target(path: str) -> _Target | None:
     at = ""
     if rest[0] == "namespaces" and len(rest) > 2 and rest[2] != "status":
         at, rest = rest[1], rest[2:]
-    kind = BY_PLURAL.get(rest[0])
-    if kind is None or kind.api_version != version:
+    kind = by_path(version, rest[0])
+    if kind is None:
         raise NotFoundError("the server could not find the requested resource")
     name = rest[1] if len(rest) > 1 else ""
     sub = rest[2] if len(rest) > 2 else ""
@@ -213,7 +213,7 @@ def _root(path: str) -> Response:
         case "/api":
             return json_response({"kind": "APIVersions", "versions": ["v1"]})
         case "/apis":
-            groups = sorted({kind.api_version for kind in KINDS if kind.group})
+            groups = sorted({kind.api_version for kind in RESOURCES if kind.group})
             return json_response({"kind": "APIGroupList", "apiVersion": "v1", "groups": [_group(v) for v in groups]})
         case "/version":
             return json_response({"major": "1", "minor": "36", "gitVersion": "v1.36.0+netproxy", "platform": "linux"})
@@ -229,7 +229,7 @@ def _group(version: str) -> dict[str, Any]:
 
 def _discovery(path: str) -> Response | None:
     version = path.strip("/").removeprefix("apis/").removeprefix("api/")
-    kinds = [kind for kind in KINDS if kind.api_version == version]
+    kinds = [kind for kind in RESOURCES if kind.api_version == version]
     if not kinds:
         return None
     verbs = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]

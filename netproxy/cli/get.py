@@ -11,22 +11,22 @@ from netproxy.cli.client import Agent, cluster_option
 from netproxy.cli.files import read_manifests
 from netproxy.cli.show import output_option, print_server_table, print_value
 from netproxy.core.errors import ManifestError, NotFoundError, Problem
-from netproxy.objects.kinds import KINDS, Kind, kind_of_word
+from netproxy.objects.kinds import RESOURCES, Resource, resource_of_word
 
 _TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 
 
-def resource_path(kind: Kind, namespace: str, name: str = "") -> str:
+def resource_path(kind: Resource, namespace: str, name: str = "") -> str:
     """The URL path of a kind, in a namespace when one is given, or of one object."""
     scope = f"/namespaces/{namespace}" if kind.namespaced and namespace else ""
     return f"{kind.prefix}{scope}/{kind.plural}" + (f"/{name}" if name else "")
 
 
-def kind_named(word: str) -> Kind:
+def kind_named(word: str) -> Resource:
     """The kind that people mean. Raises ManifestError with all there are."""
-    kind = kind_of_word(word)
+    kind = resource_of_word(word)
     if kind is None:
-        known = ", ".join(k.short[0] if k.short else k.plural for k in KINDS)
+        known = ", ".join(k.short[0] if k.short else k.plural for k in RESOURCES)
         raise ManifestError([Problem("kind", f'the server doesn\'t have a resource type "{word}" (there are {known})')])
     return kind
 
@@ -72,7 +72,7 @@ def get(
 
 
 def _print_objects(
-    agent: Agent, kinds: list[Kind], names: tuple[str, ...], at: str, query: dict[str, str], form: str
+    agent: Agent, kinds: list[Resource], names: tuple[str, ...], at: str, query: dict[str, str], form: str
 ) -> None:
     items: list[Any] = []
     for kind in kinds:
@@ -91,7 +91,7 @@ def _print_objects(
 
 
 def _print_tables(
-    agent: Agent, kind: Kind, names: tuple[str, ...], at: str, query: dict[str, str], *, wide: bool, title: bool
+    agent: Agent, kind: Resource, names: tuple[str, ...], at: str, query: dict[str, str], *, wide: bool, title: bool
 ) -> int:
     if names:
         tables = [agent.ask("GET", resource_path(kind, at, name), accept=_TABLE) for name in names]
@@ -105,7 +105,7 @@ def _print_tables(
     return len(table["rows"])
 
 
-def _watch(agent: Agent, kind: Kind, at: str, query: dict[str, str], *, wide: bool) -> None:
+def _watch(agent: Agent, kind: Resource, at: str, query: dict[str, str], *, wide: bool) -> None:
     version = agent.ask("GET", resource_path(kind, at))["metadata"]["resourceVersion"]
     query = {**query, "watch": "true", "resourceVersion": version}
     for event in agent.lines(resource_path(kind, at), query=query, accept=_TABLE):
@@ -142,7 +142,7 @@ def delete(
 ) -> None:  # fmt: skip
     """Delete objects by kind and name, by label, or by file."""
     agent = Agent(where)
-    doomed: list[tuple[Kind, str, str]] = []
+    doomed: list[tuple[Resource, str, str]] = []
     if kind and "/" in kind:
         kind, _, one = kind.partition("/")
         names = (one, *names)

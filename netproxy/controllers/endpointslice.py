@@ -12,6 +12,7 @@ from netproxy.core.names import NamespacedName
 from netproxy.core.net import family_of
 from netproxy.objects.change import Change, Create, Delete, Update, View
 from netproxy.objects.cluster import ZONE_LABEL
+from netproxy.objects.kinds import ENDPOINT_SLICES, NODES, PODS, SERVICES
 from netproxy.objects.meta import (
     Object,
     controller_of,
@@ -39,15 +40,15 @@ Ports = tuple[tuple[str, int, str, str], ...]  # name, number, protocol, appProt
 
 def reconcile_service(view: View, at: NamespacedName) -> list[Change]:
     """Bring the slices that this controller made for a Service to what its Pods are now."""
-    service = view.find("Service", at)
+    service = view.find(SERVICES, at)
     if service is not None and not is_deleting(service) and not _is_selecting(service):
         return []
     mine = [
-        item for item in view.list("EndpointSlice", at.namespace)
+        item for item in view.list(ENDPOINT_SLICES, at.namespace)
         if labels(item).get(SERVICE_NAME) == at.name and labels(item).get(MANAGED_BY) == CONTROLLER
     ]  # fmt: skip
     if service is None or is_deleting(service):
-        return [Delete("EndpointSlice", key(item)) for item in mine if controller_of(item)]
+        return [Delete(ENDPOINT_SLICES, key(item)) for item in mine if controller_of(item)]
     mine = [item for item in mine if controller_of(item).get("uid") == uid(service)]
     changes: list[Change] = []
     groups = _groups(view, service)
@@ -55,7 +56,7 @@ def reconcile_service(view: View, at: NamespacedName) -> list[Change]:
         of_family = [item for item in mine if item.get("addressType") == family]
         changes += _reconcile_family(service, family, groups.get(family, {}), of_family)
     wanted = set(_families(service))
-    changes += [Delete("EndpointSlice", key(item)) for item in mine if item.get("addressType") not in wanted]
+    changes += [Delete(ENDPOINT_SLICES, key(item)) for item in mine if item.get("addressType") not in wanted]
     return changes
 
 
@@ -70,9 +71,9 @@ def _families(service: Object) -> list[str]:
 
 def _groups(view: View, service: Object) -> dict[str, dict[Ports, dict[str, dict[str, Any]]]]:
     """Family → resolved ports → endpoints by Pod name: a named port may be another number in another Pod."""
-    zones = {name(node): labels(node).get(ZONE_LABEL, "") for node in view.all("Node")}
+    zones = {name(node): labels(node).get(ZONE_LABEL, "") for node in view.all(NODES)}
     result: dict[str, dict[Ports, dict[str, dict[str, Any]]]] = {}
-    for pod in view.list("Pod", namespace(service)):
+    for pod in view.list(PODS, namespace(service)):
         if not selects(spec(service).get("selector"), labels(pod)) or status(pod).get("phase") in (
             "Succeeded",
             "Failed",
@@ -153,7 +154,7 @@ def _reconcile_family(
     for ports, endpoints in sorted(groups.items()):
         slices = by_ports.pop(ports, [])
         changes += _fill(service, family, ports, dict(endpoints), slices, taken)
-    changes += [Delete("EndpointSlice", key(item)) for items in by_ports.values() for item in items]
+    changes += [Delete(ENDPOINT_SLICES, key(item)) for items in by_ports.values() for item in items]
     return changes
 
 
@@ -176,7 +177,7 @@ def _fill(
     used = sum(1 for _, stay in kept if stay)
     for item, stay in kept:
         if not stay and (used or item is not kept[0][0]):
-            changes.append(Delete("EndpointSlice", key(item)))
+            changes.append(Delete(ENDPOINT_SLICES, key(item)))
         elif stay != (item.get("endpoints") or []) or labels(item) != _labels(service):
             meta = {**metadata(item), "labels": _labels(service)}
             changes.append(Update({**item, "metadata": meta, "endpoints": stay}))

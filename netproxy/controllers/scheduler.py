@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from netproxy.core.names import NamespacedName
 from netproxy.objects.change import Change, Update, View
+from netproxy.objects.kinds import NODES, PODS
 from netproxy.objects.meta import Object, is_deleting, labels, name, spec
 
 
 def reconcile_pod(view: View, at: NamespacedName) -> list[Change]:
     """Bind a Pod that has no node yet; without a fitting node it stays Pending and says so."""
-    pod = view.find("Pod", at)
+    pod = view.find(PODS, at)
     if pod is None or is_deleting(pod) or spec(pod).get("nodeName"):
         return []
-    load: dict[str, int] = {name(node): 0 for node in view.list("Node") if _fits(pod, node)}
+    load: dict[str, int] = {name(node): 0 for node in view.list(NODES) if _fits(pod, node)}
     if not load:
-        return _unschedulable(pod, sum(1 for _ in view.all("Node")))
-    for other in view.all("Pod"):
+        return _unschedulable(pod, sum(1 for _ in view.all(NODES)))
+    for other in view.all(PODS):
         node = spec(other).get("nodeName")
         if node in load:
             load[node] += 1

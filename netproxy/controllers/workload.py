@@ -10,6 +10,7 @@ from typing import Any
 
 from netproxy.core.names import NamespacedName
 from netproxy.objects.change import Change, Create, Delete, Update, View
+from netproxy.objects.kinds import DEPLOYMENTS, PODS, REPLICA_SETS
 from netproxy.objects.meta import (
     Object,
     controller_of,
@@ -55,12 +56,12 @@ def owner_reference(owner: Object) -> dict[str, Any]:
 
 def reconcile_deployment(view: View, at: NamespacedName) -> list[Change]:
     """One ReplicaSet for the present template, scaled to what the Deployment asks; older ones scaled to nothing."""
-    deployment = view.find("Deployment", at)
+    deployment = view.find(DEPLOYMENTS, at)
     if deployment is None or is_deleting(deployment):
         return []
     template = spec(deployment)["template"]
     hashed = short_name(_stable(template), 10)
-    owned = [rs for rs in view.list("ReplicaSet", at.namespace) if controller_of(rs).get("uid") == uid(deployment)]
+    owned = [rs for rs in view.list(REPLICA_SETS, at.namespace) if controller_of(rs).get("uid") == uid(deployment)]
     current = next((rs for rs in owned if labels(rs).get(HASH_LABEL) == hashed), None)
     changes: list[Change] = []
     if current is None:
@@ -118,11 +119,11 @@ def _deployment_status(deployment: Object, owned: list[Object], current: Object 
 
 def reconcile_replica_set(view: View, at: NamespacedName) -> list[Change]:
     """Create or delete Pods until as many as asked for exist; Pods that are not ready go first."""
-    replica_set = view.find("ReplicaSet", at)
+    replica_set = view.find(REPLICA_SETS, at)
     if replica_set is None or is_deleting(replica_set):
         return []
     owned = [
-        pod for pod in view.list("Pod", at.namespace)
+        pod for pod in view.list(PODS, at.namespace)
         if controller_of(pod).get("uid") == uid(replica_set) and not is_deleting(pod)
         and status(pod).get("phase") not in ("Succeeded", "Failed")
     ]  # fmt: skip
@@ -133,7 +134,7 @@ def reconcile_replica_set(view: View, at: NamespacedName) -> list[Change]:
     for pod in sorted(owned, key=lambda p: (is_ready(p), p["metadata"]["creationTimestamp"], name(p)))[
         : max(0, len(owned) - wanted)
     ]:
-        changes.append(Delete("Pod", key(pod)))
+        changes.append(Delete(PODS, key(pod)))
     ready = sum(map(is_ready, owned))
     new = {
         "replicas": len(owned), "readyReplicas": ready, "availableReplicas": ready, "fullyLabeledReplicas": len(owned),
@@ -151,7 +152,7 @@ def _suffixes(view: View, replica_set: Object, count: int) -> list[str]:
     while len(result) < count:
         suffix = short_name(f"{uid(replica_set)}/{number}", 5)
         number += 1
-        if view.find("Pod", NamespacedName(namespace(replica_set), f"{name(replica_set)}-{suffix}")) is None:
+        if view.find(PODS, NamespacedName(namespace(replica_set), f"{name(replica_set)}-{suffix}")) is None:
             result.append(suffix)
     return result
 

@@ -8,6 +8,7 @@ NetproxyError
 │   └── ExpiredError         the version is older than what is remembered: list again
 ├── ApiError          the API: it answered with a failure that has no type of its own here
 │   └── UnavailableError     nobody answers, or not now: wait and ask again
+├── StorageError      the host: what was to be kept could not be written, and nothing has changed
 ├── UnsupportedError  us: a feature that is not there, named
 └── KernelError       the host: the kernel or a tool refused (carries the whole request)
 """
@@ -87,6 +88,10 @@ class UnavailableError(ApiError):
 
 class UnsupportedError(NetproxyError):
     """A feature that netproxy does not have; the message names it."""
+
+
+class StorageError(NetproxyError):
+    """What was to be kept could not be written; nothing has changed."""
 
 
 class KernelError(NetproxyError):

@@ -12,6 +12,7 @@ from typing import Any
 
 from netproxy.core.clock import timestamp
 from netproxy.core.names import NamespacedName
+from netproxy.objects.kinds import CONFIG_MAPS, Resource
 from netproxy.objects.meta import Object, annotations_of, labels, name, namespace, spec, uid
 
 BACKOFF_S = (0, 10, 20, 40, 80, 160, 300)
@@ -32,7 +33,7 @@ def expand(text: str, env: Mapping[str, str]) -> str:
 
 def environment(
     pod: Object, container: Mapping[str, Any], *, ips: tuple[str, ...], services: Iterable[Object],
-    find: Callable[[str, NamespacedName], Object | None], base: Mapping[str, str],
+    find: Callable[[Resource, NamespacedName], Object | None], base: Mapping[str, str],
 ) -> dict[str, str]:  # fmt: skip
     """The variables of a container: BASE, service links, then `env` in order, each seeing the ones before it."""
     env = dict(base)
@@ -62,13 +63,16 @@ def _service_links(service: Object) -> dict[str, str]:
 
 
 def _value_from(
-    source: Mapping[str, Any], pod: Object, ips: tuple[str, ...], find: Callable[[str, NamespacedName], Object | None]
+    source: Mapping[str, Any],
+    pod: Object,
+    ips: tuple[str, ...],
+    find: Callable[[Resource, NamespacedName], Object | None],
 ) -> str | None:
     if "fieldRef" in source:
         return _field(str(source["fieldRef"].get("fieldPath")), pod, ips)
     if "configMapKeyRef" in source:
         reference = source["configMapKeyRef"]
-        found = find("ConfigMap", NamespacedName(namespace(pod), reference.get("name", "")))
+        found = find(CONFIG_MAPS, NamespacedName(namespace(pod), reference.get("name", "")))
         value = ((found or {}).get("data") or {}).get(reference.get("key"))
         return None if value is None else str(value)
     return None

@@ -39,6 +39,7 @@ from netproxy.linux import netns
 from netproxy.linux.command import find, run
 from netproxy.linux.links import NodePort, PodLink
 from netproxy.objects.cluster import ClusterSpec, NodeSpec
+from netproxy.objects.kinds import IMAGES, PODS, SERVICES
 from netproxy.objects.meta import Object, is_deleting, key, name, namespace, spec, status, uid
 from netproxy.registry.allocate import pod_address
 from netproxy.store.store import Store
@@ -107,14 +108,14 @@ class Kubelet:
 
     async def sync(self, at: NamespacedName) -> None:
         """Bring one Pod to what the store says."""
-        pod = self._store.find("Pod", at)
+        pod = self._store.find(PODS, at)
         if pod is None or spec(pod).get("nodeName") not in self._nodes:
             if pod is not None and is_deleting(pod):
-                self._store.delete("Pod", at)
+                self._store.delete(PODS, at)
             return
         running = self._pods.setdefault(uid(pod), _Running())
         async with running.lock:
-            pod = self._store.find("Pod", at)
+            pod = self._store.find(PODS, at)
             if pod is None or running.gone:
                 return
             if is_deleting(pod):
@@ -140,7 +141,7 @@ class Kubelet:
         group[rest] = ended
         for task in running.probes.pop(rest, []):
             task.cancel()
-        pod = next((p for p in self._store.all("Pod") if uid(p) == pod_uid), None)
+        pod = next((p for p in self._store.all(PODS) if uid(p) == pod_uid), None)
         if pod is None or is_deleting(pod):
             return
         if group is running.states and should_restart(spec(pod).get("restartPolicy", "Always"), code):
@@ -204,7 +205,7 @@ class Kubelet:
         taken = {ip for other in self._pods.values() for ip in other.ips}
         taken |= {
             item["ip"]
-            for other in self._store.all("Pod")
+            for other in self._store.all(PODS)
             for item in status(other).get("podIPs") or ()
             if uid(other) != uid(pod)
         }
@@ -259,7 +260,7 @@ class Kubelet:
         at = container["name"]
         env = self._environment(pod, running, container)
         command, args = command_of(container, env)
-        loaded = image.loaded_images(list(self._store.all("Image")))
+        loaded = image.loaded_images(list(self._store.all(IMAGES)))
         what = image.resolve(
             container["image"], command, args, loaded=loaded, installed=lambda program: bool(find(program))
         )
@@ -302,7 +303,7 @@ class Kubelet:
             "LANG": os.environ.get("LANG", "C.UTF-8"),
         }
         return environment(
-            pod, container, ips=running.ips, services=list(self._store.list("Service", namespace(pod))),
+            pod, container, ips=running.ips, services=list(self._store.list(SERVICES, namespace(pod))),
             find=self._store.find, base=base,
         )  # fmt: skip
 
@@ -349,7 +350,7 @@ class Kubelet:
 
     def entry(self, at: NamespacedName, container: str | None) -> dict[str, Any]:
         """What `exec` needs to enter a Pod: namespace, host name, files, environment. Raises NotFoundError."""
-        pod = self._store.get("Pod", at)
+        pod = self._store.get(PODS, at)
         running = self._pods.get(uid(pod))
         listed = spec(pod).get("containers") or [{}]
         chosen = next((c for c in listed if c.get("name") == container), None) if container else listed[0]
@@ -382,7 +383,7 @@ class Kubelet:
     async def _restart(self, pod: Object, running: _Running, ended: ContainerState, wait_s: float) -> None:
         await asyncio.sleep(wait_s)
         async with running.lock:
-            current = self._store.find("Pod", key(pod))
+            current = self._store.find(PODS, key(pod))
             if current is None or is_deleting(current) or running.gone or uid(current) != uid(pod):
                 return
             container = next(c for c in spec(current)["containers"] if c["name"] == ended.name)
@@ -442,7 +443,7 @@ class Kubelet:
             return True
         else:
             return False
-        current = self._store.find("Pod", key(pod))
+        current = self._store.find(PODS, key(pod))
         if current is not None:
             self._write_status(current, running)
         return kind == "startupProbe"
@@ -463,7 +464,7 @@ class Kubelet:
     # --- status and end
 
     def _write_status(self, pod: Object, running: _Running) -> None:
-        current = self._store.find("Pod", key(pod))
+        current = self._store.find(PODS, key(pod))
         if current is None or uid(current) != uid(pod):
             return
         order = [c["name"] for c in spec(current).get("containers") or ()]
@@ -495,9 +496,9 @@ class Kubelet:
             netns.delete(self._place.pod_namespace(key(pod)))
         shutil.rmtree(self._place.state / "pods" / uid(pod), ignore_errors=True)
         self._pods.pop(uid(pod), None)
-        current = self._store.find("Pod", key(pod))
+        current = self._store.find(PODS, key(pod))
         if current is not None and uid(current) == uid(pod):
-            self._store.delete("Pod", key(pod))
+            self._store.delete(PODS, key(pod))
 
 
 def _gateway(cidr: str) -> str:

@@ -12,7 +12,8 @@ from netproxy.core.clock import Clock
 from netproxy.core.errors import ConflictError, NetproxyError, NotFoundError
 from netproxy.core.names import NamespacedName
 from netproxy.manager.queue import Queue
-from netproxy.objects.change import Change, Create, Delete, Update, View
+from netproxy.objects.change import Bind, Change, Create, Delete, Update, UpdateStatus, View
+from netproxy.objects.kinds import PODS, REPLICA_SETS, RESOURCES, SERVICES, Resource
 from netproxy.objects.meta import Object, controller_of, is_deleting, key, labels, namespace, spec, uid
 from netproxy.objects.selector import selects
 from netproxy.registry.registry import Registry
@@ -63,7 +64,7 @@ class Controllers:
 
     def _about_pod(self, event: Event) -> None:
         self._about_owner(event.obj, "ReplicaSet")
-        for service in self._store.all("Service"):
+        for service in self._store.all(SERVICES):
             if namespace(service) == namespace(event.obj) and any(
                 selects(spec(service).get("selector"), labels(pod)) for pod in (event.obj, event.old) if pod
             ):
@@ -71,7 +72,7 @@ class Controllers:
 
     def _about_node(self) -> None:
         """A new node may take Pods that found none."""
-        for pod in self._store.all("Pod"):
+        for pod in self._store.all(PODS):
             if not spec(pod).get("nodeName"):
                 self.queue.add(("Pod", key(pod)))
 
@@ -82,14 +83,14 @@ class Controllers:
 
     def _orphans(self, owner: Object) -> None:
         """What a deleted object owned goes too; with a Namespace, everything in it."""
-        dependents = {"Deployment": "ReplicaSet", "ReplicaSet": "Pod"}.get(owner["kind"])
+        dependents = {"Deployment": REPLICA_SETS, "ReplicaSet": PODS}.get(owner["kind"])
         if dependents:
             for obj in list(self._store.all(dependents)):
                 if controller_of(obj).get("uid") == uid(owner):
                     self._delete(dependents, key(obj))
         if owner["kind"] == "Namespace":
             gone = key(owner).name
-            for kind in ("Deployment", "ReplicaSet", "Pod", "Service", "EndpointSlice", "ConfigMap", "Event"):
+            for kind in [r for r in RESOURCES if r.namespaced and not r.kept_as]:
                 for obj in list(self._store.list(kind, gone)):
                     self._delete(kind, key(obj))
 
@@ -114,16 +115,19 @@ class Controllers:
         match change:
             case Create(obj):
                 self._registry.create(obj)
-            case Update(obj):
+            case Update(obj) | UpdateStatus(obj):
                 self._store.replace(obj)
+            case Bind(at, node):
+                pod = self._store.get(PODS, at)
+                self._store.replace({**pod, "spec": {**spec(pod), "nodeName": node}})
             case Delete(kind, name):
                 self._delete(kind, name)
 
-    def _delete(self, kind: str, name: NamespacedName) -> None:
+    def _delete(self, kind: Resource, name: NamespacedName) -> None:
         obj = self._store.find(kind, name)
         if obj is None or is_deleting(obj):
             return
-        if kind == "Pod" and spec(obj).get("nodeName"):
+        if kind is PODS and spec(obj).get("nodeName"):
             self._store.mark_deleted(kind, name, grace_s=spec(obj).get("terminationGracePeriodSeconds", 30))
         else:
             self._store.delete(kind, name)

@@ -21,7 +21,7 @@ from netproxy.core.names import NamespacedName
 from netproxy.dns import wire
 from netproxy.dns.answer import SERVFAIL, Answer, answer, rotations
 from netproxy.dns.zone import Zone, build_zone
-from netproxy.objects.kinds import BY_KIND
+from netproxy.objects.kinds import KINDS as RESOURCES
 from netproxy.objects.meta import Object, key
 
 KINDS = ("Service", "EndpointSlice", "Namespace")
@@ -75,7 +75,7 @@ class Source:
         connection = http.client.HTTPConnection("netproxy")
         connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.sock.connect(self._path)
-        entry = BY_KIND[kind]
+        entry = RESOURCES[kind]
         connection.request("GET", f"{entry.prefix}/{entry.plural}?watch=true&sendInitialEvents=true")
         initial: dict[NamespacedName, Object] | None = {}
         for line in connection.getresponse():

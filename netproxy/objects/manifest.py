@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from netproxy.core.errors import ManifestError, Problem
-from netproxy.objects.kinds import BY_GVK, BY_KIND
+from netproxy.objects.kinds import KINDS, resource_of
 from netproxy.objects.meta import Object, describe
 
 
@@ -122,13 +122,13 @@ def _flatten(document: Any, source: str) -> Iterator[Object]:
 def unknown_kind(obj: Object) -> tuple[Problem | None, Problem | None]:
     """(error, warning) for a kind that netproxy does not know; a likely misspelling is an error, the rest is left out."""
     kind, version = str(obj["kind"]), str(obj["apiVersion"])
-    if (version, kind) in BY_GVK:
+    if resource_of(obj):
         return None, None
-    near = BY_KIND.get(kind)
+    near = KINDS.get(kind)
     if near:
         why = f"Unsupported value: {version}, {kind}: did you mean apiVersion {near.api_version}?"
         return Problem("apiVersion", why), None
-    close = difflib.get_close_matches(kind, BY_KIND, 1, 0.8)
-    if close and version in (BY_KIND[close[0]].api_version, "v1"):
+    close = difflib.get_close_matches(kind, KINDS, 1, 0.8)
+    if close and version in (KINDS[close[0]].api_version, "v1"):
         return Problem("kind", f'Unsupported value: {version}, {kind}: did you mean "{close[0]}"?'), None
     return None, Problem("kind", f"{version}, {kind} is a kind that netproxy does not use: left out")

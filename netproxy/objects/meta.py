@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from netproxy.core.names import NamespacedName
-from netproxy.objects.kinds import BY_KIND
+from netproxy.objects.kinds import KINDS
 
 Object = dict[str, Any]
 """A Kubernetes object as JSON; nobody mutates it once it is in the store."""
@@ -74,7 +74,7 @@ def is_deleting(obj: Mapping[str, Any]) -> bool:
 
 def describe(obj: Mapping[str, Any]) -> str:
     """`Kind namespace/name`, for messages; an object that leaves its namespace out goes to `default`."""
-    kind = BY_KIND.get(str(obj.get("kind")))
+    kind = KINDS.get(str(obj.get("kind")))
     at = namespace(obj) or ("default" if kind and kind.namespaced and name(obj) else "")
     return f"{obj.get('kind', 'object')} {NamespacedName(at, name(obj))}".rstrip()
 

@@ -14,13 +14,14 @@ from netproxy.core.names import NamespacedName
 from netproxy.core.net import Family, contains, family_of
 from netproxy.objects.cluster import ClusterSpec
 from netproxy.objects.defaults import with_defaults
-from netproxy.objects.kinds import BY_GVK, BY_KIND
+from netproxy.objects.kinds import SERVICES, Resource, resource_of
 from netproxy.objects.manifest import Loaded
 from netproxy.objects.meta import Object, describe, metadata
 from netproxy.objects.schema import field_problems
 from netproxy.objects.validate import problems
 from netproxy.registry.allocate import free_address, free_port
 from netproxy.store.store import Store
+from netproxy.store.transaction import Transaction
 
 
 @dataclass(slots=True)
@@ -44,44 +45,49 @@ class Registry:
     def create(self, obj: Object) -> Object:
         """Admit and store a new object. Raises ManifestError, ConflictError."""
         obj = self._placed(obj)
-        existing = self.store.find(obj["kind"], _key(obj)) if metadata(obj).get("name") else None
-        return self.store.create(obj if existing else self._admitted(obj, None, self._taken(obj)))
+        with self.store.transaction() as change:
+            existing = change.find(_resource(obj), _key(obj)) if metadata(obj).get("name") else None
+            return change.create(obj if existing else self._admitted(obj, None, self._taken(change, obj)))
 
     def replace(self, obj: Object, *, status_only: bool = False) -> Object:
         """Admit and store a new state of an object. Raises ManifestError, ConflictError, NotFoundError."""
         obj = self._placed(obj)
-        old = self.store.get(obj["kind"], _key(obj))
-        if status_only:
-            return self.store.replace(
-                {**old, "metadata": {**old["metadata"], **_version(obj)}, "status": obj.get("status") or {}}
-            )
-        merged = self._admitted(_keep(obj, old), old, self._taken(obj, besides=old))
-        return self.store.replace(merged)
+        with self.store.transaction() as change:
+            old = change.get(_resource(obj), _key(obj))
+            if status_only:
+                meta = {**old["metadata"], **_version(obj)}
+                return change.replace({**old, "metadata": meta, "status": obj.get("status") or {}})
+            merged = self._admitted(_keep(obj, old), old, self._taken(change, obj, besides=old))
+            return change.replace(merged)
 
     def apply(self, items: Iterable[Loaded]) -> list[Object]:
         """Create or update all objects, or none: every problem of every object is raised together."""
-        admitted: list[tuple[Object, Object | None]] = []
         wrong: list[Problem] = []
-        taken = self._taken_by_services()
-        seen: dict[tuple[str, NamespacedName], str] = {}
-        for item in _fixed_first(items):
-            try:
-                admitted.append(self._apply_one(item, taken, seen))
-            except ManifestError as error:
-                wrong += [Problem(p.path, p.message, describe(item.obj), item.source, p.reason) for p in error.problems]
-        if wrong:
-            raise ManifestError(wrong)
-        return [self.store.replace(obj) if old else self.store.create(obj) for obj, old in admitted]
+        made: list[Object] = []
+        seen: dict[tuple[Resource, NamespacedName], str] = {}
+        with self.store.transaction() as change:
+            taken = self._taken_by_services(change)
+            for item in _fixed_first(items):
+                try:
+                    obj, old = self._apply_one(change, item, taken, seen)
+                    made.append(change.replace(obj) if old else change.create(obj))
+                except ManifestError as error:
+                    wrong += [
+                        Problem(p.path, p.message, describe(item.obj), item.source, p.reason) for p in error.problems
+                    ]
+            if wrong:
+                raise ManifestError(wrong)
+        return made
 
     def _apply_one(
-        self, item: Loaded, taken: _Taken, seen: dict[tuple[str, NamespacedName], str]
+        self, change: Transaction, item: Loaded, taken: _Taken, seen: dict[tuple[Resource, NamespacedName], str]
     ) -> tuple[Object, Object | None]:
         obj = self._placed(item.obj)
-        name = (obj["kind"], _key(obj))
+        name = (_resource(obj), _key(obj))
         if name in seen:
             raise ManifestError([Problem("metadata.name", f"Duplicate value: {name[1]}: it is also in {seen[name]}")])
         seen[name] = item.source
-        old = self.store.find(*name) if metadata(obj).get("name") else None
+        old = change.find(*name) if metadata(obj).get("name") else None
         if old:
             obj = _keep({**obj, "metadata": _merged_metadata(obj, old)}, old)
             if obj["kind"] == "Service":
@@ -92,9 +98,7 @@ class Registry:
 
     def _placed(self, obj: Object) -> Object:
         """With a namespace where the kind has one."""
-        entry = BY_GVK.get((obj.get("apiVersion", ""), obj.get("kind", "")))
-        if entry is None:
-            raise ManifestError([Problem("kind", f"Unsupported value: {obj.get('apiVersion')}, {obj.get('kind')}")])
+        entry = _resource(obj)
         meta = dict(metadata(obj))
         if entry.namespaced:
             meta["namespace"] = meta.get("namespace") or "default"
@@ -112,17 +116,18 @@ class Registry:
             raise ManifestError(found)
         return self._allocated(obj, old, taken) if obj["kind"] == "Service" else obj
 
-    def _taken(self, obj: Object, besides: Object | None = None) -> _Taken:
+    def _taken(self, change: Transaction, obj: Object, besides: Object | None = None) -> _Taken:
         if obj["kind"] != "Service":
             return _Taken({}, {})
-        taken = self._taken_by_services()
+        taken = self._taken_by_services(change)
         if besides:
             self._release(besides, taken)
         return taken
 
-    def _taken_by_services(self) -> _Taken:
+    @staticmethod
+    def _taken_by_services(change: Transaction) -> _Taken:
         taken = _Taken({}, {})
-        for service in self.store.all("Service"):
+        for service in change.all(SERVICES):
             _hold(service, taken)
         return taken
 
@@ -308,9 +313,16 @@ def _version(obj: Object) -> dict[str, str]:
     return {"resourceVersion": version} if version else {}
 
 
+def _resource(obj: Object) -> Resource:
+    found = resource_of(obj)
+    if found is None:
+        raise ManifestError([Problem("kind", f"Unsupported value: {obj.get('apiVersion')}, {obj.get('kind')}")])
+    return found
+
+
 def _key(obj: Object) -> NamespacedName:
     meta = metadata(obj)
-    namespaced = BY_KIND[obj["kind"]].namespaced
+    namespaced = _resource(obj).namespaced
     return NamespacedName((meta.get("namespace") or "default") if namespaced else "", meta.get("name") or "")
 
 

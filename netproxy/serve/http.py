@@ -57,10 +57,12 @@ def _whole(response: Response) -> web.Response:
 
 async def _stream(request: web.Request, watch: Watch, store: Store, clock: Clock) -> web.StreamResponse:
     queue: asyncio.Queue[Event] = asyncio.Queue()
-    end = store.subscribe(lambda event: queue.put_nowait(event) if event.obj["kind"] == watch.kind else None)
+    end = store.subscribe(
+        lambda event: queue.put_nowait(event) if event.resource.stored == watch.resource.stored else None
+    )
     try:
         past = [] if watch.initial_events else store.since(watch.version)
-        initial = list(store.list(watch.kind, watch.namespace)) if watch.initial_events else []
+        initial = list(store.list(watch.resource, watch.namespace)) if watch.initial_events else []
         version = store.version
     except NetproxyError as error:
         end()
@@ -86,7 +88,7 @@ async def _stream(request: web.Request, watch: Watch, store: Store, clock: Clock
 
 
 async def _send_event(response: web.StreamResponse, watch: Watch, event: Event, clock: Clock) -> None:
-    if event.obj["kind"] != watch.kind or (watch.namespace and namespace(event.obj) != watch.namespace):
+    if event.resource.stored != watch.resource.stored or (watch.namespace and namespace(event.obj) != watch.namespace):
         return
     now, before = _picked(watch, event.obj), event.old is not None and _picked(watch, event.old)
     kind = event.type
@@ -103,11 +105,15 @@ def _picked(watch: Watch, obj: Object) -> bool:
 async def _send(response: web.StreamResponse, watch: Watch, kind: str, obj: Object, clock: Clock, version: int) -> None:
     if not _picked(watch, obj) and kind != "DELETED":
         return
-    shown = table(watch.kind, [obj], clock.now(), version) if watch.table else obj
+    shown = table(watch.resource.kind, [obj], clock.now(), version) if watch.table else obj
     await response.write(orjson.dumps({"type": kind, "object": shown}) + b"\n")
 
 
 def _bookmark(watch: Watch, version: int, *, initial: bool) -> bytes:
     marks = {"k8s.io/initial-events-end": "true"} if initial else {}
-    meta = {"resourceVersion": str(version), "annotations": marks}
-    return orjson.dumps({"type": "BOOKMARK", "object": {"kind": watch.kind, "metadata": meta}}) + b"\n"
+    obj = {
+        "kind": watch.resource.kind,
+        "apiVersion": watch.resource.api_version,
+        "metadata": {"resourceVersion": str(version), "annotations": marks},
+    }
+    return orjson.dumps({"type": "BOOKMARK", "object": obj}) + b"\n"

@@ -1,17 +1,26 @@
-"""Objects by kind and key. Memory is the truth for reads; every write is durable before anybody hears of it."""
+"""Objects by resource and key. Memory is the truth for reads; a write is durable before anybody hears of it.
+
+A write is a Transaction: it is committed, then logged, then told, in order of versions, by one dispatcher. All of it
+happens in one thread.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from netproxy.core.clock import Clock, timestamp
-from netproxy.core.errors import AlreadyExistsError, ConflictError, ExpiredError, NotFoundError
+from netproxy.core.clock import Clock
+from netproxy.core.errors import ExpiredError, NotFoundError
 from netproxy.core.names import NamespacedName
-from netproxy.objects.kinds import BY_KIND, KINDS, Kind
-from netproxy.objects.meta import Object, key, metadata
+from netproxy.objects.kinds import RESOURCES, Resource, resource_of, stored_resource
+from netproxy.objects.meta import Object, key
+from netproxy.store.transaction import Transaction, Write
+
+log = logging.getLogger(__name__)
 
 HISTORY = 10_000
 """Events that a watch may go back; an older version gets 410 Expired."""
@@ -24,22 +33,24 @@ class Event:
     type: str
     obj: Object
     version: int
+    resource: Resource
+    """In whose group and version the object is kept."""
     old: Object | None = None
 
 
 class Backing(Protocol):
     """Where objects outlive the process."""
 
-    def load(self) -> Iterable[tuple[int, Object]]:
-        """All rows: (resource version, object)."""
+    def load(self) -> Iterable[Object]:
+        """All objects."""
         ...
 
     def latest(self) -> int:
         """The highest version ever committed, deletions counted."""
         ...
 
-    def commit(self, version: int, kind: str, name: NamespacedName, obj: Object | None) -> None:
-        """Write one object (None removes it) under this version."""
+    def commit(self, writes: Sequence[Write]) -> None:
+        """Make all writes durable, or none. Raises StorageError."""
         ...
 
 
@@ -50,125 +61,138 @@ class Store:
     """One cluster's objects; speaks Kubernetes: resourceVersion, uid, generation, list and watch."""
 
     def __init__(self, clock: Clock, new_uid: Callable[[], str], backing: Backing | None = None) -> None:
-        self._clock = clock
-        self._new_uid = new_uid
+        self.clock = clock
+        self.new_uid = new_uid
         self._backing = backing
-        self._objects: dict[str, dict[NamespacedName, Object]] = {kind.kind: {} for kind in KINDS}
+        self._objects: dict[str, dict[NamespacedName, Object]] = {resource.stored: {} for resource in RESOURCES}
+        self._sorted: dict[str, list[NamespacedName]] = {}
         self._history: deque[Event] = deque(maxlen=HISTORY)
         self._listeners: list[Listener] = []
+        self._untold: deque[Event] = deque()
+        self._is_telling = False
+        self._open: Transaction | None = None
         self.version = 0
-        self._first = 0
+        for obj in backing.load() if backing else ():
+            resource = resource_of(obj)
+            if resource is None:
+                log.warning("a stored object of kind %s, %s is not served: left out", obj["apiVersion"], obj["kind"])
+                continue
+            self._objects[resource.stored][key(obj)] = obj
         if backing:
-            for _, obj in backing.load():
-                self._objects[obj["kind"]][key(obj)] = obj
             self.version = backing.latest()
         self._first = self.version
 
     # --- reading
 
-    def get(self, kind: str, name: NamespacedName) -> Object:
+    def get(self, resource: Resource, name: NamespacedName) -> Object:
         """One object. Raises NotFoundError, in the API server's words."""
-        try:
-            return self._objects[kind][name]
-        except KeyError:
-            entry = BY_KIND[kind]
-            resource = f"{entry.plural}.{entry.group}" if entry.group else entry.plural
-            raise NotFoundError(f'{resource} "{name.name}" not found') from None
+        found = self.find(resource, name)
+        if found is None:
+            raise NotFoundError(f'{resource.group_resource} "{name.name}" not found')
+        return found
 
-    def find(self, kind: str, name: NamespacedName) -> Object | None:
+    def find(self, resource: Resource, name: NamespacedName) -> Object | None:
         """One object or None."""
-        return self._objects[kind].get(name)
+        return self._objects[resource.stored].get(name)
 
-    def list(self, kind: str, in_namespace: str = "") -> Iterator[Object]:
-        """All objects of a kind, sorted by namespace and name; of one namespace when it is given."""
-        objects = self._objects[kind]
-        for name in sorted(objects):
+    def list(self, resource: Resource, in_namespace: str = "") -> Iterator[Object]:
+        """All objects of a resource, sorted by namespace and name; of one namespace when it is given."""
+        objects = self._objects[resource.stored]
+        names = self._sorted.get(resource.stored)
+        if names is None:
+            names = self._sorted[resource.stored] = sorted(objects)
+        for name in names:
             if not in_namespace or name.namespace == in_namespace:
                 yield objects[name]
 
-    def all(self, kind: str) -> Iterable[Object]:
-        """All objects of a kind in no order; cheap."""
-        return self._objects[kind].values()
+    def all(self, resource: Resource) -> Iterable[Object]:
+        """All objects of a resource in no order; cheap."""
+        return self._objects[resource.stored].values()
 
-    def count(self, kind: str) -> int:
-        """How many objects of a kind there are."""
-        return len(self._objects[kind])
+    def count(self, resource: Resource) -> int:
+        """How many objects of a resource there are."""
+        return len(self._objects[resource.stored])
 
     # --- writing
 
+    @contextmanager
+    def transaction(self, *, dry_run: bool = False) -> Iterator[Transaction]:
+        """Collect writes; they are committed together when the body ends, and none of them when it raises.
+
+        Inside another transaction it is a part of that one: when its body raises, its own writes are taken back. A dry run
+        is never committed. Raises StorageError when the writes cannot be made durable: then nothing has changed.
+        """
+        if self._open is not None:
+            with self._open.part(dry_run=dry_run):
+                yield self._open
+            return
+        self._open = change = Transaction(self, self.clock, self.new_uid)
+        try:
+            yield change
+        finally:
+            self._open = None
+        if not dry_run:
+            self._commit(change.writes)
+
     def create(self, obj: Object) -> Object:
-        """Store a new object. Raises ConflictError when the name is taken."""
-        kind = BY_KIND[obj["kind"]]
-        meta = dict(metadata(obj))
-        if not meta.get("name"):
-            meta["name"] = f"{meta.get('generateName', '')}{self._new_uid()[-5:]}"
-        if kind.namespaced:
-            meta.setdefault("namespace", "default")
-        name = NamespacedName(meta.get("namespace", "") if kind.namespaced else "", meta["name"])
-        if name in self._objects[kind.kind]:
-            raise AlreadyExistsError(
-                f'{kind.plural}{"." + kind.group if kind.group else ""} "{name.name}" already exists'
-            )
-        meta["uid"] = self._new_uid()
-        meta["creationTimestamp"] = timestamp(self._clock.now())
-        meta["generation"] = 1
-        return self._write("ADDED", kind, name, {**obj, "metadata": meta}, None)
+        """One write: see `Transaction.create`."""
+        with self.transaction() as change:
+            return change.create(obj)
 
     def replace(self, obj: Object) -> Object:
-        """Store a new state. A resourceVersion in it must be the current one, else ConflictError; none means whichever."""
-        kind, name = BY_KIND[obj["kind"]], key(obj)
-        old = self.get(kind.kind, name)
-        meta, before = dict(metadata(obj)), metadata(old)
-        given = meta.get("resourceVersion")
-        if given and given != before["resourceVersion"]:
-            raise ConflictError(
-                f'Operation cannot be fulfilled on {kind.plural} "{name.name}": the object has been modified; '
-                "please apply your changes to the latest version and try again"
-            )
-        for fixed in ("uid", "creationTimestamp", "generation", "deletionTimestamp"):
-            if fixed in before:
-                meta[fixed] = before[fixed]
-        meta["resourceVersion"] = before["resourceVersion"]
-        new = {**obj, "metadata": meta}
-        if new == old:
-            return old
-        if _desired(new) != _desired(old):
-            meta["generation"] = before.get("generation", 0) + 1
-        return self._write("MODIFIED", kind, name, new, old)
+        """One write: see `Transaction.replace`."""
+        with self.transaction() as change:
+            return change.replace(obj)
 
-    def mark_deleted(self, kind: str, name: NamespacedName, *, grace_s: int) -> Object:
-        """Set the deletion timestamp: the object's owner will finish the deletion."""
-        old = self.get(kind, name)
-        if metadata(old).get("deletionTimestamp"):
-            return old
-        now = timestamp(self._clock.now())
-        meta = {**metadata(old), "deletionTimestamp": now, "deletionGracePeriodSeconds": grace_s}
-        return self._write("MODIFIED", BY_KIND[kind], name, {**old, "metadata": meta}, old)
+    def mark_deleted(self, resource: Resource, name: NamespacedName, *, grace_s: int) -> Object:
+        """One write: see `Transaction.mark_deleted`."""
+        with self.transaction() as change:
+            return change.mark_deleted(resource, name, grace_s=grace_s)
 
-    def delete(self, kind: str, name: NamespacedName) -> Object:
-        """Take an object out; its last state is returned. Raises NotFoundError."""
-        old = self.get(kind, name)
-        return self._write("DELETED", BY_KIND[kind], name, old, old)
+    def delete(self, resource: Resource, name: NamespacedName) -> Object:
+        """One write: see `Transaction.remove`."""
+        with self.transaction() as change:
+            return change.remove(resource, name)
 
-    def _write(self, change: str, kind: Kind, name: NamespacedName, obj: Object, old: Object | None) -> Object:
-        self.version += 1
-        obj = {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(self.version)}}
+    def _commit(self, writes: Sequence[Write]) -> None:
+        if not writes:
+            return
         if self._backing:
-            self._backing.commit(self.version, kind.kind, name, None if change == "DELETED" else obj)
-        if change == "DELETED":
-            del self._objects[kind.kind][name]
-        else:
-            self._objects[kind.kind][name] = obj
-        event = Event(change, obj, self.version, old)
-        self._history.append(event)
-        for listener in tuple(self._listeners):
-            listener(event)
-        return obj
+            self._backing.commit(writes)
+        for write in writes:
+            objects = self._objects[write.resource.stored]
+            if write.type == "DELETED":
+                del objects[write.name]
+            else:
+                objects[write.name] = write.obj
+            if write.type != "MODIFIED":
+                self._sorted.pop(write.resource.stored, None)
+            event = Event(write.type, write.obj, write.version, stored_resource(write.resource), write.old)
+            self._history.append(event)
+            self._untold.append(event)
+        self.version = writes[-1].version
+        self._tell()
+
+    def _tell(self) -> None:
+        """Tell every listener of every event, in order. A listener that writes is heard later, by the loop that runs."""
+        if self._is_telling:
+            return
+        self._is_telling = True
+        try:
+            while self._untold:
+                event = self._untold.popleft()
+                for listener in tuple(self._listeners):
+                    try:
+                        listener(event)
+                    except Exception:  # whoever listens badly harms nobody else
+                        log.exception("a listener failed at version %d (%s)", event.version, event.resource.plural)
+        finally:
+            self._is_telling = False
 
     # --- watching
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Call LISTENER after every write; the result ends it."""
+        """Call LISTENER after every write that is committed from now on; the result ends it."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
@@ -178,7 +202,3 @@ class Store:
         if version < max(oldest, self._first):
             raise ExpiredError(f"too old resource version: {version} ({self.version})")
         return [event for event in self._history if event.version > version]
-
-
-def _desired(obj: Object) -> Object:
-    return {k: v for k, v in obj.items() if k not in ("metadata", "status")}

@@ -19,6 +19,7 @@ from netproxy.apiserver.routes import Api
 from netproxy.dns import wire
 from netproxy.linux import netns
 from netproxy.objects.cluster import cluster_spec
+from netproxy.objects.kinds import SERVICES
 from netproxy.objects.manifest import Loaded
 from netproxy.registry.registry import Registry
 from netproxy.serve import http
@@ -160,7 +161,7 @@ def test_changes_are_answered_and_a_lost_api_is_survived(dns: Dns):
     assert dns.udp(q(name))[3] & 15 == 3
     dns.api.do(lambda: dns.api.registry.create(service_object("new", clusterIP="10.96.0.77")))
     wait_until(lambda: dns.udp(q(name))[-4:] == bytes([10, 96, 0, 77]))
-    dns.api.do(lambda: dns.api.store.delete("Service", ("default", "new")))
+    dns.api.do(lambda: dns.api.store.delete(SERVICES, ("default", "new")))
     wait_until(lambda: dns.udp(q(name))[3] & 15 == 3)
     dns.api.call(dns.api.runner.cleanup())
     assert dns.udp(q("web.default.svc.cluster.local"))[-4:] == bytes([10, 96, 0, 5])

@@ -10,6 +10,7 @@ from netproxy.core.names import NamespacedName
 from netproxy.manager.queue import Queue
 from netproxy.objects.change import Create, Delete, Update
 from netproxy.objects.defaults import with_defaults
+from netproxy.objects.kinds import DEPLOYMENTS, ENDPOINT_SLICES, PODS, REPLICA_SETS, SERVICES, resource_of
 from netproxy.objects.meta import key
 
 WEB = NamespacedName("default", "web")
@@ -29,7 +30,7 @@ class World:
         meta.setdefault("uid", f"uid-{obj['kind']}-{meta['name']}")
         meta.setdefault("creationTimestamp", "2026-01-01T00:00:00Z")
         obj = with_defaults({**obj, "metadata": meta})
-        self.objects[obj["kind"], key(obj)] = obj
+        self.objects[resource_of(obj), key(obj)] = obj
 
     def find(self, kind, name):
         return self.objects.get((kind, name))
@@ -49,7 +50,7 @@ class World:
     def apply(self, changes):
         for change in changes:
             if isinstance(change, Delete):
-                self.objects.pop((change.kind, change.name))
+                self.objects.pop((change.resource, change.name))
             else:
                 self.put(change.obj)
         return changes
@@ -64,7 +65,7 @@ def deployment(replicas=2, image="a"):
 def settle(world, at=WEB):
     for _ in range(10):
         changes = world.apply(reconcile_deployment(world, at))
-        for rs in list(world.list("ReplicaSet")):
+        for rs in list(world.list(REPLICA_SETS)):
             changes = [*changes, *world.apply(reconcile_replica_set(world, key(rs)))]
         if not changes:
             return
@@ -74,39 +75,39 @@ def settle(world, at=WEB):
 def test_a_deployment_makes_its_pods_and_scales():
     world = World(deployment(3))
     settle(world)
-    pods = list(world.list("Pod"))
+    pods = list(world.list(PODS))
     assert len(pods) == 3
     assert all(HASH_LABEL in p["metadata"]["labels"] for p in pods)
-    world.put({**world.find("Deployment", WEB), "spec": {**world.find("Deployment", WEB)["spec"], "replicas": 1}})
+    world.put({**world.find(DEPLOYMENTS, WEB), "spec": {**world.find(DEPLOYMENTS, WEB)["spec"], "replicas": 1}})
     settle(world)
-    assert len(list(world.list("Pod"))) == 1
-    (rs,) = world.list("ReplicaSet")
-    assert adopts(rs, next(world.list("Pod")))
+    assert len(list(world.list(PODS))) == 1
+    (rs,) = world.list(REPLICA_SETS)
+    assert adopts(rs, next(world.list(PODS)))
 
 
 def test_a_lost_pod_comes_back_and_a_finished_one_is_replaced():
     world = World(deployment(2))
     settle(world)
-    first = next(world.list("Pod"))
-    world.apply([Delete("Pod", key(first))])
+    first = next(world.list(PODS))
+    world.apply([Delete(PODS, key(first))])
     settle(world)
-    assert len(list(world.list("Pod"))) == 2
-    world.put({**next(world.list("Pod")), "status": {"phase": "Failed"}})
+    assert len(list(world.list(PODS))) == 2
+    world.put({**next(world.list(PODS)), "status": {"phase": "Failed"}})
     settle(world)
-    assert len(list(world.list("Pod"))) == 3
+    assert len(list(world.list(PODS))) == 3
 
 
 def test_a_new_template_replaces_the_old_pods_once_the_new_ones_are_ready():
     world = World(deployment(1, "a"))
     settle(world)
-    world.put({**world.find("Deployment", WEB), "spec": deployment(1, "b")["spec"]})
+    world.put({**world.find(DEPLOYMENTS, WEB), "spec": deployment(1, "b")["spec"]})
     settle(world)
-    assert len(list(world.list("Pod"))) == 2
-    for pod in list(world.list("Pod")):
+    assert len(list(world.list(PODS))) == 2
+    for pod in list(world.list(PODS)):
         if pod["spec"]["containers"][0]["image"] == "b":
             world.put({**pod, "status": {"conditions": [{"type": "Ready", "status": "True"}]}})
     settle(world)
-    assert [p["spec"]["containers"][0]["image"] for p in world.list("Pod")] == ["b"]
+    assert [p["spec"]["containers"][0]["image"] for p in world.list(PODS)] == ["b"]
 
 
 def test_what_is_gone_or_going_is_left_alone():
@@ -146,7 +147,7 @@ def service(**spec):
 
 
 def slices(world):
-    return list(world.list("EndpointSlice"))
+    return list(world.list(ENDPOINT_SLICES))
 
 
 def test_slices_follow_the_pods():
@@ -167,10 +168,10 @@ def test_slices_follow_the_pods():
     assert ready["10.0.0.3"] == {"ready": False, "serving": True, "terminating": True}
     assert "10.0.0.4" not in ready
     for name in ("p1", "p2", "p3"):
-        world.apply([Delete("Pod", NamespacedName("default", name))])
+        world.apply([Delete(PODS, NamespacedName("default", name))])
     world.apply(reconcile_service(world, WEB))
     assert slices(world)[0]["endpoints"] == []
-    world.apply([Delete("Service", WEB)])
+    world.apply([Delete(SERVICES, WEB)])
     assert [type(c) for c in world.apply(reconcile_service(world, WEB))] == [Delete]
 
 
@@ -180,12 +181,12 @@ def test_a_hundred_endpoints_fill_a_slice_and_stay_where_they_are():
     assert sorted(len(s["endpoints"]) for s in slices(world)) == [50, 100]
     full = next(s for s in slices(world) if len(s["endpoints"]) == 100)
     victim = full["endpoints"][0]["targetRef"]["name"]
-    world.apply([Delete("Pod", NamespacedName("default", victim))])
+    world.apply([Delete(PODS, NamespacedName("default", victim))])
     assert len(world.apply(reconcile_service(world, WEB))) == 1
     for s in slices(world):
         if len(s["endpoints"]) == 50:
             for e in s["endpoints"]:
-                world.apply([Delete("Pod", NamespacedName("default", e["targetRef"]["name"]))])
+                world.apply([Delete(PODS, NamespacedName("default", e["targetRef"]["name"]))])
     world.apply(reconcile_service(world, WEB))
     assert len(slices(world)) == 1
 

@@ -6,7 +6,7 @@ from support.build import pod_object, service_object, slice_object
 from netproxy.core.errors import ManifestError
 from netproxy.objects.cluster import cluster_object, cluster_spec, node_object
 from netproxy.objects.defaults import with_defaults
-from netproxy.objects.kinds import kind_of_word
+from netproxy.objects.kinds import resource_of_word
 from netproxy.objects.manifest import load, parse_manifests, unknown_kind
 from netproxy.objects.schema import field_problems
 from netproxy.objects.selector import field_filter, label_selector, matches, parse_selector, selects
@@ -264,4 +264,4 @@ def test_both_families():
     ],
 )
 def test_kinds_by_what_people_type(word, kind):
-    assert kind_of_word(word).kind == kind
+    assert resource_of_word(word).kind == kind

@@ -10,6 +10,7 @@ from netproxy.apiserver.routes import Api
 from netproxy.core.errors import AlreadyExistsError, ConflictError, ExpiredError, ManifestError, NotFoundError
 from netproxy.core.names import NamespacedName
 from netproxy.objects.cluster import cluster_spec
+from netproxy.objects.kinds import PODS, SERVICES
 from netproxy.objects.manifest import Loaded
 from netproxy.registry.allocate import free_address, free_port, pod_address
 from netproxy.registry.patch import json_patch, merge, strategic
@@ -43,7 +44,7 @@ def test_versions_generations_and_conflicts():
     with pytest.raises(AlreadyExistsError):
         store.create(service_object())
     with pytest.raises(NotFoundError, match='services "none" not found'):
-        store.get("Service", NamespacedName("default", "none"))
+        store.get(SERVICES, NamespacedName("default", "none"))
 
 
 def test_a_watch_goes_on_from_a_version_and_says_when_it_is_too_old():
@@ -53,7 +54,7 @@ def test_a_watch_goes_on_from_a_version_and_says_when_it_is_too_old():
     seen = []
     end = store.subscribe(seen.append)
     store.create(service_object("b"))
-    store.delete("Service", NamespacedName("default", "a"))
+    store.delete(SERVICES, NamespacedName("default", "a"))
     end()
     store.create(service_object("c"))
     assert [(e.type, e.obj["metadata"]["name"]) for e in seen] == [("ADDED", "b"), ("DELETED", "a")]
@@ -66,13 +67,13 @@ def test_everything_is_there_after_a_crash(tmp_path):
     file = str(tmp_path / "state.db")
     backing = SqliteBacking(file)
     store = a_store(backing)
-    with backing.bulk():
+    with store.transaction():
         store.create(service_object("a"))
         store.create(service_object("b"))
     gone = store.create(service_object("c"))
-    store.delete("Service", NamespacedName("default", "c"))
+    store.delete(SERVICES, NamespacedName("default", "c"))
     again = a_store(SqliteBacking(file))
-    assert [o["metadata"]["name"] for o in again.list("Service")] == ["a", "b"]
+    assert [o["metadata"]["name"] for o in again.list(SERVICES)] == ["a", "b"]
     assert again.version == store.version > int(gone["metadata"]["resourceVersion"])
     with pytest.raises(ExpiredError):
         again.since(0)
@@ -131,7 +132,7 @@ def test_what_is_taken_or_outside_is_refused_and_nothing_is_stored(spec, message
     with pytest.raises(ManifestError) as error:
         registry.apply([Loaded(first, "x"), Loaded(service_object("second", **spec), "y")])
     assert message in str(error.value)
-    assert registry.store.count("Service") == 0
+    assert registry.store.count(SERVICES) == 0
 
 
 def test_all_problems_of_a_set_are_raised_together():
@@ -224,7 +225,7 @@ def test_discovery_and_errors_of_paths():
 def test_watches_say_what_they_want():
     ask = Client()
     watch = ask("GET", "/api/v1/services", watch="true", resourceVersion="7", timeoutSeconds="5", labelSelector="a")
-    assert (watch.kind, watch.version, watch.timeout_s, watch.initial_events) == ("Service", 7, 5.0, False)
+    assert (watch.resource.kind, watch.version, watch.timeout_s, watch.initial_events) == ("Service", 7, 5.0, False)
     assert ask("GET", "/api/v1/services", watch="1").initial_events
     assert ask("GET", "/api/v1/services", watch="1", resourceVersion="x")[0] == 422
 
@@ -234,7 +235,7 @@ def test_a_bound_pod_is_marked_and_its_kubelet_finishes():
     ask.registry.store.create(pod_object())
     deleted = ask("DELETE", "/api/v1/namespaces/default/pods/web-1", {"gracePeriodSeconds": 3})[1]
     assert deleted["metadata"]["deletionGracePeriodSeconds"] == 3
-    assert ask.registry.store.count("Pod") == 1
+    assert ask.registry.store.count(PODS) == 1
 
 
 @pytest.mark.parametrize(
