@@ -22,6 +22,7 @@ from typing import Any
 from netproxy.agent import userns
 from netproxy.agent.paths import Paths
 from netproxy.agent.sweep import alive, read_pid
+from netproxy.core import programs
 from netproxy.core.errors import KernelError, ManifestError, NetproxyError
 
 
@@ -88,7 +89,7 @@ def start_shim(paths: Paths) -> None:
         paths.shim_socket.unlink()
     log = os.open(paths.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     process = subprocess.Popen(
-        [sys.executable, "-m", "netproxy.kubelet.shim", str(paths.shim_socket)],
+        [sys.executable, "-m", programs.SHIM, str(paths.shim_socket)],
         stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
     )  # fmt: skip
     os.close(log)

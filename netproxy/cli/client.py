@@ -18,6 +18,7 @@ import click
 from netproxy.agent import userns
 from netproxy.agent.paths import DEFAULT, Paths, paths, state_root
 from netproxy.agent.sweep import alive, read_pid
+from netproxy.core import programs
 from netproxy.core.errors import ConflictError, ManifestError, NetproxyError, NotFoundError, Problem
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -53,7 +54,7 @@ class AgentError(NetproxyError):
 def agent_pid(where: Paths) -> int:
     """The agent's process number; 0 when it is not running."""
     pid = read_pid(where.pid_file)
-    return pid if pid and alive(pid, "netproxy.agent") else 0
+    return pid if pid and alive(pid, programs.AGENT) else 0
 
 
 def shim_pid(where: Paths) -> int:

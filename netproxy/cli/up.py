@@ -17,6 +17,7 @@ from netproxy.agent.doctor import missing
 from netproxy.agent.paths import Paths, is_root
 from netproxy.cli.client import Agent, agent_pid, checked_paths, cluster_option, on_terminal, progress, shim_pid
 from netproxy.cli.files import read_manifests
+from netproxy.core import programs
 from netproxy.core.errors import KernelError, ManifestError, Problem
 from netproxy.objects.cluster import modes_asked
 from netproxy.objects.manifest import Loaded
@@ -155,7 +156,7 @@ def _start(where: Paths, loaded: list[Loaded]) -> _Starting:
     log = os.open(where.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         process = subprocess.Popen(
-            [sys.executable, "-m", "netproxy.agent.main", where.cluster],
+            [sys.executable, "-m", programs.AGENT, where.cluster],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[write], env=env, cwd="/",
             start_new_session=True, preexec_fn=_joiner(joined) if joined else None,
         )  # fmt: skip

@@ -19,6 +19,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from netproxy.core import programs
 from netproxy.core.clock import Clock
 from netproxy.core.errors import ConflictError, KernelError, NotFoundError
 from netproxy.core.names import NamespacedName
@@ -320,7 +321,7 @@ class Kubelet:
             "hostname": self._nodes[spec(pod)["nodeName"]].name if self._on_host_network(pod) else resolv.pod_hostname(pod),
             "etc": str(self._etc(pod)), "argv": argv, "builtin": builtin, "flags": list(what.flags), "env": dict(env),
             "cwd": container.get("workingDir") or "/", "log": str(self.log_file(pod, container["name"])),
-            **({"entry": "netproxy.nameserver.server:main", "dns": dict(self._place.dns)} if builtin == "dns" else {}),
+            **({"entry": programs.NAME_SERVER, "dns": dict(self._place.dns)} if builtin == "dns" else {}),
         }  # fmt: skip
 
     def _nginx(self, pod: Object) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from netproxy.core import programs
 from netproxy.core.net import Family
 from netproxy.linux.iptables import IptablesKernel
 from netproxy.linux.nftables import Generations
@@ -34,7 +35,7 @@ class Host:
 
     def __post_init__(self) -> None:
         family = "ipv6" if self.family is Family.IPV6 else "ipv4"
-        self.forwarder = Partner([sys.executable, "-m", "netproxy.serve.userspace", family], self.namespace)
+        self.forwarder = Partner([sys.executable, "-m", programs.USERSPACE, family], self.namespace)
 
     def close(self) -> None:
         """Give sockets and the process back."""
