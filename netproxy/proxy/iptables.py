@@ -12,7 +12,7 @@ from functools import cache, lru_cache
 from netproxy.core.net import Family, contains
 from netproxy.proxy.config import node_port_ips
 from netproxy.proxy.model import Endpoint, NodeView, ServicePort, Snapshot
-from netproxy.proxy.names import endpoint_chain, service_hash
+from netproxy.proxy.names import endpoint_chain, iptables_about, service_hash
 from netproxy.proxy.topology import categorize
 from netproxy.ruleset.ir import (
     Accept,
@@ -144,16 +144,16 @@ class _ServiceCompiler:
         self.service = service
         self.node = node
         self.comments = comments
-        self.note: tuple[Match, ...] = (Comment(service.name),) if comments else ()
-        self.name = service.name
+        self.name = iptables_about(service.name)
+        self.note: tuple[Match, ...] = (Comment(self.name),) if comments else ()
         self.protocol = service.protocol
         self.proto = _proto(service.protocol)
         self.endpoints = endpoints = categorize(service, node)
         self.chain_of = {
-            target: endpoint_chain(self.name, self.protocol, target)
+            target: endpoint_chain(service.name, self.protocol, target)
             for target in [e.target for e in endpoints.reachable]
         }
-        hashed = service_hash(self.name, service.protocol)
+        hashed = service_hash(service.name, service.protocol)
         self.cluster_chain = "KUBE-SVC-" + hashed
         self.local_chain = "KUBE-SVL-" + hashed
         self.external_chain = "KUBE-EXT-" + hashed

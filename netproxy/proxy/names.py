@@ -1,4 +1,4 @@
-"""kube-proxy's names for chains.
+"""kube-proxy's names for chains, and a service port's name as comments have room for it.
 
 Source: kubernetes 1.30 pkg/proxy/iptables/proxier.go, portProtoHash and servicePortEndpointChainName.
 """
@@ -6,6 +6,8 @@ Source: kubernetes 1.30 pkg/proxy/iptables/proxier.go, portProtoHash and service
 from __future__ import annotations
 
 from hashlib import sha256
+
+from netproxy.ruleset.limits import IPTABLES_COMMENT, NFT_COMMENT, cut
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
@@ -40,6 +42,23 @@ def endpoint_chain(name: str, protocol: str, target: str) -> str:
     'KUBE-SEP-KUQYPTOKTZAERVSK'
     """
     return "KUBE-SEP-" + short_hash(name + protocol + target)
+
+
+WORDS_AROUND_A_NAME = 64
+"""Room for what an iptables comment says beside a name: at most 56 bytes. Legal names have 191 at most."""
+
+
+def iptables_about(name: str) -> str:
+    """The name of a service port as iptables comments say it: with the words around it they stay whole."""
+    return cut(name, IPTABLES_COMMENT - WORDS_AROUND_A_NAME)
+
+
+def nft_about(name: str) -> str:
+    """The name of a service port as an nftables comment has room for it: nft refuses a longer one, and all with it.
+
+    Source: kubernetes 1.37 pkg/proxy/nftables/proxier.go (kube-proxy up to 1.36.2 writes all of it, and fails).
+    """
+    return cut(name, NFT_COMMENT)
 
 
 NFT_NAME_LENGTH = 240

@@ -18,7 +18,7 @@ from netproxy.core.net import Family, contains
 from netproxy.proxy.config import node_port_ips
 from netproxy.proxy.ledger import Change, Ledger
 from netproxy.proxy.model import Endpoint, NodeView, ServicePort, Snapshot
-from netproxy.proxy.names import nft_endpoint, nft_service
+from netproxy.proxy.names import nft_about, nft_endpoint, nft_service
 from netproxy.proxy.topology import categorize
 from netproxy.ruleset.ir import Drop, Goto, InInterface, Jump, Masquerade, Return, Source
 from netproxy.ruleset.nft import (
@@ -111,7 +111,7 @@ class _PartCompiler:
         return (*self.service.external_ips, *self.service.load_balancer_ips)
 
     def _blocked(self) -> Element:
-        return Element(Drop() if self.endpoints.exist_anywhere else _REJECT, self.service.name)
+        return Element(Drop() if self.endpoints.exist_anywhere else _REJECT, nft_about(self.service.name))
 
     def _dispatch(self, internal: Verdict, external: Verdict, node_port: Verdict) -> Iterator[tuple[str, Key, Element]]:
         """What leads to the endpoints, and what is refused because there are none."""
@@ -133,7 +133,7 @@ class _PartCompiler:
                 yield "no-endpoint-nodeports", self._node_port(), self._blocked()
         if self.uses_firewall:
             for ip in service.load_balancer_ips:
-                yield "firewall-ips", self._key(ip), Element(Goto(f"firewall-{self.base}"), service.name)
+                yield "firewall-ips", self._key(ip), Element(Goto(f"firewall-{self.base}"), nft_about(service.name))
 
     def _firewall(self) -> Chain:
         service, node = self.service, self.node

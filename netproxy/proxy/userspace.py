@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from netproxy.core.net import join_host_port
 from netproxy.proxy.model import NodeView, ServicePort, Snapshot
+from netproxy.proxy.names import iptables_about
 from netproxy.ruleset.ir import (
     Action,
     AddrType,
@@ -91,7 +92,7 @@ def portals(service: ServicePort, node: NodeView, port: int, *, on_host: bool) -
     for ip in (service.cluster_ip, *service.external_ips, *service.load_balancer_ips):
         length = 128 if ":" in ip else 32
         match: tuple[Match, ...] = (
-            Destination(f"{ip}/{length}"), Proto(service.protocol), Comment(service.name),
+            Destination(f"{ip}/{length}"), Proto(service.protocol), Comment(iptables_about(service.name)),
             DestinationPort(service.protocol, service.port),
         )  # fmt: skip
         yield Rule(match, _to_process(node, port, on_host=on_host), "the proxy process takes the connection")
@@ -99,7 +100,11 @@ def portals(service: ServicePort, node: NodeView, port: int, *, on_host: bool) -
 
 def node_port_rule(service: ServicePort, node: NodeView, port: int, *, on_host: bool) -> Rule:
     """The rule for a service port's node port."""
-    match = (Proto(service.protocol), Comment(service.name), DestinationPort(service.protocol, service.node_port))
+    match = (
+        Proto(service.protocol),
+        Comment(iptables_about(service.name)),
+        DestinationPort(service.protocol, service.node_port),
+    )
     return Rule(match, _to_process(node, port, on_host=on_host), "the proxy process takes the connection")
 
 
