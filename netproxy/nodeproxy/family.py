@@ -172,7 +172,10 @@ class FamilyProxy:
         if targets or self._targets:
             flows = ConntrackKernel(self.host.namespace, _AF[self.view.family])
             try:
-                stale = stale_flows(flows.flows("udp"), snapshot, former=self._targets)
+                stale = stale_flows(
+                    flows.flows("udp"), snapshot, self.view, former=self._targets,
+                    by_process=self.choice.mode == "userspace",
+                )  # fmt: skip
                 forgotten = flows.forget(stale)
             except KernelError:  # no conntrack table yet: nothing to forget
                 return 0

@@ -1,15 +1,19 @@
 """Tracked UDP flows that no endpoint explains: they would lead to a dead endpoint, or past a Service that is new.
 
 Level, not edge: whatever happened before, the flows that are wrong now are found. TCP and SCTP end by themselves.
-Source: kubernetes pkg/proxy/conntrack/cleanup.go (since 1.33).
+Source: kubernetes pkg/proxy/conntrack/cleanup.go, as 1.37 has it: Services without endpoints and deleted ones are not
+passed over. Flows to a node port are ours only at an address of this node that takes node ports: what is under way to
+another machine's port of the same number is left alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import ipaddress
+from collections.abc import Iterable, Mapping
 from typing import Protocol, TypeVar
 
-from netproxy.proxy.model import Snapshot
+from netproxy.proxy.config import node_port_ips
+from netproxy.proxy.model import NodeView, Snapshot
 
 
 class Tracked(Protocol):
@@ -31,44 +35,69 @@ Target = tuple[str, int]
 
 def udp_targets(snapshot: Snapshot) -> frozenset[Target]:
     """Addresses and ports of all UDP service ports; a node port has an empty address."""
-    result: set[Target] = set()
-    for service in snapshot.services:
-        if service.protocol == "udp":
-            result |= {
-                (ip, service.port) for ip in (service.cluster_ip, *service.external_ips, *service.load_balancer_ips)
-            }
-            if service.node_port:
-                result.add(("", service.node_port))
-    return frozenset(result)
+    return frozenset(_serving(snapshot))
 
 
-def stale_flows(flows: Iterable[F], snapshot: Snapshot, *, former: frozenset[Target] = frozenset()) -> list[F]:
-    """The flows to forget: to a UDP service port, but answered by something that is no usable endpoint of it.
+def stale_flows(
+    flows: Iterable[F],
+    snapshot: Snapshot,
+    node: NodeView,
+    *,
+    former: frozenset[Target] = frozenset(),
+    by_process: bool = False,
+) -> list[F]:
+    """The UDP flows to forget: to a UDP service port of NODE, but answered by something that is no endpoint of it.
 
-    FORMER are the targets of the pass before: flows to a Service that is gone are stale too.
+    That is so when they lead to an endpoint that is gone, and when they began before the Service had rules here (the
+    answer then comes from the service address itself, or never). FORMER are the targets of the pass before: what was
+    translated for a Service that is gone is stale, too. BY_PROCESS: a process takes the flows and chooses endpoints
+    itself (userspace mode), so a translated flow is right as long as its Service is there.
     """
-    usable: dict[Target, set[Target]] = {target: set() for target in former}
+    serving = _serving(snapshot)
+    known = {*serving, *former}
+    own = (
+        _node_port_addresses(node, loopback=node.localhost_node_ports or by_process)
+        if any(not address for address, _ in known)
+        else frozenset()
+    )
+    result = []
+    for flow in flows:
+        target: Target = (flow.destination, flow.port)
+        if target not in known:
+            target = ("", flow.port)
+            if target not in known or flow.destination not in own:
+                continue
+        if _is_stale(flow, serving.get(target), by_process=by_process):
+            result.append(flow)
+    return result
+
+
+def _is_stale(flow: Tracked, endpoints: set[Target] | None, *, by_process: bool) -> bool:
+    """Whether a flow to a Service with ENDPOINTS (None: it is gone) is answered by somebody else."""
+    answer = (flow.reply_source, flow.reply_port)
+    is_translated = answer != (flow.destination, flow.port)
+    if endpoints is None:
+        return is_translated
+    return answer not in endpoints and not (by_process and is_translated)
+
+
+def _serving(snapshot: Snapshot) -> Mapping[Target, set[Target]]:
+    """For each target the endpoints that may go on answering: policies, hints and draining do not end a flow."""
+    result: dict[Target, set[Target]] = {}
     for service in snapshot.services:
         if service.protocol != "udp":
             continue
-        endpoints = {(e.address, e.port) for e in service.endpoints if e.ready or (e.serving and e.terminating)}
-        for ip in (service.cluster_ip, *service.external_ips, *service.load_balancer_ips):
-            usable.setdefault((ip, service.port), set()).update(endpoints)
+        endpoints = {(e.address, e.port) for e in service.endpoints if e.ready or e.serving}
+        targets = [(ip, service.port) for ip in (service.cluster_ip, *service.external_ips, *service.load_balancer_ips)]
         if service.node_port:
-            usable.setdefault(("", service.node_port), set()).update(endpoints)
-    current = udp_targets(snapshot)
-    result = []
-    for flow in flows:
-        translated = (flow.reply_source, flow.reply_port) != (flow.destination, flow.port)
-        target: Target = (flow.destination, flow.port)
-        if target not in usable:
-            target = ("", flow.port)
-            if not translated:
-                continue
-        if (
-            target in usable
-            and (flow.reply_source, flow.reply_port) not in usable[target]
-            and (translated or (target in current and usable[target]))
-        ):
-            result.append(flow)
+            targets.append(("", service.node_port))
+        for target in targets:
+            result.setdefault(target, set()).update(endpoints)
     return result
+
+
+def _node_port_addresses(node: NodeView, *, loopback: bool) -> frozenset[str]:
+    """The addresses of this node that take node ports, as conntrack prints them."""
+    chosen = node_port_ips(node) if node.node_port_addresses else node.addresses
+    found = [ipaddress.ip_address(address) for address in chosen]
+    return frozenset(str(address) for address in found if loopback or not address.is_loopback)

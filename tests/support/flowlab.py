@@ -94,9 +94,9 @@ class FlowLab:
         for namespace in (self.pods, self.outside):
             netns.delete(namespace)
 
-    def send(self, flow: dict) -> Ending:
-        """Send one packet of the flow from a new port and see how it ends."""
-        self._port += 1
+    def send(self, flow: dict, *, again: bool = False) -> Ending:
+        """Send one packet of the flow from a new port (AGAIN: the one before) and see how it ends."""
+        self._port += not again
         for sock in self._watchers.values():
             while select.select([sock], [], [], 0)[0]:
                 sock.recv(2048)

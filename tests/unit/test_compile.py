@@ -5,9 +5,7 @@ from support.build import a_node, a_service, a_snapshot, an_endpoint
 from support.cases import recorded_cases
 
 from netproxy.core.net import Family
-from netproxy.linux.kernel import TrackedFlow
 from netproxy.proxy.config import duration_s, node_port_cidrs, node_view, sysctls
-from netproxy.proxy.conntrack import stale_flows, udp_targets
 from netproxy.proxy.health import HealthCheck, health_answer, health_checks
 from netproxy.proxy.iptables import Compiler, compile_iptables
 from netproxy.proxy.rules import in_packet_order
@@ -125,37 +123,6 @@ def test_settings_of_a_configuration():
 def test_the_nodes_own_address(config, family, ip):
     node = {"metadata": {"name": "n"}, "status": {"addresses": [{"type": "InternalIP", "address": "192.168.0.2"}]}}
     assert node_view(node, config, family).node_ip == ip
-
-
-def udp(**more):
-    return a_service(an_endpoint("10.0.0.1", port=53), protocol="udp", port=53, **more)
-
-
-def tracked(destination, port, reply, reply_port=53):
-    return TrackedFlow("udp", "10.9.9.9", 4000, destination, port, reply, reply_port)
-
-
-@pytest.mark.parametrize(
-    ("flow", "stale"),
-    [
-        pytest.param(tracked("10.96.0.10", 53, "10.0.0.1"), False, id="to a living endpoint"),
-        pytest.param(tracked("10.96.0.10", 53, "10.0.0.9"), True, id="to a dead endpoint"),
-        pytest.param(tracked("10.96.0.10", 53, "10.96.0.10"), True, id="untranslated, from before there were endpoints"),
-        pytest.param(tracked("8.8.8.8", 53, "8.8.8.8"), False, id="nothing to do with a Service"),
-        pytest.param(tracked("192.168.0.2", 30053, "10.0.0.9"), True, id="node port to a dead endpoint"),
-        pytest.param(tracked("192.168.0.2", 30053, "10.0.0.1"), False, id="node port to a living endpoint"),
-        pytest.param(tracked("192.168.0.7", 30053, "192.168.0.7", 30053), False, id="another machine's port of that number"),
-    ],
-)  # fmt: skip
-def test_udp_flows_that_no_endpoint_explains(flow, stale):
-    assert bool(stale_flows([flow], a_snapshot(udp(node_port=30053)))) is stale
-
-
-def test_flows_to_a_deleted_service_are_stale():
-    flow = tracked("10.96.0.10", 53, "10.0.0.1")
-    former = udp_targets(a_snapshot(udp()))
-    assert stale_flows([flow], a_snapshot(), former=former) == [flow]
-    assert stale_flows([flow], a_snapshot()) == []
 
 
 def test_the_health_check_answers_as_kube_proxy_does():
