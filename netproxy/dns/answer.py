@@ -127,12 +127,13 @@ def _chase(zone: Zone, qname: str, qtype: str, records: Records, negative: tuple
 
 
 def rotations(found: Answer, limit: int = 16) -> list[Answer]:
-    """The answer with its addresses in every turned order, so that clients spread over them."""
+    """The answer with its addresses turned to as many as LIMIT beginnings, so that clients spread over them."""
     turning = [rr for rr in found.answers if rr.type in ("A", "AAAA")]
     if len(turning) < 2:
         return [found]
     fixed = tuple(rr for rr in found.answers if rr.type not in ("A", "AAAA"))
+    turns = min(len(turning), limit)
     return [
         Answer(found.code, (*fixed, *turning[at:], *turning[:at]), found.authority, found.additional, found.outside)
-        for at in range(min(len(turning), limit))
+        for at in (len(turning) * turn // turns for turn in range(turns))
     ]

@@ -1,6 +1,9 @@
 """The requirements of cluster DNS, one after the other (the numbers are those of the specification's list in docs/dns.md)."""
 
+import dnslib
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.build import pod_object, service_object, slice_object
 
 from netproxy.dns import wire
@@ -198,17 +201,62 @@ def test_messages_of_the_wire():
     assert reply.endswith(bytes([10, 96, 0, 5]))
 
 
+def asked(name: bytes, more: bytes = b"\0\1\0\1", counts: bytes = b"\0\1\0\0\0\0\0\0") -> bytes:
+    return b"\0\7\1\0" + counts + name + more
+
+
+OPT = b"\0\0\x29\4\xd0\0\0\0\0\0\0"
+WEB = b"\3web\7default\3svc\7cluster\5local\0"
+
+
 @pytest.mark.parametrize(
     ("data", "code"),
     [
-        (raw(b2=0x20 | 1), 4),
-        (raw(b5=2), 1),
-        (raw()[:-3], 1),
-        (raw(b5=0)[:12], 1),
+        pytest.param(raw(b2=0x20 | 1), 4, id="an opcode that nobody serves"),
+        pytest.param(raw(b5=2), 1, id="two questions"),
+        pytest.param(raw()[:-3], 1, id="cut off in the type"),
+        pytest.param(raw()[:20], 1, id="cut off in the name"),
+        pytest.param(raw(b5=0)[:12], 1, id="no question"),
+        pytest.param(asked(b"\x50" + b"x" * 80 + WEB), 1, id="a label over 63"),
+        pytest.param(asked(b"\3web\xc0\x0c"), 1, id="a pointer, and to itself"),
+        pytest.param(asked((b"\x3f" + b"x" * 63) * 4 + b"\0"), 1, id="a name over 255"),
+        pytest.param(asked(WEB, b"\0\1\0\3"), 4, id="another class than IN"),
+        pytest.param(asked(WEB, b"\0\1\0\1" + OPT + OPT, b"\0\1\0\0\0\0\0\2"), 1, id="two OPT"),
+        pytest.param(asked(WEB, b"\0\1\0\1" + OPT[:-1], b"\0\1\0\0\0\0\0\1"), 1, id="OPT cut off"),
+        pytest.param(asked(WEB, b"\0\1\0\1" + OPT[:-1] + b"\5", b"\0\1\0\0\0\0\0\1"), 1, id="options cut off"),
+        pytest.param(asked(WEB, b"\0\1\0\1\x50" + OPT, b"\0\1\0\0\0\0\0\1"), 1, id="a record's label over 63"),
     ],
 )
 def test_bad_questions_get_their_code(data, code):
-    assert wire.parse(data).code == code
+    question = wire.parse(data)
+    assert question.code == code
+    reply = wire.pack(question, Answer(question.code), size=512)
+    assert (reply[:2], reply[2] & 0x84, reply[3] & 15) == (data[:2], 0x80, code)
+
+
+def test_records_beside_the_question_are_passed_over():
+    record = b"\3any\xc0\x0c\0\x10\0\1\0\0\0\0\0\2\1x"
+    question = wire.parse(asked(WEB, b"\0\1\0\1" + record + OPT, b"\0\1\0\0\0\1\0\1"))
+    assert (question.code, question.name, question.edns, question.udp_size) == (0, f"web.default.{SVC}", True, 1232)
+    assert wire.parse(asked(WEB, b"\x12\x34\0\1")).type == "TYPE4660"
+
+
+@pytest.mark.parametrize("odd", [b"a.b", b"\x00\xff ", b"back\\slash", b"\xc3\xbc"], ids=repr)
+def test_a_name_of_any_bytes_is_its_own_name_and_comes_back_as_it_was(odd):
+    data = asked(bytes([len(odd)]) + odd + WEB)
+    question = wire.parse(data)
+    assert question.code == 0
+    assert question.name.count(".") == 5, "a dot inside a label is no dot between labels"
+    answers = tuple(Rr(name, "A", "10.0.0.1") for name in (question.name, f"x.{question.name}"))
+    reply = wire.pack(question, Answer(answers=answers), size=512)
+    assert reply[12 : len(data)] == data[12:]
+    assert reply[len(data) :][:2] == b"\xc0\x0c"
+    assert reply[len(data) + 16 :][:4] == b"\1x\xc0\x0c"
+    assert wire.query(question.name, "A", 7) == data
+
+
+def test_a_query_for_a_type_without_a_word():
+    assert wire.parse(wire.query("a.b", "TYPE4660", 1)).type == "TYPE4660"
 
 
 def test_what_is_no_question_gets_nothing():
@@ -231,19 +279,117 @@ def test_edns_is_echoed_and_its_version_checked():
     assert wire.parse(edns(size=100)).udp_size == 512
 
 
-def test_an_answer_too_large_for_a_datagram_is_cut():
+def test_the_dnssec_flag_comes_back():
+    data = raw()[:11] + b"\x01" + raw()[12:] + b"\0\0\x29\4\xd0\0\0\x80\0\0\0"
+    assert wire.pack(wire.parse(data), Answer(), size=512)[-4:] == b"\x80\0\0\0"
+
+
+def test_of_an_answer_too_large_for_a_datagram_as_much_is_sent_as_fits():
     question = wire.parse(raw())
     large = Answer(answers=tuple(Rr(question.name, "A", f"10.0.0.{n}") for n in range(60)))
-    assert wire.pack(question, large, size=512)[2] & 2
+    cut = wire.pack(question, large, size=512)
+    assert cut[2] & 2
+    assert 512 - 16 < len(cut) <= 512
+    assert [str(rr.rdata) for rr in dnslib.DNSRecord.parse(cut).rr] == [f"10.0.0.{n}" for n in range(29)]
     assert not wire.pack(question, large, size=0)[2] & 2
-    assert len(wire.pack(question, large, size=512)) <= 512
 
 
-def test_all_record_types_can_be_written():
-    for name, kind in ((f"web.default.{SVC}", "SRV"), ("5.0.96.10.in-addr.arpa", "PTR"), ("dns-version.cluster.local", "TXT"),
-                       (f"both.default.{SVC}", "AAAA"), ("cluster.local", "NS"), (f"away.default.{SVC}", "CNAME"), (SVC, "A")):  # fmt: skip
-        question = wire.parse(raw(name, kind))
-        assert wire.pack(question, ask(name, kind), size=0)
+def test_what_does_not_fit_goes_from_the_end_and_the_options_stay():
+    question = wire.parse(edns())
+    srv = tuple(Rr(question.name, "SRV", (0, 1, 80, f"h{n}.{question.name}")) for n in range(9))
+    glue = tuple(Rr(f"h{n}.{question.name}", "A", f"10.0.0.{n}") for n in range(9))
+    whole = len(wire.pack(question, Answer(0, srv, (), glue), size=1232))
+    for size in range(60, whole + 1):
+        data = wire.pack(question, Answer(0, srv, (), glue), size=size)
+        read = dnslib.DNSRecord.parse(data)
+        assert len(data) <= size
+        assert bool(read.header.tc) == (size < whole)
+        assert len(read.ar) == 1 or len(read.rr) == 9, "additional records only behind all answers"
+        assert read.ar[-1].rtype == dnslib.QTYPE.OPT
+
+
+def test_only_the_bit_that_says_ask_over_tcp():
+    reply = wire.cut(wire.parse(raw()))
+    assert (reply[2] & 2, reply[12:]) == (2, raw()[12:])
+
+
+@pytest.mark.parametrize(
+    "rr",
+    [
+        pytest.param(("CNAME", "x" * 64 + ".example"), id="a label over 63"),
+        pytest.param(("CNAME", "a..b"), id="an empty label"),
+        pytest.param(("CNAME", ".".join(["x" * 60] * 5)), id="a name over 255"),
+        pytest.param(("CNAME", "b\u00fccher.example"), id="not ASCII"),
+        pytest.param(("A", "10.0.0"), id="no address"),
+    ],
+)
+def test_an_answer_that_cannot_be_written_is_a_failure(rr):
+    question = wire.parse(raw())
+    reply = dnslib.DNSRecord.parse(wire.pack(question, Answer(answers=(Rr(question.name, *rr),)), size=512))
+    assert (reply.header.rcode, reply.rr) == (2, [])
+    assert str(reply.q.qname) == question.name + "."
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        (f"web.default.{SVC}", "SRV"), (f"db.default.{SVC}", "SRV"), ("5.0.96.10.in-addr.arpa", "PTR"), ("dns-version.cluster.local", "TXT"),
+        (f"BOTH.default.{SVC}", "AAAA"), (f"both.default.{SVC}", "ANY"), ("cluster.local", "NS"), (f"away.default.{SVC}", "CNAME"),
+        (f"inside.default.{SVC}", "A"), (SVC, "A"), ("cluster.local", "SOA"), (f"none.default.{SVC}", "A"),
+    ],
+)  # fmt: skip
+def test_what_is_written_is_what_another_reader_reads(name, kind):
+    question, found = wire.parse(raw(name, kind)), ask(name, kind)
+    read = dnslib.DNSRecord.parse(wire.pack(question, found, size=0))
+    assert (read.header.id, read.header.rcode, read.header.aa, read.header.tc) == (0x1234, found.code, 1, 0)
+    assert (str(read.q.qname), dnslib.QTYPE[read.q.qtype]) == (name + ".", kind)
+    for written, records in ((found.answers, read.rr), (found.authority, read.auth), (found.additional, read.ar)):
+        assert [spelt(rr) for rr in written] == [
+            (str(rr.rname), dnslib.QTYPE[rr.rtype], rr.ttl, str(rr.rdata)) for rr in records
+        ]
+
+
+def spelt(rr):
+    match rr.type:
+        case "SRV":
+            text = "{} {} {} {}.".format(*rr.value)
+        case "SOA":
+            text = "{}. {}. {} {} {} {} {}".format(*rr.value[:2], *rr.value[2])
+        case "TXT":
+            text = f'"{rr.value}"'
+        case "CNAME" | "PTR" | "NS":
+            text = f"{rr.value}."
+        case _:
+            text = rr.value
+    return rr.name + ".", rr.type, rr.ttl_s, text
+
+
+def test_a_text_longer_than_one_string():
+    question = wire.parse(raw())
+    (rr,) = dnslib.DNSRecord.parse(wire.pack(question, Answer(answers=(Rr("t", "TXT", "x" * 300),)), size=0)).rr
+    assert [len(part) for part in rr.rdata.data] == [255, 45]
+
+
+def test_a_name_far_behind_is_not_pointed_at():
+    question = wire.parse(raw())
+    many = tuple(Rr(f"h{n}.example", "TXT", "x" * 255) for n in range(70)) * 2
+    read = dnslib.DNSRecord.parse(wire.pack(question, Answer(answers=many), size=0))
+    assert [str(rr.rname) for rr in read.rr] == [f"h{n}.example." for n in range(70)] * 2
+
+
+@given(st.binary(max_size=80), st.binary(max_size=40))
+def test_no_bytes_are_too_odd_to_be_read(junk, more):
+    for data in (junk, raw()[:12] + junk, raw() + junk, raw()[:11] + b"\1" + raw()[12:] + junk, edns() + more):
+        question = wire.parse(data)
+        if question is not None:
+            reply = wire.pack(question, Answer(question.code or 3), size=512)
+            assert (reply[:2], reply[2] & 0x80) == (data[:2], 0x80)
+
+
+def test_the_shortest_failure():
+    assert wire.failure(raw()) == b"\x12\x34\x81\x82" + bytes(8)
+    assert wire.failure(raw(b2=0x80)) is None
+    assert wire.failure(b"short") is None
 
 
 def test_an_upstream_answer_completes_a_cname():
