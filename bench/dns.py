@@ -91,7 +91,7 @@ def _ours(namespace: str, folder: str, queries: Path) -> float:
     }
     try:
         return _measured(
-            namespace, [sys.executable, "-m", "netproxy.nameserver.server", json.dumps(settings)], 5302, queries
+            namespace, [sys.executable, "-m", "netproxy.nameserver.main", json.dumps(settings)], 5302, queries
         )
     finally:
         asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result()

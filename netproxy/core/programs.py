@@ -8,7 +8,7 @@ SHIM = "netproxy.kubelet.shim"
 """`python -m`: the parent of a cluster's containers."""
 USERSPACE = "netproxy.serve.userspace"
 """`python -m`: copies bytes for userspace mode, on one node."""
-NAME_SERVER = "netproxy.nameserver.server:main"
+NAME_SERVER = "netproxy.nameserver.main:main"
 """`module:function`: what the coredns container becomes."""
 
 ALL = (AGENT, SHIM, USERSPACE, NAME_SERVER)

@@ -1,7 +1,9 @@
 """The name server over real sockets: raw packets in, raw packets out; the API it watches is the real one."""
 
 import asyncio
+import contextlib
 import json
+import resource
 import socket
 import struct
 import subprocess
@@ -13,11 +15,18 @@ from pathlib import Path
 import pytest
 from support.build import FixedClock, service_object, slice_object
 from support.cluster import REPO, wait_until
+from support.odd_packets import odd_packets
 
 from netproxy.apiserver.request import Request, Response
 from netproxy.apiserver.routes import Api
 from netproxy.dns import wire
+from netproxy.dns.zone import build_zone
 from netproxy.linux import netns
+from netproxy.nameserver.health import HEALTH_PORT, READY_PORT
+from netproxy.nameserver.loops import Beat
+from netproxy.nameserver.server import Server
+from netproxy.nameserver.state import State
+from netproxy.nameserver.upstream import Upstream
 from netproxy.objects.cluster import cluster_spec
 from netproxy.objects.kinds import SERVICES
 from netproxy.objects.manifest import Loaded
@@ -62,7 +71,7 @@ class ApiThread:
 
 
 class Dns:
-    def __init__(self, namespace: str, tmp: Path, **settings) -> None:
+    def __init__(self, namespace: str, tmp: Path, *, descriptors: int = 1024, **settings) -> None:
         self.namespace = namespace
         self.api = ApiThread(tmp / "s")
         objects = [
@@ -77,8 +86,9 @@ class Dns:
         with netns.visiting(namespace):
             netns_up()
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "netproxy.nameserver.server", json.dumps(self.settings)], cwd=REPO
-            )
+                [sys.executable, "-m", "netproxy.nameserver.main", json.dumps(self.settings)], cwd=REPO,
+                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors)),
+            )  # fmt: skip
         wait_until(lambda: self.answers())
 
     def answers(self) -> bool:
@@ -87,12 +97,25 @@ class Dns:
         except OSError:
             return False
 
-    def socket(self, kind) -> socket.socket:
+    def socket(self, kind, port: int = PORT) -> socket.socket:
         with netns.visiting(self.namespace):
             sock = socket.socket(socket.AF_INET, kind)
         sock.settimeout(5)
-        sock.connect(("127.0.0.1", PORT))
+        try:
+            sock.connect(("127.0.0.1", port))
+        except OSError:
+            sock.close()
+            raise
         return sock
+
+    def get(self, path: str, port: int = HEALTH_PORT) -> tuple[int, str]:
+        with self.socket(socket.SOCK_STREAM, port) as sock, sock.makefile("rb") as stream:
+            sock.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            head, _, body = stream.read().partition(b"\r\n\r\n")
+        return int(head.split()[1]), body.decode()
+
+    def counts(self) -> dict[str, int]:
+        return json.loads(self.get("/counters")[1])
 
     def udp(self, data: bytes) -> bytes:
         with self.socket(socket.SOCK_DGRAM) as sock:
@@ -216,15 +239,168 @@ def test_outside_names_go_to_the_hosts_resolver(namespace: str, tmp_path: Path):
             server.close()
 
 
-def test_many_odd_packets_do_not_stop_it(dns: Dns):
-    import random
+def web_answers(dns: Dns) -> None:
+    """Both ways still lead to an answer, and every loop turns."""
+    assert dns.udp(q("web.default.svc.cluster.local"))[-4:] == bytes([10, 96, 0, 5])
+    (over_tcp,) = dns.tcp(q("web.default.svc.cluster.local"))
+    assert over_tcp[-4:] == bytes([10, 96, 0, 5])
+    assert dns.get("/health") == (200, "OK\n")
+    assert dns.process.poll() is None
 
-    chance = random.Random(4)
-    good = q("web.default.svc.cluster.local")
+
+def test_a_label_that_cannot_be_written_is_answered(dns: Dns):
+    name = b"\x50" + b"x" * 80 + b"\3svc\7cluster\5local\0"
+    assert dns.udp(b"\0\7\1\0\0\1\0\0\0\0\0\0" + name + b"\0\1\0\1") == b"\0\7\x81\x81" + bytes(8)
+    web_answers(dns)
+
+
+def test_a_query_from_port_0_harms_nobody(dns: Dns):
+    with netns.visiting(dns.namespace):
+        raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)
+    with raw:
+        for name in ("web", "web", "none"):
+            query = q(f"{name}.default.svc.cluster.local")
+            raw.sendto(struct.pack(">4H", 0, PORT, 8 + len(query), 0) + query, ("127.0.0.1", 0))
+    wait_until(lambda: dns.counts().get("send EINVAL") == 3)
+    web_answers(dns)
+
+
+def test_a_peer_that_no_answer_reaches_is_counted(dns: Dns):
+    subprocess.run(["ip", "-n", dns.namespace, "route", "add", "unreachable", "192.0.2.0/24"], check=True)
+    with netns.visiting(dns.namespace):
+        raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+        Path("/proc/sys/net/ipv4/conf/all/rp_filter").write_text("0")
+        Path("/proc/sys/net/ipv4/conf/lo/rp_filter").write_text("0")
+        Path("/proc/sys/net/ipv4/conf/lo/accept_local").write_text("1")
+    query = q("web.default.svc.cluster.local")
+    head = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 28 + len(query), 0, 0, 64, 17, 0, socket.inet_aton("192.0.2.1"),
+                       socket.inet_aton("127.0.0.1"))  # fmt: skip
+    with raw:
+        raw.sendto(head + struct.pack(">4H", 5353, PORT, 8 + len(query), 0) + query, ("127.0.0.1", 0))
+    wait_until(lambda: any(name.startswith("send E") for name in dns.counts()))
+    web_answers(dns)
+
+
+def test_more_idle_connections_than_descriptors_keep_nobody_out(namespace: str, tmp_path: Path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+    server, idle = Dns(namespace, tmp_path, descriptors=1024), []
+    try:
+        for _ in range(1143):
+            idle.append(server.socket(socket.SOCK_STREAM))
+        web_answers(server)
+        assert server.counts()["pushed out"] >= 1143 - 512
+        with server.socket(socket.SOCK_STREAM) as late:
+            wait_until(lambda: server.counts().get("silent", 0) > 200, limit_s=30)
+            late.settimeout(20)
+            assert late.recv(1) == b"", "an idle connection is ended"
+        web_answers(server)
+    finally:
+        for sock in idle:
+            sock.close()
+        server.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_without_a_free_descriptor_the_longest_silent_peer_makes_room(dns: Dns):
+    held = len(list(Path(f"/proc/{dns.process.pid}/fd").iterdir()))
+    resource.prlimit(dns.process.pid, resource.RLIMIT_NOFILE, (held + 3, 1024))
+    idle = [dns.socket(socket.SOCK_STREAM) for _ in range(50)]
+    try:
+        web_answers(dns)
+        assert dns.counts()["accept EMFILE"] > 0
+        resource.prlimit(dns.process.pid, resource.RLIMIT_NOFILE, (held - 2, 1024))
+        with dns.socket(socket.SOCK_STREAM) as sock:
+            assert dns.udp(q("web.default.svc.cluster.local"))[-4:] == bytes([10, 96, 0, 5])
+            resource.prlimit(dns.process.pid, resource.RLIMIT_NOFILE, (held + 3, 1024))
+            data = q("web.default.svc.cluster.local")
+            sock.sendall(struct.pack(">H", len(data)) + data)
+            assert sock.recv(2), "it was only made to wait"
+        web_answers(dns)
+    finally:
+        for sock in idle:
+            sock.close()
+
+
+def test_it_lives_before_the_api_does_and_is_ready_when_it_has_seen_everything(namespace: str, tmp_path: Path):
+    with netns.visiting(namespace):
+        netns_up()
+    server = Dns.__new__(Dns)
+    server.namespace = namespace
+    settings = {"socket": str(tmp_path / "s"), "domain": "cluster.local", "pods": "insecure", "cidrs": [], "addresses": ["127.0.0.1"],
+                "port": PORT}  # fmt: skip
+    with netns.visiting(namespace):
+        server.process = subprocess.Popen(
+            [sys.executable, "-m", "netproxy.nameserver.main", json.dumps(settings)], cwd=REPO
+        )
+    api = None
+    try:
+        wait_until(lambda: reached(server))
+        assert server.get("/health") == (200, "OK\n")
+        assert server.get("/ready", READY_PORT) == (503, "kubernetes\n")
+        assert server.udp(q("web.default.svc.cluster.local"))[3] & 15 == 2
+        api = ApiThread(tmp_path / "s")
+        wait_until(lambda: server.get("/ready", READY_PORT) == (200, "OK\n"))
+        assert server.udp(q("web.default.svc.cluster.local"))[3] & 15 == 3
+    finally:
+        server.process.kill()
+        server.process.wait()
+        if api:
+            api.close()
+
+
+def reached(server: Dns) -> bool:
+    try:
+        return bool(server.get("/health"))
+    except OSError:
+        return False
+
+
+def test_a_million_odd_packets_in_process_get_one_answer_or_none():
+    server, beat, replies = fed(), Beat("test"), []
+    for data in odd_packets(1_000_000):
+        server.handle(data, replies.append, ("192.0.2.1", 0), beat)
+        if len(data) >= 12 and not data[2] & 0x80:
+            (reply,) = replies
+            assert reply[:2] == data[:2]
+            replies.clear()
+    assert set(beat.counts) == {"ignored"}
+
+
+def fed() -> Server:
+    """A server that has seen everything once, without a process."""
+    objects = (
+        service_object("web", clusterIP="10.96.0.5"), service_object("db", clusterIP="None"),
+        service_object("away", type="ExternalName", externalName="example.com"),
+    )  # fmt: skip
+    spaces = [{"metadata": {"name": "default"}}]
+    zone = build_zone(objects, [slice_object("db", ("10.244.0.1", "10.244.0.2"))], spaces, reverse=["10.96.0.0/12"])
+
+    class Fixed:
+        now = State(zone, synced=True)
+
+    return Server(Fixed(), Upstream((), None))
+
+
+def test_odd_packets_through_a_socket_do_not_stop_it(dns: Dns):
     with dns.socket(socket.SOCK_DGRAM) as sock:
-        for _ in range(500):
-            data = bytearray(good)
-            for _ in range(chance.randrange(1, 6)):
-                data[chance.randrange(len(data))] = chance.randrange(256)
-            sock.send(bytes(data[: chance.randrange(len(data) + 1)]))
-    assert dns.udp(good)[-4:] == bytes([10, 96, 0, 5])
+        sock.setblocking(False)
+        for number, data in enumerate(odd_packets(20_000, seed=3)):
+            sock.send(data)
+            if number % 50 == 0:
+                with contextlib.suppress(BlockingIOError):
+                    while True:
+                        sock.recv(4096)
+                assert dns.udp(q("web.default.svc.cluster.local", number=number & 0xFFFF))[-4:] == bytes([10, 96, 0, 5])
+    assert set(dns.counts()) <= {"http 200", "ignored", "zones", "watch FileNotFoundError"}
+    web_answers(dns)
+
+
+def test_odd_messages_over_tcp_do_not_stop_it(dns: Dns):
+    for data in odd_packets(1000, seed=4):
+        with dns.socket(socket.SOCK_STREAM) as sock:
+            sock.sendall(struct.pack(">H", len(data)) + data)
+            sock.shutdown(socket.SHUT_WR)
+            sock.recv(65535)
+    assert set(dns.counts()) <= {"http 200", "ignored", "zones"}
+    web_answers(dns)
