@@ -219,7 +219,10 @@ class Agent:
             "name": "coredns",
             "image": "netproxy-dns",
             "ports": [{"containerPort": 53, "protocol": "UDP", "name": "dns"}],
-        }
+            "livenessProbe": {"httpGet": {"path": "/health", "port": 8080}, "initialDelaySeconds": 60, "timeoutSeconds": 5,
+                              "failureThreshold": 5},
+            "readinessProbe": {"httpGet": {"path": "/ready", "port": 8181}},
+        }  # fmt: skip
         return [
             {"apiVersion": "v1", "kind": "Service", "metadata": meta,
              "spec": {"clusterIP": addresses[0], "clusterIPs": addresses, "ipFamilies": families, "ipFamilyPolicy": policy,
