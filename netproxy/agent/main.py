@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import gc
 import json
 import logging
 import os
 import signal
+import socket
+import struct
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from netproxy.agent import userns
+from netproxy.agent.lock import ClusterLock, holder
+from netproxy.agent.marks import MARK, Process, read_process, write_process
 from netproxy.agent.paths import Paths
-from netproxy.agent.sweep import alive, read_pid
 from netproxy.core import programs
 from netproxy.core.errors import KernelError, ManifestError, NetproxyError
 
@@ -31,16 +33,20 @@ def main() -> None:
     orders: dict[str, Any] = json.loads(os.environ.pop("NETPROXY_ORDERS"))
     paths = Paths(orders["cluster"], Path(orders["state"]))
     report = _Reporter(orders.get("report"))
+    os.environ[MARK] = str(paths.state)
+    lock: ClusterLock | None = None
     try:
-        lock = _lock(paths)
+        lock = _lock(paths, orders.get("lock"))
+        write_process(paths.pid_file, Process.of(os.getpid()))
         if orders.get("rootless"):
             userns.enter_new()
         start_shim(paths)
         status = asyncio.run(_run(paths, report))
     except NetproxyError as error:
         report.failed(error)
-        sys.exit(2 if isinstance(error, ManifestError) else 1)
-    os.close(lock)
+        status = 2 if isinstance(error, ManifestError) else 1
+    if lock and not paths.state.exists():
+        lock.remove()
     sys.exit(status)
 
 
@@ -66,24 +72,23 @@ class _Reporter:
             self._fd = None
 
 
-def _lock(paths: Paths) -> int:
-    """Only one agent for a cluster. Raises KernelError when there is one."""
-    fd = os.open(paths.pid_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        raise KernelError(
-            f"cluster {paths.cluster} has an agent already (process {read_pid(paths.pid_file)})"
-        ) from error
-    os.ftruncate(fd, 0)
-    os.write(fd, f"{os.getpid()}\n".encode())
-    return fd
+def _lock(paths: Paths, fd: int | None) -> ClusterLock:
+    """The cluster's lock, handed over by who started this process, or taken. Raises KernelError when it is held."""
+    if fd is not None:
+        return ClusterLock.inherited(fd, paths, "agent")
+    lock = ClusterLock.take(paths, "agent")
+    if lock is None:
+        raise KernelError(f"cluster {paths.cluster} is held by {holder(paths) or 'another process'}")
+    return lock
 
 
 def start_shim(paths: Paths) -> None:
     """Start the shim, unless the one of an earlier agent still lives."""
-    pid = read_pid(paths.shim_pid_file)
-    if pid and alive(pid, str(paths.shim_socket)):
+    if read_process(paths.shim_pid_file):
+        return
+    listening = _listening(paths.shim_socket)
+    if listening:
+        write_process(paths.shim_pid_file, listening)
         return
     with contextlib.suppress(FileNotFoundError):
         paths.shim_socket.unlink()
@@ -91,10 +96,22 @@ def start_shim(paths: Paths) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", programs.SHIM, str(paths.shim_socket)],
         stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+        env={**os.environ, MARK: str(paths.state)},
     )  # fmt: skip
     os.close(log)
     process.returncode = 0  # it outlives this process: nobody waits for it
-    paths.shim_pid_file.write_text(f"{process.pid}\n")
+    write_process(paths.shim_pid_file, Process.of(process.pid))
+
+
+def _listening(path: Path) -> Process | None:
+    """Who listens on a Unix socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        try:
+            sock.connect(str(path))
+        except OSError:
+            return None
+        credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return Process.of(struct.unpack("3i", credentials)[0])
 
 
 async def _run(paths: Paths, report: _Reporter) -> int:
@@ -114,7 +131,7 @@ async def _run(paths: Paths, report: _Reporter) -> int:
         await agent.close(take_down=not agent.restored)
         raise
     write_state(paths)
-    (paths.state / "incoming.json").unlink(missing_ok=True)
+    paths.incoming.unlink(missing_ok=True)
     gc.collect()
     gc.freeze()
     report.done()
@@ -128,7 +145,7 @@ def _incoming(paths: Paths) -> Any:
 
     from netproxy.objects.manifest import Loaded
 
-    file = paths.state / "incoming.json"
+    file = paths.incoming
     if not file.exists():
         return []
     return [Loaded(item["obj"], item["source"]) for item in orjson.loads(file.read_bytes())]

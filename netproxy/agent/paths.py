@@ -30,13 +30,18 @@ class Paths:
         return self.state / "shim.sock"
 
     @property
+    def cluster_lock(self) -> Path:
+        """The lock of the whole cluster: beside the state folder, which may be deleted under it."""
+        return self.state.parent / f".{self.cluster}.lock"
+
+    @property
     def pid_file(self) -> Path:
-        """The agent's process number; locked while it lives."""
+        """The agent's process: its number and the time of its start."""
         return self.state / "agent.pid"
 
     @property
     def shim_pid_file(self) -> Path:
-        """The shim's process number."""
+        """The shim's process: its number and the time of its start."""
         return self.state / "shim.pid"
 
     @property
@@ -48,6 +53,26 @@ class Paths:
     def database(self) -> Path:
         """The store's file."""
         return self.state / "state.db"
+
+    @property
+    def incoming(self) -> Path:
+        """What `up` hands to the agent that it starts."""
+        return self.state / "incoming.json"
+
+    @property
+    def rootless_file(self) -> Path:
+        """There when the cluster lives in a user namespace of its own."""
+        return self.state / "rootless"
+
+    @property
+    def is_rootless(self) -> bool:
+        """Whether the cluster lives in a user namespace of its own."""
+        return self.rootless_file.exists()
+
+    @property
+    def was_up(self) -> bool:
+        """Whether an agent has once been ready: what is in the state folder is a cluster, not the rest of a start."""
+        return (self.state / "agent.json").exists()
 
     @property
     def journal(self) -> Path:
@@ -77,7 +102,7 @@ def state_root() -> Path:
     """The folder of all clusters of this user."""
     given = os.environ.get("NETPROXY_STATE")
     if given:
-        return Path(given)
+        return Path(os.path.realpath(given))  # one spelling: it is part of what marks a cluster's processes
     if is_root() and not os.environ.get("NETPROXY_ROOTLESS"):
         return Path("/run/netproxy")
     home = os.environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local/state")
@@ -86,6 +111,14 @@ def state_root() -> Path:
     ):
         return Path(home) / "netproxy"
     return Path(tempfile.gettempdir()) / f"netproxy-{os.getuid()}"
+
+
+def clusters() -> list[str]:
+    """The names of this user's clusters."""
+    try:
+        return sorted(p.name for p in state_root().iterdir() if not p.name.startswith(".") and p.is_dir())
+    except OSError:
+        return []
 
 
 def paths(cluster: str) -> Paths:

@@ -16,9 +16,8 @@ from urllib.parse import urlencode
 import click
 
 from netproxy.agent import userns
-from netproxy.agent.paths import DEFAULT, Paths, paths, state_root
-from netproxy.agent.sweep import alive, read_pid
-from netproxy.core import programs
+from netproxy.agent.marks import read_process
+from netproxy.agent.paths import DEFAULT, Paths, clusters, paths
 from netproxy.core.errors import ConflictError, ManifestError, NetproxyError, NotFoundError, Problem
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -53,19 +52,24 @@ class AgentError(NetproxyError):
 
 def agent_pid(where: Paths) -> int:
     """The agent's process number; 0 when it is not running."""
-    pid = read_pid(where.pid_file)
-    return pid if pid and alive(pid, programs.AGENT) else 0
+    process = read_process(where.pid_file)
+    return process.pid if process else 0
 
 
 def shim_pid(where: Paths) -> int:
     """The shim's process number; 0 when it is not running."""
-    pid = read_pid(where.shim_pid_file)
-    return pid if pid and alive(pid, str(where.shim_socket)) else 0
+    process = read_process(where.shim_pid_file)
+    return process.pid if process else 0
 
 
-def is_rootless(where: Paths) -> bool:
-    """Whether the cluster lives in a user namespace of its own."""
-    return (where.state / "rootless").exists()
+def answers(where: Paths) -> bool:
+    """Whether an agent listens."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        try:
+            sock.connect(str(where.socket))
+        except OSError:
+            return False
+    return agent_pid(where) != 0
 
 
 class Agent:
@@ -82,16 +86,17 @@ class Agent:
         join(self.where)
 
     def open(self, method: str, path: str, *, query: dict[str, str] | None = None, body: Any = None,
-             accept: str = "application/json", content_type: str = "application/json") -> http.client.HTTPResponse:  # fmt: skip
+             accept: str = "application/json", content_type: str = "application/json",
+             timeout_s: float | None = None) -> http.client.HTTPResponse:  # fmt: skip
         """Send a request; the answer is still to be read. Raises what the agent's Status says."""
-        connection = _UnixConnection(str(self.where.socket))
+        connection = _UnixConnection(str(self.where.socket), timeout_s)
         given = {k: v for k, v in (query or {}).items() if v}
         target = path + ("?" + urlencode(given) if given else "")
         data = json.dumps(body).encode() if body is not None else None
         try:
             connection.request(method, target, body=data, headers={"Accept": accept, "Content-Type": content_type})
             response = connection.getresponse()
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             raise AgentError(f"the agent of cluster {self.where.cluster} does not answer: {error}") from error
         if response.status >= 400:
             raise _error(response)
@@ -99,7 +104,11 @@ class Agent:
 
     def ask(self, method: str, path: str, **kwargs: Any) -> Any:
         """Send a request and return the JSON of the answer."""
-        return json.loads(self.open(method, path, **kwargs).read() or b"null")
+        response = self.open(method, path, **kwargs)
+        try:
+            return json.loads(response.read() or b"null")
+        except (OSError, http.client.HTTPException) as error:
+            raise AgentError(f"the agent of cluster {self.where.cluster} has ended while it answered") from error
 
     def lines(self, path: str, **kwargs: Any) -> Iterator[Any]:
         """A watch: one JSON value for each line."""
@@ -115,7 +124,7 @@ def _not_running(where: Paths) -> str:
         return f"cluster {where.cluster} belongs to another user; use sudo"
     if there:
         return f"the agent of cluster {where.cluster} is not running; `{hint}` takes the cluster over"
-    others = sorted(p.name for p in state_root().iterdir()) if state_root().exists() else []
+    others = clusters()
     known = f" (running: {', '.join(others)})" if others else ""
     system = Path("/run/netproxy") / where.cluster
     sudo = "; there is one of root: use sudo" if os.geteuid() and system.parent.exists() else ""
@@ -123,12 +132,14 @@ def _not_running(where: Paths) -> str:
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, timeout_s: float | None) -> None:
         super().__init__("netproxy")
         self._path = path
+        self._timeout_s = timeout_s
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self._timeout_s)
         self.sock.connect(self._path)
 
 
@@ -155,7 +166,7 @@ def _error(response: http.client.HTTPResponse) -> NetproxyError:
 
 def join(where: Paths) -> None:
     """Enter the user namespace of a rootless cluster, by its agent or its shim."""
-    if is_rootless(where):
+    if where.is_rootless:
         pid = agent_pid(where) or shim_pid(where)
         if pid:
             userns.join(pid)

@@ -2,78 +2,101 @@
 
 from __future__ import annotations
 
-import os
-import select
+import time
 
 import click
 
-from netproxy.agent.paths import Paths, paths, state_root
-from netproxy.agent.sweep import kill_all, sweep
-from netproxy.cli.client import Agent, AgentError, agent_pid, cluster_option, is_rootless, join, progress, shim_pid
-from netproxy.core.errors import NotFoundError
+from netproxy.agent.lock import ClusterLock, holder, wait_a_tick
+from netproxy.agent.marks import kill_all, processes_of
+from netproxy.agent.paths import Paths, clusters, paths
+from netproxy.agent.sweep import sweep
+from netproxy.cli.client import Agent, AgentError, answers, cluster_option, progress
+from netproxy.core.errors import KernelError, NotFoundError
 
-LIMIT_S = 30
+LIMIT_S = 30.0
+ANSWER_S = 5.0
+"""How long an agent may take to say that it will end."""
 
 
 @click.command()
 @click.option("--all", "everything", is_flag=True, help="Every cluster of this user.")
+@click.option("--wait", "wait_s", type=click.FloatRange(0, 1e6), default=LIMIT_S, show_default=True,
+              help="Seconds that the agent, or whoever starts the cluster, may take.")  # fmt: skip
 @cluster_option
-def down(everything: bool, where: Paths) -> None:
-    """Take a cluster down: processes, namespaces, rules and files. Twice is fine."""
-    names = sorted(p.name for p in state_root().iterdir()) if everything and state_root().exists() else [where.cluster]
-    for name in names:
-        take_down(paths(name))
+@click.pass_context
+def down(ctx: click.Context, everything: bool, wait_s: float, where: Paths) -> None:
+    """Take a cluster down: processes, namespaces, rules and files.
+
+    Twice is fine; only a cluster named by --cluster must be there.
+    """
+    named = ctx.get_parameter_source("cluster") is click.core.ParameterSource.COMMANDLINE
+    for name in clusters() if everything else [where.cluster]:
+        found = take_down(paths(name), wait_s)
+        if named and not found:
+            raise NotFoundError(f"there is no cluster {name}; {_what_there_is()}")
+        progress(f"cluster {name} is down")
 
 
-def take_down(where: Paths) -> None:
-    """Take one cluster down, whatever state it is in."""
+def _what_there_is() -> str:
+    names = clusters()
+    return f"there {'is' if len(names) == 1 else 'are'} {', '.join(names)}" if names else "there is none"
+
+
+def take_down(where: Paths, wait_s: float = LIMIT_S) -> bool:
+    """Take one cluster down, whatever state it is in; whether there was anything of it.
+
+    Raises KernelError naming the process that holds the cluster when that does not end.
+    """
+    if not _is_there(where):
+        return False
+    lock = _take(where, wait_s)
     try:
-        there = where.state.exists()
+        sweep(where)
+        lock.remove()
+    finally:
+        lock.release()
+    return True
+
+
+def _is_there(where: Paths) -> bool:
+    try:
+        return where.state.exists() or where.cluster_lock.exists() or bool(processes_of(where))
     except PermissionError:
         raise NotFoundError(f"cluster {where.cluster} belongs to another user; use sudo") from None
-    if not there:
-        progress(f"cluster {where.cluster} is down")
-        return
-    pid = agent_pid(where)
-    if pid:
-        _ask(where, pid)
-    if where.state.exists():
-        _by_hand(where)
-    progress(f"cluster {where.cluster} is down")
 
 
-def _ask(where: Paths, pid: int) -> None:
-    """Ask the agent to end; end it when it does not."""
-    fd = os.pidfd_open(pid)
+def _take(where: Paths, wait_s: float) -> ClusterLock:
+    """The cluster's lock: an agent that has it is asked to end, and ended when it does not; others are waited for."""
+    asked, end = False, time.monotonic() + wait_s
+    while True:
+        lock = ClusterLock.take(where, "netproxy down")
+        if lock:
+            return lock
+        deaf = False
+        if not asked and answers(where):
+            asked = True
+            deaf = not _ask(where)
+        if deaf or time.monotonic() > end:
+            _end_holder(where)
+            end = time.monotonic() + wait_s
+        wait_a_tick(where)
+
+
+def _ask(where: Paths) -> bool:
+    """Ask the agent to end; whether it has heard."""
     try:
-        Agent(where).ask("POST", "/netproxy/down")
-    except (AgentError, NotFoundError):
-        pass  # it hears nothing: by hand, then
-    else:
-        poller = select.poll()
-        poller.register(fd, select.POLLIN)
-        poller.poll(LIMIT_S * 1000)
-    finally:
-        os.close(fd)
+        Agent(where).ask("POST", "/netproxy/down", timeout_s=ANSWER_S)
+    except AgentError:
+        return False
+    except NotFoundError:
+        pass  # it has just gone
+    return True
 
 
-def _by_hand(where: Paths) -> None:
-    """Without an agent: the journal of namespaces says what was made."""
-    pid = agent_pid(where)
-    if is_rootless(where):
-        child = os.fork()
-        if child == 0:  # joining is for good, and the state folder's parent may not be seen from inside
-            code = 1
-            try:
-                if pid or shim_pid(where):
-                    join(where)
-                kill_all([pid] if pid else [])
-                sweep(where)
-                code = 0
-            finally:
-                os._exit(code)
-        os.waitpid(child, 0)
-        kill_all([p for p in (shim_pid(where),) if p])
-    else:
-        kill_all([pid] if pid else [])
-    sweep(where)
+def _end_holder(where: Paths) -> None:
+    """End an agent that does not end by itself. Raises KernelError when somebody else has the lock."""
+    found = holder(where)
+    if found is None or found.role != "agent":
+        who = found or "a process that does not say who it is"
+        raise KernelError(f"cluster {where.cluster} is held by {who}: wait until it ends, or end it")
+    kill_all([found.process])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import click
 
 from netproxy.agent.paths import paths
-from netproxy.cli.client import Agent
+from netproxy.cli.client import Agent, progress
 from netproxy.cli.exec import enter_and_run
 from netproxy.labkit.spec import VARIANTS, load_lab
 
@@ -35,6 +36,8 @@ def up(name: str, variant: str) -> None:
     found = load_lab(name)
     for folder in found.manifests(variant):
         start.main(["--cluster", found.cluster, "-f", folder], standalone_mode=False)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # `up` ignores both when it has done its work
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
     for machine, program in found.programs_of(variant):
         _run_program(found.cluster, machine, program)
     click.echo(f"{found.title}: read {found.folder / 'README.md'}; then `netproxy lab check {name}`")
@@ -89,6 +92,8 @@ def exec_(name: str, target: str, argv: tuple[str, ...]) -> None:
 @click.argument("name", metavar="LAB")
 def down(name: str) -> None:
     """Take the lab's cluster down; twice is fine."""
-    from netproxy.cli.down import down as stop
+    from netproxy.cli.down import take_down
 
-    stop.main(["--cluster", load_lab(name).cluster], standalone_mode=False)
+    where = paths(load_lab(name).cluster)
+    take_down(where)
+    progress(f"cluster {where.cluster} is down")

@@ -9,19 +9,27 @@ import signal
 import subprocess
 import sys
 import time
-from typing import Any
+from collections.abc import Iterator
+from typing import IO, Any
 
 import click
 
 from netproxy.agent.doctor import missing
+from netproxy.agent.lock import ClusterLock, holder, wait_a_tick
+from netproxy.agent.marks import MARK
 from netproxy.agent.paths import Paths, is_root
-from netproxy.cli.client import Agent, agent_pid, checked_paths, cluster_option, on_terminal, progress, shim_pid
+from netproxy.agent.sweep import sweep
+from netproxy.cli.client import Agent, answers, checked_paths, cluster_option, on_terminal, progress, shim_pid
+from netproxy.cli.down import take_down
 from netproxy.cli.files import read_manifests
 from netproxy.core import programs
 from netproxy.core.errors import KernelError, ManifestError, Problem
 from netproxy.objects.cluster import modes_asked
 from netproxy.objects.manifest import Loaded
 from netproxy.objects.meta import describe
+
+LOCK_LIMIT_S = 60
+"""How long somebody else may take to start the cluster, or to take it down."""
 
 
 @click.command()
@@ -40,45 +48,46 @@ def up(files: tuple[str, ...], more_files: tuple[str, ...], foreground: bool, wa
     As an ordinary user everything happens inside a user namespace of your own.
     """
     begun = time.monotonic()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     loaded = read_manifests((*files, *more_files)) if files or more_files else []
     for item in loaded:
         if item.obj["kind"] == "Cluster" and not is_default_name(item, where):
             where = checked_paths(item.obj["metadata"]["name"])
-    if agent_pid(where):
-        _apply(where, loaded, wait_s)
-        return
+    starting = Starting(where)
+    try:
+        if not starting.take():
+            _apply(where, loaded, wait_s)
+            return
+        starting.start(loaded)
+        starting.wait()
+        _report(where, wait_s, begun)
+        if foreground:
+            progress("in front: Ctrl-C takes the cluster down")
+            starting.wait_for_end()
+    except KeyboardInterrupt:
+        starting.interrupted(foreground=foreground)
+        sys.exit(130)
+    finally:
+        starting.close()
+
+
+def _interrupt(*_: Any) -> None:
+    """Once is enough: what is cleaned up then is not to be interrupted again."""
+    for ignored in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ignored, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _check(loaded: list[Loaded], *, fresh: bool, where: Paths) -> None:
+    """Raises ManifestError or KernelError for what the agent would refuse; nothing has been changed then."""
     if any(modes_asked(item.obj) for item in loaded):
         from netproxy.nodeproxy.modes import check_modes
 
         check_modes(loaded)
-    if not (where.state / "state.db").exists():
+    if fresh:
         dry_run(loaded, where)
     _check_host()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    agent: _Starting | None = None
-    fresh = not where.state.exists()
-    try:
-        agent = _start(where, loaded)
-        _wait_ready(agent, where, wait_s, begun)
-        if foreground:
-            progress("in front: Ctrl-C takes the cluster down")
-            agent.process.wait()
-    except KeyboardInterrupt:
-        if foreground or (fresh and (agent is None or not agent.ready)):
-            _take_down(agent, where)
-        sys.exit(130)
-
-
-def _take_down(agent: _Starting | None, where: Paths) -> None:
-    """End the agent and take away whatever it has made so far."""
-    from netproxy.cli.down import take_down
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    if agent:
-        agent.process.terminate()
-        agent.process.wait()
-    take_down(where)
 
 
 def _check_host() -> None:
@@ -132,38 +141,132 @@ def _check_clusters(loaded: list[Loaded]) -> None:
         )
 
 
-class _Starting:
-    """The agent's process and what it reports."""
+class Starting:
+    """One start of an agent: everything that it makes, it can take away again."""
 
-    def __init__(self, process: subprocess.Popen[bytes], report: int) -> None:
-        self.process = process
-        self.report = os.fdopen(report, "rb")
-        self.ready = False
+    def __init__(self, where: Paths) -> None:
+        self._where = where
+        self._lock: ClusterLock | None = None
+        self._fresh = False
+        self._process: subprocess.Popen[bytes] | None = None
+        self._reports: IO[bytes] | None = None
+
+    def take(self) -> bool:
+        """Take the cluster's lock; false when its agent runs and answers. Waits while somebody starts or ends it.
+
+        Raises KernelError naming the process that holds the lock when that takes too long.
+        """
+        where, end = self._where, time.monotonic() + LOCK_LIMIT_S
+        while True:
+            with _uninterrupted():
+                self._lock = ClusterLock.take(where, "netproxy up")
+                self._fresh = self._lock is not None and not where.was_up
+            if self._lock or answers(where):
+                return self._lock is not None
+            if time.monotonic() > end:
+                raise KernelError(
+                    f"cluster {where.cluster} is held by {holder(where) or 'another process'}: it neither answers nor ends; "
+                    f"`netproxy down --cluster {where.cluster}` may end it"
+                )
+            wait_a_tick(where)
+
+    def start(self, loaded: list[Loaded]) -> None:
+        """Start the agent and hand the lock over to it; an interrupt waits until that is done.
+
+        Raises ManifestError or KernelError for what the agent would refuse, before anything is made.
+        """
+        _check(loaded, fresh=self._fresh, where=self._where)
+        with _uninterrupted():
+            if self._fresh:
+                sweep(self._where)  # the rest of a start that was killed
+            self._start(loaded)
+
+    def _start(self, loaded: list[Loaded]) -> None:
+        assert self._lock is not None
+        where, rootless = self._where, is_rootless_start()
+        where.state.mkdir(exist_ok=True, mode=0o700)
+        joined = shim_pid(where) if rootless else 0
+        if rootless:
+            where.rootless_file.touch()
+        where.incoming.write_text(json.dumps([{"obj": item.obj, "source": item.source} for item in loaded]))
+        read, write = os.pipe()
+        self._reports = os.fdopen(read, "rb")
+        orders = {"cluster": where.cluster, "state": str(where.state), "report": write, "lock": self._lock.fd,
+                  "rootless": rootless and not joined}  # fmt: skip
+        try:
+            self._process = _start_agent(where, orders, joined)
+        finally:
+            os.close(write)
+
+    def wait(self) -> None:
+        """Wait until the agent is ready. Raises its error."""
+        assert self._reports is not None
+        last: dict[str, Any] = {}
+        for line in self._reports:
+            last = json.loads(line)
+        if last.get("ready"):
+            self._let_go()
+            return
+        self.wait_for_end()
+        if last.get("problems"):
+            raise ManifestError([Problem("", text) for text in last["problems"]])
+        raise KernelError(last.get("error") or f"the agent ended while starting; its log: {_tail(self._where)}")
+
+    def wait_for_end(self) -> None:
+        """Wait until the agent has ended."""
+        assert self._process is not None
+        self._process.wait()
+
+    def interrupted(self, *, foreground: bool) -> None:
+        """A cluster that was up before stays; a new one is taken away, and so is one that runs in front."""
+        if self._process is None:
+            return
+        if not (self._fresh or foreground):
+            self._let_go()
+            return
+        self._fresh = True
+        self._process.terminate()  # it takes everything down
+        try:
+            self._process.wait(timeout=LOCK_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+        if self._process.wait() and self._lock is None:
+            take_down(self._where)
+
+    def _let_go(self) -> None:
+        """The agent alone has the lock now."""
+        lock, self._lock = self._lock, None
+        if lock:
+            lock.release()
+
+    def close(self) -> None:
+        """Let go of the cluster; what a start that did not come to its end has made is taken away."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        lock, self._lock = self._lock, None
+        if lock is None or not lock.is_current:
+            return
+        if self._process:
+            lock.sign("netproxy up")
+        if self._fresh:
+            sweep(self._where)
+            lock.remove()
+        else:
+            self._where.incoming.unlink(missing_ok=True)
+            lock.release()
 
 
-def _start(where: Paths, loaded: list[Loaded]) -> _Starting:
-    where.state.parent.mkdir(parents=True, exist_ok=True, mode=0o755 if is_root() else 0o700)
-    where.state.mkdir(exist_ok=True, mode=0o700)
-    rootless = is_rootless_start()
-    joined = rootless and shim_pid(where)
-    if rootless:
-        (where.state / "rootless").touch()
-    items = [{"obj": item.obj, "source": item.source} for item in loaded]
-    (where.state / "incoming.json").write_text(json.dumps(items))
-    read, write = os.pipe()
-    orders = {"cluster": where.cluster, "state": str(where.state), "report": write, "rootless": rootless and not joined}
-    env = {**os.environ, "NETPROXY_ORDERS": json.dumps(orders)}
+def _start_agent(where: Paths, orders: dict[str, Any], joined: int) -> subprocess.Popen[bytes]:
+    env = {**os.environ, "NETPROXY_ORDERS": json.dumps(orders), MARK: str(where.state)}
     log = os.open(where.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, "-m", programs.AGENT, where.cluster],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[write], env=env, cwd="/",
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[orders["report"], orders["lock"]], env=env, cwd="/",
             start_new_session=True, preexec_fn=_joiner(joined) if joined else None,
         )  # fmt: skip
     finally:
         os.close(log)
-        os.close(write)
-    return _Starting(process, read)
 
 
 def _joiner(pid: int) -> Any:
@@ -172,21 +275,19 @@ def _joiner(pid: int) -> Any:
     return lambda: userns.join(pid)
 
 
-def _wait_ready(agent: _Starting, where: Paths, wait_s: float, begun: float) -> None:
-    last: dict[str, Any] = {}
-    for line in agent.report:
-        last = json.loads(line)
-    if not last.get("ready"):
-        agent.process.wait()
-        if last.get("problems"):
-            raise ManifestError([Problem("", text) for text in last["problems"]])
-        message = last.get("error") or f"the agent ended while starting; its log: {_tail(where)}"
-        with contextlib.suppress(OSError):
-            if not (where.state / "state.db").exists():
-                _forget(where)
-        raise KernelError(message)
-    agent.ready = True
-    _report(where, wait_s, begun)
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Keep an interrupt until the end of the block."""
+    waiting: list[int] = []
+    before = {number: signal.signal(number, lambda number, _: waiting.append(number))
+              for number in (signal.SIGINT, signal.SIGTERM)}  # fmt: skip
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if waiting:
+        _interrupt(waiting[0], None)
 
 
 def _tail(where: Paths) -> str:
@@ -194,12 +295,6 @@ def _tail(where: Paths) -> str:
         return "\n".join(where.log.read_text().splitlines()[-15:])
     except OSError:
         return "(none)"
-
-
-def _forget(where: Paths) -> None:
-    import shutil
-
-    shutil.rmtree(where.state, ignore_errors=True)
 
 
 def _report(where: Paths, wait_s: float, begun: float) -> None:

@@ -74,8 +74,13 @@ class Cluster:
     def exec(self, target: str, *argv: str, check: bool = True) -> str:
         return self.run("exec", target, "--", *argv, check=check).stdout
 
+    @property
+    def folder(self) -> Path:
+        """The cluster's state."""
+        return self.state / "s" / self.name
+
     def log(self) -> str:
-        file = self.state / "s" / self.name / "agent.log"
+        file = self.folder / "agent.log"
         return file.read_text()[-3000:] if file.exists() else ""
 
     @property
@@ -87,15 +92,16 @@ class Cluster:
         return sorted(p.name for p in folder.iterdir() if p.name.startswith(self.name)) if folder.exists() else []
 
     def processes(self) -> list[str]:
-        """Command lines of all living processes that carry this cluster's mark."""
+        """Command lines of all living processes that have this cluster's folder in command line or environment."""
         mark, found = str(self.state).encode(), []
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and int(entry.name) != os.getpid():
                 try:
                     line = (entry / "cmdline").read_bytes()
+                    about = (entry / "environ").read_bytes()
                 except OSError:
                     continue
-                if mark in line:
+                if mark in line + about:
                     found.append(line.replace(b"\0", b" ").decode())
         return found
 
@@ -113,4 +119,4 @@ class Cluster:
     def assert_nothing_is_left(self) -> None:
         assert self.namespaces() == []
         wait_until(lambda: not self.processes(), 5)
-        assert not (self.state / "s" / self.name).exists()
+        assert not (self.state / "s").exists()
