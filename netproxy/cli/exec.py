@@ -63,7 +63,7 @@ def enter_and_run(where: Paths, target: str, namespace: str, container: str | No
     if not argv:
         raise click.UsageError("no command: netproxy exec TARGET -- COMMAND")
     agent.join()
-    from netproxy.kubelet.shim import enter
+    from netproxy.kubelet.spawn import enter
 
     enter(place["namespace"], place["hostname"], place["etc"] or None)
     env = {**os.environ, "NETPROXY_CLUSTER": where.cluster, **place["env"]}  # `netproxy` in there means this cluster

@@ -457,7 +457,9 @@ class Kubelet:
             env = self._environment(pod, self._pods[uid(pod)], container)
             message = self._message(pod, container, env, image.Run(tuple(argv)))
             return await self._runtime.execute(
-                f"{uid(pod)}/exec/{self._exec_number}", {**message, "log": os.devnull}, limit_s
+                f"{uid(pod)}/exec/{self._exec_number}",
+                {**message, "log": os.devnull, "inside": f"{uid(pod)}/{container['name']}"},
+                limit_s,
             )
 
         return execute

@@ -108,14 +108,13 @@ class Runtime:
         if name in self.running:
             self._send({"op": "signal", "id": name, "signal": int(number)})
 
-    async def quit(self) -> None:
-        """End the shim."""
-        if self._writer:
+    async def quit(self, limit_s: float = 6.0) -> None:
+        """End the shim and with it every container; it is given some time for that."""
+        if self._writer and self._task:
+            self._on_exit = lambda *_: None  # they end because they shall
             self._send({"op": "quit"})
-            await self._writer.drain()
-            self._writer.close()
-        if self._task:
-            self._task.cancel()
+            await asyncio.wait([self._task], timeout=limit_s)
+        await self.close()
 
     async def close(self) -> None:
         """Leave the shim running, and its containers with it."""

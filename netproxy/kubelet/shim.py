@@ -1,228 +1,290 @@
 """The parent of all containers of one cluster: a small process that starts them by fork and outlives the agent.
 
 The agent may be killed; containers run on, and their exit statuses wait here until an agent asks. It speaks one JSON
-object a line over a Unix socket. It imports little, because every container starts as a copy of it.
+object a line over a Unix socket. It imports little, because every container starts as a copy of it. Nothing that it is
+told, and nothing that this machine refuses, ends its loop.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib
 import json
 import os
+import resource
+import select
 import selectors
 import signal
 import socket
 import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from netproxy.kubelet import netexec
-from netproxy.linux import libc, netns
+from netproxy.core.errors import KernelError
+from netproxy.kubelet import spawn
+from netproxy.kubelet.cells import Cells, cells_of
+from netproxy.linux import libc
 
 Message = dict[str, Any]
 
+LINE_BYTES = 16 << 20
+"""A longer message is none of ours."""
+LOOK_AGAIN_S = 0.01
+"""How soon to look again for processes that were killed and have not gone yet."""
+GIVE_UP_S = 5.0
+"""After this time a container counts as ended although a process of it cannot be killed."""
+AFTER_FAILURE_S = 0.02
+"""A pause, so that what fails again and again does not take the whole processor."""
 
+
+class Peer:
+    """The connected agent: lines in, lines out, never waited for."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self.socket = sock
+        self._input = b""
+        self._output = b""
+
+    def lines(self) -> list[bytes] | None:
+        """What has arrived; None when the other end is gone or sends nonsense."""
+        try:
+            data = self.socket.recv(1 << 16)
+        except BlockingIOError:
+            return []
+        except OSError:
+            return None
+        *lines, self._input = (self._input + data).split(b"\n")
+        return None if not data or len(self._input) > LINE_BYTES else lines
+
+    def send(self, data: bytes) -> bool:
+        """Send what can be sent now and keep the rest; False when the other end is gone."""
+        self._output += data
+        try:
+            self._output = self._output[self.socket.send(self._output) :]
+        except BlockingIOError:
+            pass
+        except OSError:
+            return False
+        return True
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is something left to be sent."""
+        return bool(self._output)
+
+
+@dataclass(slots=True, eq=False)
+class Process:
+    """A container, or a command inside of one."""
+
+    name: str
+    pid: int
+    inside: str
+    why: int
+    """The pipe that is closed when its program has begun; -1 when that was told."""
+    error: bytes = b""
+    code: int = 0
+    ended_at: float = 0.0
+    """When it was reaped, on the clock that never goes back; 0 while it runs."""
+
+
+@dataclass(slots=True)
 class Shim:
     """Starts, signals and reaps; tells the connected agent what happened."""
 
-    def __init__(self, path: str) -> None:
-        self._selector = selectors.DefaultSelector()
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        self._listener.bind(path)
-        os.chmod(path, 0o600)
-        self._listener.listen(4)
-        self._selector.register(self._listener, selectors.EVENT_READ)
-        self._pids: dict[int, str] = {}
-        self._agent: socket.socket | None = None
-        self._input = b""
-        self._unsent: list[Message] = []
-        read, self._wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self._signals = read
-        self._selector.register(read, selectors.EVENT_READ)
-        signal.set_wakeup_fd(self._wake)
+    cells: Cells
+    listener: socket.socket
+    files: tuple[int, int]
+    """The limits of open files for containers; its own are higher."""
+    _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
+    _running: dict[str, Process] = field(default_factory=dict)
+    _agent: Peer | None = None
+    _unsent: list[Message] = field(default_factory=list)
+    _quit_at: float = 0.0
+
+    def run(self) -> None:
+        """Serve until told to quit, and until everything has ended then."""
+        self._watch_signals()
+        self._selector.register(self.listener, selectors.EVENT_READ, self._accept)
+        while not (self._quit_at and (not self._running or time.monotonic() > self._quit_at)):
+            ending = any(process.ended_at for process in self._running.values())
+            for ready, _ in self._selector.select(LOOK_AGAIN_S if ending or self._quit_at else None):
+                self._safely(ready.data)
+            self._safely(self._reap)
+        self.cells.close()
+
+    def _safely(self, work: Callable[[], None]) -> None:
+        """Whatever fails is written down, and the loop goes on."""
+        try:
+            work()
+        except Exception:
+            with contextlib.suppress(OSError):
+                traceback.print_exc()
+            select.select([], [], [], AFTER_FAILURE_S)
+
+    def _watch_signals(self) -> None:
+        read, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        signal.set_wakeup_fd(write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
             signal.signal(ignored, signal.SIG_IGN)
-        self._ending = False
+        self._selector.register(read, selectors.EVENT_READ, lambda: os.read(read, 4096))
 
-    def run(self) -> None:
-        """Serve until told to quit."""
-        libc.become_subreaper()
-        while not self._ending:
-            for ready, _ in self._selector.select():
-                if ready.fileobj is self._listener:
-                    self._accept()
-                elif ready.fileobj == self._signals:
-                    with contextlib.suppress(BlockingIOError):
-                        os.read(self._signals, 4096)
-                else:
-                    self._receive()
-            self._reap()
+    # --- the agent
 
     def _accept(self) -> None:
-        agent, _ = self._listener.accept()
-        if self._agent:  # the old agent is gone or about to be: the newest one counts
-            self._selector.unregister(self._agent)
-            self._agent.close()
-        self._agent, self._input = agent, b""
-        self._selector.register(agent, selectors.EVENT_READ)
-        self._tell({"event": "running", "containers": {name: pid for pid, name in self._pids.items()}})
+        sock, _ = self.listener.accept()
+        self._part()  # the old agent is gone or about to be: the newest one counts
+        self._agent = Peer(sock)
+        self._selector.register(sock, selectors.EVENT_READ, self._receive)
+        running = {p.name: p.pid for p in self._running.values() if not p.ended_at}
         waiting, self._unsent = self._unsent, []
-        for message in waiting:
+        for message in ({"event": "running", "containers": running}, *waiting):
             self._tell(message)
 
-    def _receive(self) -> None:
-        assert self._agent
-        try:
-            data = self._agent.recv(1 << 16)
-        except OSError:
-            data = b""
-        if not data:
-            self._selector.unregister(self._agent)
-            self._agent.close()
+    def _part(self) -> None:
+        if self._agent:
+            self._selector.unregister(self._agent.socket)
+            self._agent.socket.close()
             self._agent = None
-            return
-        self._input += data
-        *lines, self._input = self._input.split(b"\n")
-        for line in lines:
-            self._obey(json.loads(line))
 
-    def _obey(self, message: Message) -> None:
-        match message["op"]:
-            case "start":
-                self._start(message)
-            case "signal":
-                for pid, name in self._pids.items():
-                    if name == message["id"]:
-                        with contextlib.suppress(ProcessLookupError):
-                            os.killpg(pid, message["signal"])
-            case "quit":
-                self._ending = True
+    def _receive(self) -> None:
+        if self._agent is None:
+            return
+        lines = self._agent.lines()
+        if self._agent.waits and not self._agent.send(b""):
+            lines = None
+        if lines is None:
+            self._part()
+            return
+        self._watch_agent()
+        for line in lines:
+            self._safely(lambda line=line: self._obey(json.loads(line)))  # type: ignore[misc]  # its default is bytes
+
+    def _watch_agent(self) -> None:
+        """Hear when the agent takes more, while something waits for it."""
+        if self._agent:
+            wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._agent.waits else 0)
+            self._selector.modify(self._agent.socket, wanted, self._receive)
 
     def _tell(self, message: Message) -> None:
         if self._agent is None:
             self._unsent.append(message)
-            return
-        try:
-            self._agent.sendall(json.dumps(message).encode() + b"\n")
-        except OSError:
+        elif self._agent.send(json.dumps(message).encode() + b"\n"):
+            self._watch_agent()
+        else:
+            self._part()
             self._unsent.append(message)
 
+    def _obey(self, message: Message) -> None:
+        match message["op"]:
+            case "start":
+                try:
+                    self._start(message)
+                except Exception as failure:  # the agent waits for an answer
+                    self._tell({"event": "failed", "id": message["id"], "error": spawn.reason(failure)})
+            case "signal":
+                process = self._running.get(message["id"])
+                if process and not process.ended_at:
+                    self.cells.signal(process.name, process.pid, message["signal"])
+            case "quit":
+                self._quit_at = time.monotonic() + GIVE_UP_S
+                for process in self._running.values():
+                    self.cells.end(process.inside or process.name)
+
+    # --- containers
+
     def _start(self, message: Message) -> None:
+        name, inside = message["id"], message.get("inside") or ""
+        if name in self._running or self._quit_at:
+            raise KernelError(f"{name} runs already" if name in self._running else "the cluster is being taken down")
         read, write = os.pipe2(os.O_CLOEXEC)
-        pid = os.fork()
-        if pid == 0:
-            try:
-                os.close(read)
-                self._become(message, write)
-            except BaseException as failure:
-                with contextlib.suppress(OSError):
-                    os.write(write, _reason(failure).encode()[:4000])
-            finally:
-                os._exit(127)
-        os.close(write)
-        with os.fdopen(read, "rb") as pipe:
-            error = pipe.read().decode(errors="replace")
-        if error:
-            os.waitpid(pid, 0)
-            self._tell({"event": "failed", "id": message["id"], "error": error})
-            return
-        self._pids[pid] = message["id"]
-        self._tell({"event": "started", "id": message["id"], "pid": pid})
+        try:
+            pid = self.cells.fork(name, inside)
+        except BaseException:
+            os.close(read)
+            if not inside:
+                self.cells.removed(name)
+            raise
+        else:
+            if pid == 0:
+                self._child(message, write)
+        finally:
+            os.close(write)
+        process = Process(name, pid, inside, read)
+        self._running[name] = process
+        os.set_blocking(read, False)
+        self._selector.register(read, selectors.EVENT_READ, lambda: self._begun(process))
+
+    def _child(self, message: Message, why: int) -> None:
+        """Never returns."""
+        try:
+            signal.set_wakeup_fd(-1)
+            self.cells.enter(message["id"], message.get("inside") or "")
+            log = os.open(message["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            spawn.become(message, log, why, self.files, own_proc=self.cells.own_proc)
+        except BaseException as failure:
+            with contextlib.suppress(OSError):
+                os.write(why, spawn.reason(failure).encode()[:4000])
+        finally:
+            os._exit(127)
+
+    def _begun(self, process: Process) -> None:
+        """Its program has begun, or it has said why not; then it is about to end."""
+        data = b"more"
+        with contextlib.suppress(BlockingIOError):
+            while process.why >= 0 and data:
+                data = os.read(process.why, 4096)
+                process.error += data
+        if process.why >= 0 and (not data or process.ended_at):
+            self._selector.unregister(process.why)
+            os.close(process.why)
+            process.why = -1
+            if not process.error:
+                self._tell({"event": "started", "id": process.name, "pid": process.pid})
 
     def _reap(self) -> None:
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            name = self._pids.pop(pid, None)
-            if name:
-                self._tell({"event": "exited", "id": name, "code": os.waitstatus_to_exitcode(status)})
+        by_pid = {process.pid: process for process in self._running.values() if not process.ended_at}
+        with contextlib.suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                process = by_pid.get(ended[0])
+                if process:
+                    process.code, process.ended_at = os.waitstatus_to_exitcode(ended[1]), time.monotonic()
+                    if not process.inside:
+                        self.cells.end(process.name)
+        for process in [process for process in self._running.values() if process.ended_at]:
+            self._settle(process)
 
-    def _become(self, message: Message, pipe: int) -> None:
-        """In the child: become the container."""
-        os.setsid()
-        signal.set_wakeup_fd(-1)
-        for restored in (signal.SIGCHLD, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
-            signal.signal(restored, signal.SIG_DFL)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        log = os.open(message["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-        for target, source in ((0, null), (1, log), (2, log)):
-            os.dup2(source, target)
-        enter(message["namespace"], message["hostname"], message.get("etc"))
-        os.environ.clear()
-        os.environ.update(message["env"])
-        if message.get("cwd"):
-            os.chdir(message["cwd"])
-        if message.get("builtin"):
-            self._close_everything()
-            libc.set_process_name(message["builtin"])
-            os.close(pipe)
-            run_builtin(message)
-            os._exit(0)
-        os.execvpe(message["argv"][0], message["argv"], os.environ)
-
-    def _close_everything(self) -> None:
-        self._selector.close()
-        self._listener.close()
-        if self._agent:
-            self._agent.close()
-        os.close(self._wake)
-        os.close(self._signals)
-
-
-def _reason(failure: BaseException) -> str:
-    """Why a container did not start, without Python's decoration."""
-    if isinstance(failure, FileNotFoundError):
-        return "executable file not found"
-    return (failure.strerror or str(failure)) if isinstance(failure, OSError) else str(failure)
-
-
-def enter(namespace: str, hostname: str, etc: str | None) -> None:
-    """Move this process into a Pod: its network, its host name, its own files in /etc (from the folder ETC)."""
-    fd = netns.open_namespace(namespace)
-    libc.setns(fd)
-    os.close(fd)
-    libc.unshare(libc.CLONE_NEWNS | libc.CLONE_NEWUTS)
-    libc.sethostname(hostname[:63])
-    libc.mount("", "/", "none", libc.MS_SLAVE | libc.MS_REC)
-    if etc:
-        for file in os.listdir(etc):
-            target = os.path.realpath(f"/etc/{file}")
-            if not os.path.exists(target):
-                with contextlib.suppress(OSError):
-                    os.makedirs(os.path.dirname(target), exist_ok=True)
-                    Path(target).touch()
-            if os.path.exists(target):
-                libc.mount(f"{etc}/{file}", target, "none", libc.MS_BIND)
-
-
-def run_builtin(message: Message) -> None:
-    """Run one of the servers that netproxy brings."""
-    kind = message["builtin"]
-    flags = netexec.parse_flags(message["argv"], dict(message["flags"]))
-    if kind == "pause":
-        netexec.pause()
-    if kind == "dns":  # the agent names the entry: this room does not know the servers of other rooms
-        module, _, function = message["entry"].partition(":")
-        outside = f"/proc/{os.getppid()}/ns/net"
-        getattr(importlib.import_module(module), function)(
-            {**message["dns"], "upstream_namespace": outside, "log": "--log" in message["argv"]}
-        )
-    port = flags.get("listen", "").rpartition(":")[2] or flags.get("http-port") or flags.get("port") or "0"
-    netexec.serve(kind, netexec.Ports(int(port), int(flags.get("udp-port") or 0), int(flags.get("tcp-port") or 0)),
-                  flags.get("text", ""))  # fmt: skip
+    def _settle(self, process: Process) -> None:
+        """Tell that it ended, as soon as nothing of it holds a port."""
+        late = time.monotonic() > process.ended_at + GIVE_UP_S
+        if not process.inside and not self.cells.removed(process.name) and not late:
+            return
+        self._begun(process)
+        del self._running[process.name]
+        if process.error:
+            self._tell({"event": "failed", "id": process.name, "error": process.error.decode(errors="replace")})
+        else:
+            self._tell({"event": "exited", "id": process.name, "code": process.code})
 
 
 def main() -> None:
     """`python -m netproxy.kubelet.shim SOCKET`."""
     libc.set_process_name("netproxy-shim")
-    Shim(sys.argv[1]).run()
+    libc.become_subreaper()
+    path = Path(sys.argv[1])
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files[1], files[1]))
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    listener.bind(str(path))
+    path.chmod(0o600)
+    listener.listen(4)  # an agent may connect already; it is greeted when what was left behind has ended
+    cells = cells_of(os.environ.get(spawn.MARK) or str(path.parent), path.parent / "cgroup")
+    Shim(cells, listener, files).run()
 
 
 if __name__ == "__main__":
