@@ -140,7 +140,7 @@ async def _logs(agent: Agent, request: Request) -> Response:
     wanted = request.query.get("container") or spec(pod)["containers"][0]["name"]
     if wanted not in names:
         raise NotFoundError(f"container {wanted} is not valid for pod {name(pod)}; it has {', '.join(names)}")
-    return json_response({"file": str(agent.kubelet.log_file(pod, wanted))})
+    return json_response({"folder": str(agent.kubelet.log_folder(pod, wanted)), "container": wanted, "pod": name(pod)})
 
 
 async def _pending(agent: Agent, request: Request) -> Response:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import time
+from collections import deque
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import click
 
 from netproxy.agent.paths import Paths
 from netproxy.cli.client import Agent, cluster_option
 from netproxy.cli.show import output_option, print_table, print_value
+from netproxy.core.errors import NotFoundError
+from netproxy.kubelet.logs import Reader, parts
 
 
 @click.command()
@@ -156,34 +161,74 @@ def _verify_flows(file: Path, output: str | None, where: Paths) -> None:
 @click.option("-c", "--container", help="Which container (default: the first).")
 @click.option("-n", "--namespace", default="default", show_default=True)
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes.")
+@click.option("-p", "--previous", is_flag=True, help="Of the run before the last restart.")
 @click.option("--tail", type=int, default=-1, help="Only the last lines.")
 @click.option("--agent", "of_agent", is_flag=True, help="The agent's own log.")
 @cluster_option
 def logs(
-    pod: str | None, container: str | None, namespace: str, follow: bool, tail: int, of_agent: bool, where: Paths
-) -> None:
+    pod: str | None, container: str | None, namespace: str, follow: bool, previous: bool, tail: int, of_agent: bool,
+    where: Paths,
+) -> None:  # fmt: skip
     """Print what a container wrote; with --agent, what the agent wrote."""
     if of_agent:
-        file = where.log
+        reader: Source = _File(where.log)
     elif pod:
         query = {"pod": pod, "namespace": namespace, "container": container or ""}
-        file = Path(Agent(where).ask("GET", "/netproxy/logs", query=query)["file"])
+        found = Agent(where).ask("GET", "/netproxy/logs", query=query)
+        folder = Path(found["folder"])
+        reader = Reader(folder, _previous(folder, found) if previous else None)
     else:
         raise click.UsageError("logs of what? Give a POD, or --agent")
-    text = file.read_text(errors="replace") if file.exists() else ""
-    lines = text.splitlines(keepends=True)
-    click.echo("".join(lines[-tail:] if tail >= 0 else lines), nl=False)
-    if follow:
-        _follow(file, len(text.encode()))
+    pieces = iter(reader.read, b"")
+    for piece in [_last_lines(pieces, tail)] if tail >= 0 else pieces:
+        click.echo(piece, nl=False)
+    if follow and not previous:
+        _follow(reader)
 
 
-def _follow(file: Path, at: int) -> None:
+class Source(Protocol):
+    """What comes next, in pieces; empty when there is nothing more now. GONE when nothing will come."""
+
+    def read(self) -> bytes: ...
+
+    @property
+    def gone(self) -> bool: ...
+
+
+class _File:
+    """One file that only grows."""
+
+    gone = False
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb") if path.exists() else io.BytesIO()
+
+    def read(self) -> bytes:
+        return self._file.read(1 << 16)
+
+
+def _follow(source: Source) -> None:
     pause = time.sleep  # noqa: TID251  # following a file has no event to wait for; a poll is what tail does too
-    while True:
-        if file.exists() and file.stat().st_size > at:
-            with file.open("rb") as log:
-                log.seek(at)
-                data = log.read()
-            at += len(data)
-            click.echo(data.decode(errors="replace"), nl=False)
+    while not source.gone:
+        for piece in iter(source.read, b""):
+            click.echo(piece, nl=False)
         pause(0.2)
+
+
+def _previous(folder: Path, found: dict[str, Any]) -> int:
+    runs = sorted({part.run for part in parts(folder)})
+    if len(runs) < 2:
+        raise NotFoundError(f'previous terminated container "{found["container"]}" in pod "{found["pod"]}" not found')
+    return runs[-2]
+
+
+def _last_lines(pieces: Iterable[bytes], tail: int) -> bytes:
+    """The last lines, without keeping more than those."""
+    kept: deque[bytes] = deque(maxlen=tail)
+    rest = b""
+    for piece in pieces:
+        *lines, rest = (rest + piece).split(b"\n")
+        kept.extend(line + b"\n" for line in lines)
+    if rest:
+        kept.append(rest)
+    return b"".join(kept)

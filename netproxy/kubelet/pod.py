@@ -35,6 +35,7 @@ from netproxy.kubelet.container import (
     should_restart,
     terminated,
 )
+from netproxy.kubelet.logs import run_file
 from netproxy.kubelet.runtime import Runtime
 from netproxy.linux import netns
 from netproxy.linux.command import find, run
@@ -269,7 +270,7 @@ class Kubelet:
             group[at] = replace(group[at], phase="waiting", reason="ImagePullBackOff", message=what.why)
             self._event(pod, "Warning", "Failed", what.why)
             return
-        message = self._message(pod, container, env, what)
+        message = self._message(pod, container, env, what, group[at].restarts)
         try:
             await self._runtime.start(
                 f"{uid(pod)}/{at}", message, lambda pid: self._started(pod, running, group, container, pid)
@@ -309,7 +310,7 @@ class Kubelet:
         )  # fmt: skip
 
     def _message(
-        self, pod: Object, container: Mapping[str, Any], env: Mapping[str, str], what: image.Run
+        self, pod: Object, container: Mapping[str, Any], env: Mapping[str, str], what: image.Run, restarts: int = 0
     ) -> dict[str, Any]:
         argv, builtin = list(what.argv), what.builtin
         if builtin == "nginx":
@@ -320,7 +321,7 @@ class Kubelet:
             "namespace": self._network_of(pod),
             "hostname": self._nodes[spec(pod)["nodeName"]].name if self._on_host_network(pod) else resolv.pod_hostname(pod),
             "etc": str(self._etc(pod)), "argv": argv, "builtin": builtin, "flags": list(what.flags), "env": dict(env),
-            "cwd": container.get("workingDir") or "/", "log": str(self.log_file(pod, container["name"])),
+            "cwd": container.get("workingDir") or "/", "log": self._log(pod, container["name"], restarts),
             **({"entry": programs.NAME_SERVER, "dns": dict(self._place.dns)} if builtin == "dns" else {}),
         }  # fmt: skip
 
@@ -345,9 +346,13 @@ class Kubelet:
             return self._place.namespace_of(spec(pod)["nodeName"])
         return self._place.pod_namespace(key(pod))
 
-    def log_file(self, pod: Object, container: str) -> Path:
+    def _log(self, pod: Object, container: str, restarts: int) -> dict[str, Any]:
+        path = run_file(self.log_folder(pod, container), restarts)
+        return {"path": str(path), "maxBytes": self._cluster.log_bytes, "maxFiles": self._cluster.log_files}
+
+    def log_folder(self, pod: Object, container: str) -> Path:
         """Where a container's output goes."""
-        return self._place.state / "logs" / f"{namespace(pod)}_{name(pod)}_{container}.log"
+        return self._place.state / "logs" / f"{namespace(pod)}_{name(pod)}_{uid(pod)}" / container
 
     def entry(self, at: NamespacedName, container: str | None) -> dict[str, Any]:
         """What `exec` needs to enter a Pod: namespace, host name, files, environment. Raises NotFoundError."""
@@ -458,7 +463,7 @@ class Kubelet:
             message = self._message(pod, container, env, image.Run(tuple(argv)))
             return await self._runtime.execute(
                 f"{uid(pod)}/exec/{self._exec_number}",
-                {**message, "log": os.devnull, "inside": f"{uid(pod)}/{container['name']}"},
+                {**message, "log": None, "inside": f"{uid(pod)}/{container['name']}"},
                 limit_s,
             )
 
@@ -498,6 +503,7 @@ class Kubelet:
         if not self._on_host_network(pod):
             netns.delete(self._place.pod_namespace(key(pod)))
         shutil.rmtree(self._place.state / "pods" / uid(pod), ignore_errors=True)
+        shutil.rmtree(self.log_folder(pod, ""), ignore_errors=True)
         self._pods.pop(uid(pod), None)
         current = self._store.find(PODS, key(pod))
         if current is not None and uid(current) == uid(pod):

@@ -21,11 +21,12 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from netproxy.core.errors import KernelError
 from netproxy.kubelet import spawn
 from netproxy.kubelet.cells import Cells, cells_of
+from netproxy.kubelet.logs import CHUNK_BYTES, RotatedLog
 from netproxy.linux import libc
 
 Message = dict[str, Any]
@@ -77,6 +78,37 @@ class Peer:
         return bool(self._output)
 
 
+class Relay:
+    """Carries what a container writes from its pipe to its log."""
+
+    def __init__(self, log: Message) -> None:
+        """LOG: `path`, `maxBytes`, `maxFiles`. Raises OSError when there is no pipe to be had."""
+        self.pipe, self.write_end = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(self.pipe, False)
+        self._log = RotatedLog(Path(log["path"]), log["maxBytes"], log["maxFiles"])
+
+    def carry(self) -> bool:
+        """Carry one piece; False when nothing will come any more."""
+        try:
+            data = os.read(self.pipe, CHUNK_BYTES)
+        except BlockingIOError:
+            return True
+        self._log.write(data)
+        return bool(data)
+
+    def finish(self) -> None:
+        """Carry what is left in the pipe of a container that has ended."""
+        with contextlib.suppress(BlockingIOError):
+            while data := os.read(self.pipe, CHUNK_BYTES):
+                self._log.write(data)
+        self.close()
+
+    def close(self) -> None:
+        """Give everything back."""
+        os.close(self.pipe)
+        self._log.close()
+
+
 @dataclass(slots=True, eq=False)
 class Process:
     """A container, or a command inside of one."""
@@ -86,6 +118,8 @@ class Process:
     inside: str
     why: int
     """The pipe that is closed when its program has begun; -1 when that was told."""
+    relay: Relay | None
+    """None for a command, whose output nobody reads, and when the container has closed its own."""
     error: bytes = b""
     code: int = 0
     ended_at: float = 0.0
@@ -202,36 +236,59 @@ class Shim:
         name, inside = message["id"], message.get("inside") or ""
         if name in self._running or self._quit_at:
             raise KernelError(f"{name} runs already" if name in self._running else "the cluster is being taken down")
-        read, write = os.pipe2(os.O_CLOEXEC)
+        relay = Relay(message["log"]) if message.get("log") else None
         try:
-            pid = self.cells.fork(name, inside)
+            pid, why = self._fork(message, relay)
         except BaseException:
-            os.close(read)
+            if relay:
+                relay.close()
             if not inside:
                 self.cells.removed(name)
             raise
-        else:
+        finally:
+            if relay:
+                os.close(relay.write_end)
+        process = Process(name, pid, inside, why, relay)
+        self._running[name] = process
+        self._selector.register(why, selectors.EVENT_READ, lambda: self._begun(process))
+        if relay:
+            self._selector.register(relay.pipe, selectors.EVENT_READ, lambda: self._carry(process))
+
+    def _fork(self, message: Message, relay: Relay | None) -> tuple[int, int]:
+        """The child's process number, and the pipe on which it says why it fails. The child never returns."""
+        read, write = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(read, False)
+        try:
+            pid = self.cells.fork(message["id"], message.get("inside") or "")
             if pid == 0:
-                self._child(message, write)
+                self._child(message, relay.write_end if relay else os.open(os.devnull, os.O_WRONLY), write)
+        except BaseException:
+            os.close(read)
+            raise
         finally:
             os.close(write)
-        process = Process(name, pid, inside, read)
-        self._running[name] = process
-        os.set_blocking(read, False)
-        self._selector.register(read, selectors.EVENT_READ, lambda: self._begun(process))
+        return pid, read
 
-    def _child(self, message: Message, why: int) -> None:
-        """Never returns."""
+    def _child(self, message: Message, output: int, why: int) -> NoReturn:
         try:
             signal.set_wakeup_fd(-1)
             self.cells.enter(message["id"], message.get("inside") or "")
-            log = os.open(message["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-            spawn.become(message, log, why, self.files, own_proc=self.cells.own_proc)
+            spawn.become(message, output, why, self.files, own_proc=self.cells.own_proc)
         except BaseException as failure:
             with contextlib.suppress(OSError):
                 os.write(why, spawn.reason(failure).encode()[:4000])
         finally:
             os._exit(127)
+
+    def _carry(self, process: Process) -> None:
+        if process.relay and not process.relay.carry():
+            self._unwatch(process)
+
+    def _unwatch(self, process: Process) -> None:
+        if process.relay:
+            self._selector.unregister(process.relay.pipe)
+            process.relay.finish()
+            process.relay = None
 
     def _begun(self, process: Process) -> None:
         """Its program has begun, or it has said why not; then it is about to end."""
@@ -265,6 +322,7 @@ class Shim:
         if not process.inside and not self.cells.removed(process.name) and not late:
             return
         self._begun(process)
+        self._unwatch(process)
         del self._running[process.name]
         if process.error:
             self._tell({"event": "failed", "id": process.name, "error": process.error.decode(errors="replace")})

@@ -9,6 +9,7 @@ from typing import Any
 
 from netproxy.core.net import Family, family_of, is_address, node_ranges
 from netproxy.objects.meta import Object, annotations_of, labels, metadata, name, spec, status
+from netproxy.objects.quantity import bytes_of
 from netproxy.objects.validate import MODE_ANNOTATION
 
 ZONE_LABEL = "topology.kubernetes.io/zone"
@@ -51,6 +52,14 @@ class ClusterSpec:
     node_ports: tuple[int, int] = (30000, 32767)
     dns_addresses: tuple[str, ...] = ("10.96.0.10",)
     """ClusterIPs of kube-dns."""
+    log_size: str = "10Mi"
+    """How large a file of a container's log may become; and how many of them are kept."""
+    log_files: int = 5
+
+    @property
+    def log_bytes(self) -> int:
+        """`log_size` in bytes."""
+        return bytes_of(self.log_size) or 10 << 20
 
     def cidr_of(self, family: Family) -> str | None:
         """The Service range of a family."""
@@ -98,6 +107,8 @@ def cluster_spec(objects: Iterable[Object] = (), *, cluster_name: str = "default
         iptables=str(wanted.get("iptables") or "nft"),
         node_ports=(int(first), int(last)),
         dns_addresses=tuple(wanted.get("dnsAddresses") or _dns_addresses(services, by_kind.get("Service", ()))),
+        log_size=str(wanted.get("containerLogMaxSize") or "10Mi"),
+        log_files=files if isinstance(files := wanted.get("containerLogMaxFiles"), int) else 5,
     )
 
 
@@ -253,6 +264,8 @@ def cluster_object(cluster: ClusterSpec) -> Object:
             "iptables": cluster.iptables,
             "dnsAddresses": list(cluster.dns_addresses),
             "nodePortRange": f"{cluster.node_ports[0]}-{cluster.node_ports[1]}",
+            "containerLogMaxSize": cluster.log_size,
+            "containerLogMaxFiles": cluster.log_files,
         },
     }
 

@@ -19,7 +19,7 @@ _OWN: dict[str, dict[str, str]] = {
     "netproxy.dev.ClusterSpec": {
         "nodes": "*", "podCIDRs": "[]s", "serviceCIDRs": "[]s", "nodeCIDRs": "[]s", "dnsDomain": "s", "dnsPodsMode": "s",
         "proxyMode": "s", "nodePortRange": "s", "ipFamilies": "[]s", "iptables": "s",
-        "dnsAddresses": "[]s",
+        "dnsAddresses": "[]s", "containerLogMaxSize": "s", "containerLogMaxFiles": "i",
     },
 }  # fmt: skip
 

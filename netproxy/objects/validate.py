@@ -14,6 +14,7 @@ from netproxy.core.errors import Problem
 from netproxy.core.names import is_dns_label, is_dns_subdomain
 from netproxy.core.net import is_address, is_cidr
 from netproxy.objects.meta import Object, metadata
+from netproxy.objects.quantity import bytes_of
 from netproxy.objects.selector import label_selector, matches
 
 PORT_RANGE = "must be between 1 and 65535, inclusive"
@@ -24,6 +25,7 @@ MODE_ANNOTATION = "netproxy.dev/proxy-mode"
 LAYOUT_ANNOTATION = "netproxy.dev/nftables-layout"
 """On a Node: how its nftables rules are laid out."""
 
+SMALLEST_LOG_BYTES = 64 << 10
 _TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
 _PROTOCOLS = ("SCTP", "TCP", "UDP")
 
@@ -367,7 +369,17 @@ def _cluster(obj: Object) -> Problems:
     ports = spec.get("nodePortRange")
     if ports is not None and not _is_port_range(ports):
         yield _invalid("spec.nodePortRange", ports, "must be FIRST-LAST, both between 1 and 65535")
+    yield from _cluster_logs(spec)
     yield from _cluster_nodes(spec.get("nodes"))
+
+
+def _cluster_logs(spec: Mapping[str, Any]) -> Problems:
+    """The kubelet's own limits, and a size that leaves room for lines."""
+    size, files = spec.get("containerLogMaxSize"), spec.get("containerLogMaxFiles")
+    if size is not None and (bytes_of(size) or 0) < SMALLEST_LOG_BYTES:
+        yield _invalid("spec.containerLogMaxSize", size, "must be a quantity of at least 64Ki (e.g. 10Mi)")
+    if files is not None and not (isinstance(files, int) and files > 1):
+        yield _invalid("spec.containerLogMaxFiles", files, "must be greater than 1")
 
 
 def _cluster_nodes(nodes: Any) -> Problems:

@@ -82,7 +82,7 @@ def test_a_container_takes_everything_that_it_forked_with_it(kind_of_cluster: Cl
     mark = str(900_000_000 + os.getpid())
     cluster("up", "-f", "-", stdin=pod(mark))
     state = cluster.state / "s" / cluster.name
-    shim = int((state / "shim.pid").read_text())
+    shim = int((state / "shim.pid").read_text().split()[0])
     note = state / "cgroup"
     assert note.exists() is (cluster.env.get("NETPROXY_CGROUP") != "off")
     first = wait_until(lambda: len(seen := forked(mark)) == FORKS and seen)
