@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from netproxy.core.net import Family
-from netproxy.dns.zone import TTL_S, VERSION_TTL_S, Records, Srv, Zone
+from netproxy.dns.zone import TTL_S, VERSION_TTL_S, Records, Zone
 
 NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED, BADVERS = 0, 1, 2, 3, 4, 5, 16
 MAX_CHASE = 8
@@ -67,7 +67,7 @@ def _records(zone: Zone, qname: str, qtype: str, records: Records) -> tuple[Rr, 
         case "AAAA":
             return tuple(Rr(qname, "AAAA", a) for a in records.of_family(Family.IPV6))
         case "SRV":
-            return _srv(qname, records.srv)
+            return _srv(qname, records)
         case "PTR":
             return tuple(Rr(qname, "PTR", target) for target in records.ptr)
         case "TXT":
@@ -83,10 +83,10 @@ def _records(zone: Zone, qname: str, qtype: str, records: Records) -> tuple[Rr, 
             return ()
 
 
-def _srv(qname: str, entries: tuple[Srv, ...]) -> tuple[Rr, ...]:
-    """All at priority 0; a weight of 100 is shared among the targets, as CoreDNS shares it."""
-    weight = max(1, 100 // len(entries)) if entries else 0
-    return tuple(Rr(qname, "SRV", (0, weight, entry.port, entry.target)) for entry in entries)
+def _srv(qname: str, records: Records) -> tuple[Rr, ...]:
+    """All at priority 0; a weight of 100 is shared before the same target twice is dropped, as CoreDNS shares it."""
+    weight = max(1, 100 // max(1, records.shares))
+    return tuple(Rr(qname, "SRV", (0, weight, entry.port, entry.target)) for entry in records.srv)
 
 
 def _glue(zone: Zone, found: tuple[Rr, ...]) -> tuple[Rr, ...]:
@@ -106,13 +106,13 @@ def _glue(zone: Zone, found: tuple[Rr, ...]) -> tuple[Rr, ...]:
 
 
 def _chase(zone: Zone, qname: str, qtype: str, records: Records, negative: tuple[Rr, ...]) -> Answer:
-    """Follow an ExternalName: the CNAME first, then what is behind it."""
+    """Follow an ExternalName: the CNAME first, then what is behind it; nothing when it leads round in a circle."""
     chain: list[Rr] = []
     at: Records | None = records
     owner = qname
-    for _ in range(MAX_CHASE):
-        if at is None or not at.cname:
-            break
+    while at is not None and at.cname:
+        if len(chain) == MAX_CHASE:
+            return Answer(NOERROR, (), negative)
         chain.append(Rr(owner, "CNAME", at.cname))
         owner = at.cname
         if qtype == "CNAME":

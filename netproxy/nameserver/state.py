@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from netproxy.dns.zone import Zone, build_zone
-from netproxy.nameserver.loops import TICK_S, Beat
+from netproxy.dns.parts import Parts, build_zone
+from netproxy.dns.zone import Zone
+from netproxy.nameserver.loops import TICK_S, Beat, note
 from netproxy.nameserver.source import Source
 from netproxy.objects.kinds import ENDPOINT_SLICES, NAMESPACES, PODS, SERVICES
 
@@ -58,6 +59,7 @@ class States:
     def __init__(self, source: Source, settings: Mapping[str, Any]) -> None:
         self._source = source
         self._settings = settings
+        self._parts = Parts(settings["domain"])
         self._changed = threading.Event()
         self._changed.set()
         self.now = State(Zone("", {}, frozenset(), ()), synced=False)
@@ -89,6 +91,8 @@ class States:
         zone = build_zone(
             objects[SERVICES], objects[ENDPOINT_SLICES], objects[NAMESPACES], objects.get(PODS, ()),
             domain=self._settings["domain"], reverse=self._settings["cidrs"], pods_mode=self._settings["pods"],
-            serial=version,
+            serial=version, parts=self._parts,
         )  # fmt: skip
+        for fault in set(zone.faults) - set(self.now.zone.faults):
+            note(f"left out: {fault}")
         self.now = State(zone, synced)

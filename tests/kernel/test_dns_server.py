@@ -20,7 +20,7 @@ from support.odd_packets import odd_packets
 from netproxy.apiserver.request import Request, Response
 from netproxy.apiserver.routes import Api
 from netproxy.dns import wire
-from netproxy.dns.zone import build_zone
+from netproxy.dns.parts import build_zone
 from netproxy.linux import netns
 from netproxy.nameserver.health import HEALTH_PORT, READY_PORT
 from netproxy.nameserver.loops import Beat

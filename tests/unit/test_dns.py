@@ -8,7 +8,8 @@ from support.build import pod_object, service_object, slice_object
 
 from netproxy.dns import wire
 from netproxy.dns.answer import NOERROR, NXDOMAIN, REFUSED, Answer, Rr, answer, rotations
-from netproxy.dns.zone import build_zone
+from netproxy.dns.parts import Parts, build_zone
+from netproxy.dns.zone import reverse_name
 
 
 def headless(name="db", **spec):
@@ -144,6 +145,129 @@ def test_srv_of_a_headless_service_names_each_endpoint_and_shares_the_weight():
     assert {rr.value for rr in found.additional} == {"10.244.0.1", "10.244.0.2", "fd00:244::1"}
 
 
+def test_srv_weights_are_shared_before_the_same_target_twice_is_dropped():
+    both = service_object(
+        "both", clusterIPs=["10.96.0.6", "fd00:96::6"], ports=[{"name": "a", "port": 1}, {"name": "b", "port": 2}]
+    )
+    twice = endpoints(
+        "db",
+        ("10.244.0.1", {"hostname": "one"}),
+        ("10.244.0.2", {"hostname": "one"}),
+        ("10.244.0.3", {"hostname": "two"}),
+    )
+    numberless = {
+        **endpoints("db", ("10.244.0.4",), ports=[{"name": "odd", "port": None}]),
+        "metadata": {**twice["metadata"], "name": "db-2"},
+    }
+    at = build_zone([both, headless()], [twice, numberless], SPACES)
+    assert values(ask(f"_a._tcp.both.default.{SVC}", "SRV", at)) == [(0, 50, 1, f"both.default.{SVC}")]
+    assert [v[1:3] for v in values(ask(f"both.default.{SVC}", "SRV", at))] == [(25, 1), (25, 2)]
+    found = ask(f"_http._tcp.db.default.{SVC}", "SRV", at)
+    assert [(v[1], v[3].partition(".")[0]) for v in values(found)] == [(33, "one"), (33, "two")]
+    assert [rr.value for rr in found.additional] == ["10.244.0.1", "10.244.0.2", "10.244.0.3"]
+    assert [v[1] for v in values(ask(f"db.default.{SVC}", "SRV", at))] == [25, 25], "a port without a number counts"
+    odd = ask(f"_odd._tcp.db.default.{SVC}", "SRV", at)
+    assert (odd.code, odd.answers) == (NOERROR, ())
+
+
+def test_no_weight_is_below_one():
+    many = endpoints("db", *((f"10.244.{n // 250}.{n % 250}",) for n in range(300)))
+    assert {
+        v[1] for v in values(ask(f"_http._tcp.db.default.{SVC}", "SRV", build_zone([headless()], [many], SPACES)))
+    } == {1}
+
+
+def test_the_apex_names_its_server_with_its_address():
+    found = ask("cluster.local", "NS")
+    assert [(rr.name, rr.value) for rr in found.additional] == [("ns.dns.cluster.local", "10.96.0.10")]
+
+
+def test_an_ipv6_endpoint_that_ends_in_zeros_has_a_name_that_ends_in_one():
+    at = build_zone([headless()], [endpoints("db", ("fd00:244::",))], SPACES)
+    assert values(ask(f"fd00-244--0.db.default.{SVC}", "AAAA", at)) == ["fd00:244::"]
+    assert ask(f"fd00-244--.db.default.{SVC}", "AAAA", at).code == NXDOMAIN
+    assert values(ask(reverse_name("fd00:244::"), "PTR", at)) == [f"fd00-244--0.db.default.{SVC}"]
+
+
+@pytest.mark.parametrize("address", ["192.0.2.7", "2001:db8::7"])
+def test_an_external_name_that_is_an_address_is_no_name(address):
+    at = build_zone([service_object("away", type="ExternalName", externalName=address)], [], SPACES)
+    for kind in ("A", "AAAA", "CNAME"):
+        assert ask(f"away.default.{SVC}", kind, at).code == NXDOMAIN
+
+
+def test_external_names_that_lead_round_in_a_circle_lead_nowhere():
+    there, back = (
+        service_object(a, type="ExternalName", externalName=f"{b}.default.{SVC}.") for a, b in (("x", "y"), ("y", "x"))
+    )
+    at = build_zone([there, back], [], SPACES)
+    found = ask(f"x.default.{SVC}", "A", at)
+    assert (found.code, found.answers, found.authority[0].type) == (NOERROR, (), "SOA")
+    assert values(ask(f"x.default.{SVC}", "CNAME", at)) == [f"y.default.{SVC}"]
+
+
+@pytest.mark.parametrize(
+    ("address", "names"),
+    [
+        pytest.param("192.168.0.2", ["192-168-0-2.db"], id="of a Pod in its node's network"),
+        pytest.param("203.0.113.9", ["203-0-113-9.own"], id="of nobody's Pod, by hand"),
+        pytest.param("2001:db8::9", ["2001-db8--9.own"], id="IPv6, by hand"),
+        pytest.param("10.244.0.1", ["db-0.db", "10-244-0-1.own"], id="of two Services"),
+        pytest.param("10.96.0.5", ["web"], id="a ClusterIP, whoever points there"),
+        pytest.param("203.0.113.10", [], id="not ready"),
+    ],
+)
+def test_every_ready_endpoint_has_its_names(address, names):
+    at = build_zone(
+        [service_object("web", clusterIP="10.96.0.5"), headless(), headless("own", selector=None)],
+        [
+            endpoints("db", ("10.244.0.1", {"hostname": "db-0"}), ("192.168.0.2",)),
+            endpoints("own", ("203.0.113.9",), ("2001:db8::9",), ("10.244.0.1",), ("10.96.0.5",), ("203.0.113.10", NOT_READY)),
+        ],
+        SPACES, reverse=REVERSE,
+    )  # fmt: skip
+    found = ask(reverse_name(address), "PTR", at)
+    if names:
+        assert values(found) == [f"{name}.default.{SVC}" for name in names]
+    else:
+        assert found is None, "somebody else may know it"
+
+
+@pytest.mark.parametrize("name", ["ab." * 16 + "ip6.arpa", "05.0.96.10.in-addr.arpa", "0.10.in-addr.arpa"])
+def test_what_only_looks_like_an_address_is_none(name):
+    assert ask(name, "PTR") is None
+
+
+def test_addresses_with_zeros_in_front_are_read_as_kubernetes_reads_them_and_others_are_left_out():
+    at = build_zone([headless()], [endpoints("db", ("010.244.000.1",), ("10.244.0",))], SPACES)
+    assert values(ask(f"db.default.{SVC}", at=at)) == ["10.244.0.1"]
+
+
+def test_a_slice_of_names_or_of_no_service_gives_nothing():
+    names = {**endpoints("db", ("10.244.0.1",)), "addressType": "FQDN"}
+    at = build_zone([headless()], [names, {"metadata": {"name": "x", "namespace": "default"}}], SPACES)
+    assert ask(f"db.default.{SVC}", at=at).code == NXDOMAIN
+
+
+def test_a_service_without_sense_is_left_out_and_named():
+    broken = service_object("broken", clusterIP="10.96.0.1", ports=[{"port": "http"}])
+    at = build_zone([broken, *OBJECTS], SLICES, SPACES)
+    assert values(ask(f"web.default.{SVC}", at=at)) == ["10.96.0.5"]
+    assert ask(f"broken.default.{SVC}", at=at).code == NXDOMAIN
+    assert at.faults == ("Service default/broken: ValueError: invalid literal for int() with base 10: 'http'",)
+
+
+def test_only_the_part_of_what_changed_is_made_anew_and_the_zone_is_the_same():
+    parts = Parts("cluster.local")
+    before = parts.of(OBJECTS, SLICES)
+    changed = endpoints("web", ("10.244.0.77",))
+    objects, slices = [*OBJECTS[1:], OBJECTS[0]], [changed, *SLICES[1:]]
+    after = parts.of(objects, slices)
+    assert [one for one in after if not any(one is other for other in before)] == [after[-1]]
+    assert build_zone(objects, slices, SPACES, parts=parts) == build_zone(objects, slices, SPACES)
+    assert len(parts.of(OBJECTS[:3], SLICES)) == 3
+
+
 def test_external_names_are_followed_inside_and_handed_out_outside():
     found = ask(f"inside.default.{SVC}")
     assert [(rr.type, rr.value) for rr in found.answers] == [("CNAME", f"web.default.{SVC}"), ("A", "10.96.0.5")]
@@ -158,6 +282,8 @@ def test_pod_names_by_mode():
     assert ask(name, at=zone(pods_mode="disabled")).code == NXDOMAIN
     assert values(ask(name, at=zone(pods_mode="verified"))) == ["10.244.0.9"]
     assert ask("10-244-0-8.default.pod.cluster.local", at=zone(pods_mode="verified")).code == NXDOMAIN
+    assert values(ask("fd00-244--.default.pod.cluster.local", "AAAA")) == ["fd00:244::"]
+    assert ask("fe80--1%eth0.default.pod.cluster.local", "AAAA").code == NXDOMAIN
 
 
 def test_the_case_of_the_question_is_kept():

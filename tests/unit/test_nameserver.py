@@ -126,12 +126,21 @@ def test_the_state_follows_changes_and_a_fault_loses_none():
     objects, states, server = made()
     loops = Loops()
     loops.start("zone", states.work)
-    objects.change(
-        {"metadata": {"name": "broken", "namespace": "default"}, "spec": {"clusterIP": "10.96.0.1", "ports": [5]}}
-    )
+    slices, objects.slices = objects.slices, None
+    objects.change()
     wait_for(lambda: loops.counts().get("loop TypeError"))
+    objects.slices = slices
     objects.services = (web("10.96.0.9"),)
     wait_for(lambda: ask(server, wire.query(WEB, "A", 7))[0][-4:] == bytes([10, 96, 0, 9]))
+
+
+def test_a_service_that_makes_no_sense_is_left_out_said_once_and_the_others_are_served(capfd):
+    broken = {"metadata": {"name": "broken", "namespace": "default"}, "spec": {"clusterIP": "10.96.0.1", "ports": [5]}}
+    objects, states, server = made(web("10.96.0.1"), broken)
+    objects.change(web("10.96.0.2"), broken)
+    states.renew()
+    assert ask(server, wire.query(WEB, "A", 7))[0][-4:] == bytes([10, 96, 0, 2])
+    assert capfd.readouterr().err.count("left out: Service default/broken: AttributeError") == 1
 
 
 def wait_for(condition):
