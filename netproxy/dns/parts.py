@@ -23,11 +23,11 @@ class Part:
     """What one Service gives to the zone; FAULT when its objects make no sense, and then nothing else."""
 
     names: Mapping[str, Records]
-    """Its own names, and those between them and its namespace's."""
-    vips: Mapping[str, str]
-    """Reverse names of its ClusterIPs, with its name."""
-    endpoints: tuple[tuple[str, str], ...] = ()
-    """Reverse names of its endpoints, with theirs."""
+    """Its own names, and those between them and its own first one."""
+    vips: Mapping[str, Records]
+    """The names of its ClusterIPs in the reverse tree."""
+    endpoints: Mapping[str, Records]
+    """The names of its endpoints in the reverse tree; other Services may have the same ones."""
     fault: str = ""
 
 
@@ -80,8 +80,9 @@ def build_zone(
     made = (parts or Parts(domain)).of(services, slices)
     spaces = frozenset(name(item) for item in namespaces)
     servers = next((tuple(_vips(service)) for service in services if key(service) == NAME_SERVER), ())
-    names = dict(_reversed(made))
+    names = _endpoints(made)
     for one in made:
+        names.update(one.vips)  # of a ClusterIP the Service's name only, whoever else points there
         names.update(one.names)
     names[f"dns-version.{domain}"] = Records(txt=(VERSION,))
     names[f"ns.dns.{domain}"] = Records(addresses=servers)
@@ -96,17 +97,14 @@ def build_zone(
     return Zone(domain, names, spaces, tuple(reverse), pods_mode, known, serial, servers, faults)
 
 
-def _reversed(parts: Sequence[Part]) -> Iterator[tuple[str, Records]]:
-    """The names of addresses: every endpoint's names, but of a ClusterIP only its Service's."""
-    endpoints: dict[str, dict[str, None]] = {}
+def _endpoints(parts: Iterable[Part]) -> dict[str, Records]:
+    """All endpoints in the reverse tree: an endpoint of several Services has several names."""
+    names: dict[str, Records] = {}
     for one in parts:
-        for at, host in one.endpoints:
-            endpoints.setdefault(at, {})[host] = None
-    for at, hosts in endpoints.items():
-        yield at, Records(ptr=tuple(hosts))
-    for one in parts:
-        for at, base in one.vips.items():
-            yield at, Records(ptr=(base,))
+        shared = [(at, names[at]) for at in names.keys() & one.endpoints.keys()] if names else []
+        names.update(one.endpoints)
+        names.update((at, Records(ptr=(*known.ptr, *one.endpoints[at].ptr))) for at, known in shared)
+    return names
 
 
 def part(service: Object, slices: Sequence[Object], domain: str) -> Part:
@@ -115,17 +113,17 @@ def part(service: Object, slices: Sequence[Object], domain: str) -> Part:
     try:
         if spec(service).get("type") == "ExternalName":
             outside = str(spec(service).get("externalName") or "").rstrip(".").lower()
-            return Part(
-                {} if is_address(outside) else {base: Records(cname=outside)}, {}
-            )  # CoreDNS, too, has no such name
+            if is_address(outside):
+                return Part({}, {}, {})  # CoreDNS has no such name either
+            return Part({base: Records(cname=outside)}, {}, {})
         return _part(service, slices, base)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
-        return Part({}, {}, fault=f"Service {namespace(service)}/{name(service)}: {type(error).__name__}: {error}")
+        return Part({}, {}, {}, fault=f"Service {namespace(service)}/{name(service)}: {type(error).__name__}: {error}")
 
 
 def _part(service: Object, slices: Sequence[Object], base: str) -> Part:
     drafts: dict[str, _Draft] = {}
-    endpoints: dict[tuple[str, str], None] = {}
+    endpoints: dict[str, dict[str, None]] = {}
     vips = _vips(service)
     for ip in vips:
         drafts.setdefault(base, _Draft()).addresses[ip] = None
@@ -137,14 +135,15 @@ def _part(service: Object, slices: Sequence[Object], base: str) -> Part:
             for address, hostname in _ready(item, everyone=everyone):
                 host = f"{hostname}.{base}"
                 drafts.setdefault(host, _Draft()).addresses[address] = None
-                endpoints[reverse_name(address), host] = None
+                endpoints.setdefault(reverse_name(address), {})[host] = None
                 if not vips:
                     drafts.setdefault(base, _Draft()).addresses[address] = None
                     for port in item.get("ports") or ({},):
                         _srv(drafts, base, port, host)
     names = {at: _EMPTY for draft in drafts for at in _between(draft, base)}
     names.update((at, draft.records()) for at, draft in drafts.items())
-    return Part(names, {reverse_name(ip): base for ip in vips}, tuple(endpoints))
+    reverse = {at: Records(ptr=tuple(hosts)) for at, hosts in endpoints.items()}
+    return Part(names, {reverse_name(ip): Records(ptr=(base,)) for ip in vips}, reverse)
 
 
 def _vips(service: Object) -> list[str]:
