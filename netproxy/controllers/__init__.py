@@ -1,1 +1,19 @@
-"""Controllers: each one `reconcile(view, key) -> list[Change]`, a pure function of what the store holds."""
+"""Controllers: each is a name, what it watches, and a pure `reconcile(view, key, now)` that says what is to be changed."""
+
+from typing import Any
+
+from netproxy.controllers.deployment import DEPLOYMENT_CONTROLLER
+from netproxy.controllers.endpointslice import ENDPOINT_SLICE_CONTROLLER
+from netproxy.controllers.port import Controller
+from netproxy.controllers.replicaset import REPLICA_SET_CONTROLLER
+from netproxy.controllers.scheduler import SCHEDULER
+
+ALL: tuple[Controller[Any], ...] = (
+    SCHEDULER,
+    DEPLOYMENT_CONTROLLER,
+    REPLICA_SET_CONTROLLER,
+    ENDPOINT_SLICE_CONTROLLER,
+)
+"""Every controller that a cluster runs."""
+
+__all__ = ["ALL", "Controller"]

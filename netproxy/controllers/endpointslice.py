@@ -5,17 +5,19 @@ Source: kubernetes pkg/controller/endpointslice (labels, conditions, names, limi
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from netproxy.controllers.workload import owner_reference, short_name
+from netproxy.controllers.ownership import controls, owner_reference, short_name
+from netproxy.controllers.port import NOTHING, Controller, Outcome, itself
+from netproxy.controllers.selection import selected, selecting, terms_of
 from netproxy.core.names import NamespacedName
 from netproxy.core.net import family_of
-from netproxy.objects.change import Change, Create, Delete, Update, View
+from netproxy.objects.change import Change, Create, Delete, Event, IndexedView, Update
 from netproxy.objects.cluster import ZONE_LABEL
 from netproxy.objects.kinds import ENDPOINT_SLICES, NODES, PODS, SERVICES
 from netproxy.objects.meta import (
     Object,
-    controller_of,
     is_deleting,
     is_ready,
     key,
@@ -27,7 +29,6 @@ from netproxy.objects.meta import (
     status,
     uid,
 )
-from netproxy.objects.selector import selects
 
 MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 CONTROLLER = "endpointslice-controller.k8s.io"
@@ -36,28 +37,25 @@ HEADLESS = "service.kubernetes.io/headless"
 MAX_ENDPOINTS = 100
 
 Ports = tuple[tuple[str, int, str, str], ...]  # name, number, protocol, appProtocol
+Endpoint = dict[str, Any]
+Groups = dict[Ports, dict[str, Endpoint]]
+"""Resolved ports → endpoints by Pod name: a named port may be another number in another Pod."""
 
 
-def reconcile_service(view: View, at: NamespacedName) -> list[Change]:
+def reconcile(view: IndexedView, at: NamespacedName, now: float) -> Outcome:
     """Bring the slices that this controller made for a Service to what its Pods are now."""
     service = view.find(SERVICES, at)
-    if service is not None and not is_deleting(service) and not _is_selecting(service):
-        return []
-    mine = [
-        item for item in view.list(ENDPOINT_SLICES, at.namespace)
-        if labels(item).get(SERVICE_NAME) == at.name and labels(item).get(MANAGED_BY) == CONTROLLER
-    ]  # fmt: skip
-    if service is None or is_deleting(service):
-        return [Delete(ENDPOINT_SLICES, key(item)) for item in mine if controller_of(item)]
-    mine = [item for item in mine if controller_of(item).get("uid") == uid(service)]
-    changes: list[Change] = []
+    if service is None or is_deleting(service) or not _is_selecting(service):
+        return NOTHING  # the slices of a Service that is gone are its dependents: the garbage collector's
+    mine = sorted((item for item in view.by_service(ENDPOINT_SLICES, at) if _is_ours(service, item)), key=key)
     groups = _groups(view, service)
+    changes: list[Change] = []
     for family in _families(service):
         of_family = [item for item in mine if item.get("addressType") == family]
         changes += _reconcile_family(service, family, groups.get(family, {}), of_family)
     wanted = set(_families(service))
-    changes += [Delete(ENDPOINT_SLICES, key(item)) for item in mine if item.get("addressType") not in wanted]
-    return changes
+    changes += [_delete(item) for item in mine if item.get("addressType") not in wanted]
+    return Outcome(tuple(changes))
 
 
 def _is_selecting(service: Object) -> bool:
@@ -65,23 +63,26 @@ def _is_selecting(service: Object) -> bool:
     return bool(spec(service).get("selector")) and spec(service).get("type") != "ExternalName"
 
 
+def _is_ours(service: Object, item: Object) -> bool:
+    return labels(item).get(MANAGED_BY) == CONTROLLER and controls(service, item) and not is_deleting(item)
+
+
 def _families(service: Object) -> list[str]:
     return spec(service).get("ipFamilies") or ["IPv4"]
 
 
-def _groups(view: View, service: Object) -> dict[str, dict[Ports, dict[str, dict[str, Any]]]]:
-    """Family → resolved ports → endpoints by Pod name: a named port may be another number in another Pod."""
-    zones = {name(node): labels(node).get(ZONE_LABEL, "") for node in view.all(NODES)}
-    result: dict[str, dict[Ports, dict[str, dict[str, Any]]]] = {}
-    for pod in view.list(PODS, namespace(service)):
-        if not selects(spec(service).get("selector"), labels(pod)) or status(pod).get("phase") in (
-            "Succeeded",
-            "Failed",
-        ):
+def _delete(item: Object) -> Delete:
+    return Delete(ENDPOINT_SLICES, key(item), uid(item))
+
+
+def _groups(view: IndexedView, service: Object) -> dict[str, Groups]:
+    result: dict[str, Groups] = {}
+    for pod in selected(view, PODS, namespace(service), terms_of(service)):
+        if status(pod).get("phase") in ("Succeeded", "Failed"):
             continue
         ports = _ports(service, pod)
         for ip in [item["ip"] for item in status(pod).get("podIPs") or ()]:
-            endpoint = _endpoint(service, pod, ip, zones)
+            endpoint = _endpoint(view, service, pod, ip)
             result.setdefault(family_of(ip).value, {}).setdefault(ports, {})[name(pod)] = endpoint
     return result
 
@@ -104,10 +105,11 @@ def _named_port(pod: Object, wanted: str, protocol: str) -> int:
     return 0
 
 
-def _endpoint(service: Object, pod: Object, ip: str, zones: dict[str, str]) -> dict[str, Any]:
+def _endpoint(view: IndexedView, service: Object, pod: Object, ip: str) -> Endpoint:
     ready, ending = is_ready(pod), is_deleting(pod)
-    node = spec(pod).get("nodeName") or ""
-    endpoint: dict[str, Any] = {
+    node = str(spec(pod).get("nodeName") or "")
+    zone = labels(view.find(NODES, NamespacedName("", node)) or {}).get(ZONE_LABEL, "")
+    endpoint: Endpoint = {
         "addresses": [ip],
         "conditions": {
             "ready": (ready and not ending) or bool(spec(service).get("publishNotReadyAddresses")),
@@ -117,12 +119,12 @@ def _endpoint(service: Object, pod: Object, ip: str, zones: dict[str, str]) -> d
         "nodeName": node,
         "targetRef": {"kind": "Pod", "name": name(pod), "namespace": namespace(pod), "uid": uid(pod)},
     }
-    if zones.get(node):
-        endpoint["zone"] = zones[node]
+    if zone:
+        endpoint["zone"] = zone
     subdomain = spec(pod).get("subdomain")
     if spec(pod).get("hostname") and subdomain == name(service):
         endpoint["hostname"] = spec(pod)["hostname"]
-    hints = _hints(service, node, zones.get(node, ""), usable=endpoint["conditions"]["ready"])
+    hints = _hints(service, node, zone, usable=endpoint["conditions"]["ready"])
     return {**endpoint, "hints": hints} if hints else endpoint
 
 
@@ -138,57 +140,57 @@ def _hints(service: Object, node: str, zone: str, *, usable: bool) -> dict[str, 
     return hints
 
 
-def _reconcile_family(
-    service: Object, family: str, groups: dict[Ports, dict[str, dict[str, Any]]], existing: list[Object]
-) -> list[Change]:
-    """Endpoints stay in the slice that they are in; what is left over fills gaps, then new slices."""
-    changes: list[Change] = []
+def _reconcile_family(service: Object, family: str, groups: Groups, existing: list[Object]) -> list[Change]:
+    """Slices by the ports that they have; without any endpoint one empty slice says so."""
     taken = {name(item) for item in existing}
     by_ports: dict[Ports, list[Object]] = {}
     for item in existing:
         by_ports.setdefault(_ports_of(item), []).append(item)
-    if not groups and existing:
-        groups = {_ports_of(existing[0]): {}}
-    elif not groups:
-        groups = {(): {}}
+    if not groups:
+        groups = {_ports_of(existing[0]) if existing else (): {}}
+    changes: list[Change] = []
     for ports, endpoints in sorted(groups.items()):
-        slices = by_ports.pop(ports, [])
-        changes += _fill(service, family, ports, dict(endpoints), slices, taken)
-    changes += [Delete(ENDPOINT_SLICES, key(item)) for items in by_ports.values() for item in items]
+        kept, rest = _placed(endpoints, by_ports.pop(ports, []))
+        changes += _kept_changes(service, kept)
+        parts = [rest[at : at + MAX_ENDPOINTS] for at in range(0, len(rest), MAX_ENDPOINTS)]
+        if not kept and not parts:
+            parts = [[]]
+        changes += [Create(_slice(service, family, ports, part, taken)) for part in parts]
+    changes += [_delete(item) for items in by_ports.values() for item in items]
     return changes
 
 
-def _fill(
-    service: Object,
-    family: str,
-    ports: Ports,
-    waiting: dict[str, dict[str, Any]],
-    slices: list[Object],
-    taken: set[str],
-) -> list[Change]:
-    kept: list[tuple[Object, list[dict[str, Any]]]] = []
-    for item in slices:
-        stay = [waiting.pop(pod) for pod in (_pod_of(e) for e in item.get("endpoints") or ()) if pod in waiting]
-        kept.append((item, stay))
+def _placed(
+    endpoints: dict[str, Endpoint], slices: list[Object]
+) -> tuple[list[tuple[Object, list[Endpoint]]], list[Endpoint]]:
+    """What each slice is to have, and what finds no room: endpoints stay where they are, new ones fill gaps."""
+    waiting = dict(endpoints)
+    kept = [
+        (item, [waiting.pop(pod) for pod in map(_pod_of, item.get("endpoints") or ()) if pod in waiting])
+        for item in slices
+    ]
+    rest = list(waiting.values())
     for _, stay in kept:
-        while waiting and len(stay) < MAX_ENDPOINTS:
-            stay.append(waiting.pop(next(iter(waiting))))
+        room = MAX_ENDPOINTS - len(stay)
+        stay += rest[:room]
+        rest = rest[room:]
+    return kept, rest
+
+
+def _kept_changes(service: Object, kept: list[tuple[Object, list[Endpoint]]]) -> list[Change]:
+    """Slices that differ are brought up to date; empty ones go, but for the last."""
     changes: list[Change] = []
-    used = sum(1 for _, stay in kept if stay)
-    for item, stay in kept:
-        if not stay and (used or item is not kept[0][0]):
-            changes.append(Delete(ENDPOINT_SLICES, key(item)))
+    is_used = any(stay for _, stay in kept)
+    for number, (item, stay) in enumerate(kept):
+        if not stay and (is_used or number):
+            changes.append(_delete(item))
         elif stay != (item.get("endpoints") or []) or labels(item) != _labels(service):
             meta = {**metadata(item), "labels": _labels(service)}
             changes.append(Update({**item, "metadata": meta, "endpoints": stay}))
-    rest = list(waiting.values())
-    while rest or (not kept and not changes):
-        changes.append(Create(_slice(service, family, ports, rest[:MAX_ENDPOINTS], taken)))
-        rest = rest[MAX_ENDPOINTS:]
     return changes
 
 
-def _pod_of(endpoint: dict[str, Any]) -> str:
+def _pod_of(endpoint: Endpoint) -> str:
     return str((endpoint.get("targetRef") or {}).get("name") or "")
 
 
@@ -206,7 +208,7 @@ def _labels(service: Object) -> dict[str, str]:
     return {**own, **marks}
 
 
-def _slice(service: Object, family: str, ports: Ports, endpoints: list[dict[str, Any]], taken: set[str]) -> Object:
+def _slice(service: Object, family: str, ports: Ports, endpoints: list[Endpoint], taken: set[str]) -> Object:
     number = 0
     while (made := f"{name(service)}-{short_name(f'{uid(service)}/{family}/{ports}/{number}', 5)}") in taken:
         number += 1
@@ -225,3 +227,37 @@ def _slice(service: Object, family: str, ports: Ports, endpoints: list[dict[str,
             for n, number, protocol, app in ports
         ],
     }  # fmt: skip
+
+
+def _of_pod(view: IndexedView, event: Event) -> Iterable[NamespacedName]:
+    """The Services that have the Pod, or had it."""
+    if event.type == "MODIFIED" and event.old is not None and _shown(event.old) == _shown(event.obj):
+        return ()
+    return sorted({key(service) for pod in event.states for service in selecting(view, SERVICES, pod)})
+
+
+def _shown(pod: Object) -> tuple[object, ...]:
+    """All of a Pod that makes a difference to an endpoint."""
+    seen = {k: v for k, v in spec(pod).items() if k in ("nodeName", "hostname", "subdomain", "containers")}
+    state = status(pod)
+    return labels(pod), seen, is_ready(pod), is_deleting(pod), state.get("podIPs"), state.get("phase")
+
+
+def _of_node(view: IndexedView, event: Event) -> Iterable[NamespacedName]:
+    """When a node's zone is another one: the Services of its Pods."""
+    zones = [labels(node).get(ZONE_LABEL, "") for node in event.states]
+    if event.type == "MODIFIED" and len(set(zones)) == 1:
+        return ()
+    pods = view.by_node(name(event.obj))
+    return sorted({key(service) for pod in pods for service in selecting(view, SERVICES, pod)})
+
+
+def _of_slice(view: IndexedView, event: Event) -> Iterable[NamespacedName]:
+    """The Service that the slice says it belongs to, and the one that it said before."""
+    named = [(namespace(item), labels(item).get(SERVICE_NAME)) for item in event.states]
+    return sorted({NamespacedName(at, service) for at, service in named if service})
+
+
+ENDPOINT_SLICE_CONTROLLER = Controller(
+    "endpointslice", {SERVICES: itself, PODS: _of_pod, NODES: _of_node, ENDPOINT_SLICES: _of_slice}, reconcile
+)

@@ -25,3 +25,12 @@ def timestamp(seconds: float) -> str:
     '1970-01-01T00:00:00Z'
     """
     return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def seconds(text: str) -> float:
+    """Seconds since the epoch of a time as Kubernetes writes it; 0 for an empty one.
+
+    >>> seconds("1970-01-01T00:01:00Z"), seconds("1970-01-01T00:00:01.500000Z"), seconds("")
+    (60.0, 1.5, 0.0)
+    """
+    return datetime.fromisoformat(text).timestamp() if text else 0.0

@@ -3,31 +3,74 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
-from netproxy.controllers.endpointslice import SERVICE_NAME, reconcile_service
-from netproxy.controllers.scheduler import reconcile_pod
-from netproxy.controllers.workload import reconcile_deployment, reconcile_replica_set
+from netproxy.controllers import ALL
 from netproxy.core.clock import Clock
 from netproxy.core.errors import ConflictError, NetproxyError, NotFoundError
 from netproxy.core.names import NamespacedName
 from netproxy.manager.queue import Queue
-from netproxy.objects.change import Bind, Change, Create, Delete, Update, UpdateStatus, View
-from netproxy.objects.kinds import PODS, REPLICA_SETS, RESOURCES, SERVICES, Resource
-from netproxy.objects.meta import Object, controller_of, is_deleting, key, labels, namespace, spec, uid
-from netproxy.objects.selector import selects
+from netproxy.objects.change import Bind, Change, Create, Delete, Event, UpdateStatus, Values
+from netproxy.objects.kinds import ENDPOINT_SLICES, PODS, REPLICA_SETS, RESOURCES, Resource
+from netproxy.objects.meta import Object, controller_of, is_deleting, key, labels, metadata, spec, uid
 from netproxy.registry.registry import Registry
-from netproxy.store.store import Event
+from netproxy.store import store
+from netproxy.store.store import Store
 
 log = logging.getLogger(__name__)
 
-Work = tuple[str, NamespacedName]
-_RECONCILE: dict[str, Callable[[View, NamespacedName], list[Change]]] = {
-    "Pod": reconcile_pod,
-    "Service": reconcile_service,
-    "Deployment": reconcile_deployment,
-    "ReplicaSet": reconcile_replica_set,
-}
+Work = tuple[int, Any]
+SERVICE_NAME = "kubernetes.io/service-name"
+
+
+class StoreView:
+    """A store as controllers see it; what a cache has an index for is searched."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def find(self, resource: Resource, name: NamespacedName) -> Object | None:
+        """One object or None."""
+        return self._store.find(resource, name)
+
+    def list(self, resource: Resource, in_namespace: str = "") -> Iterator[Object]:
+        """All objects of a resource, sorted."""
+        return self._store.list(resource, in_namespace)
+
+    def all(self, resource: Resource) -> Iterable[Object]:
+        """All objects of a resource, unsorted."""
+        return self._store.all(resource)
+
+    def by_owner(self, uid: str, resource: Resource | None = None) -> tuple[Object, ...]:
+        """What the object with this uid owns."""
+        asked = [r for r in RESOURCES if not r.kept_as] if resource is None else [resource]
+        return tuple(
+            obj
+            for each in asked
+            for obj in self._store.all(each)
+            if any(owner.get("uid") == uid for owner in metadata(obj).get("ownerReferences") or ())
+        )
+
+    def by_node(self, node: str, resource: Resource = PODS) -> tuple[Object, ...]:
+        """The Pods of a node."""
+        return tuple(obj for obj in self._store.all(resource) if spec(obj).get("nodeName") == node)
+
+    def by_namespace(self, resource: Resource, namespace: str) -> tuple[Object, ...]:
+        """The objects of a namespace."""
+        return tuple(self._store.list(resource, namespace))
+
+    def by_service(self, resource: Resource, service: NamespacedName) -> tuple[Object, ...]:
+        """The objects that belong to a Service."""
+        return tuple(
+            obj
+            for obj in self._store.list(resource, service.namespace)
+            if labels(obj).get(SERVICE_NAME) == service.name
+        )
+
+    def having(self, resource: Resource, values: Values, value: str) -> tuple[Object, ...]:
+        """The objects that VALUES files under VALUE."""
+        return tuple(obj for obj in self._store.all(resource) if value in values(obj))
 
 
 class Controllers:
@@ -36,50 +79,21 @@ class Controllers:
     def __init__(self, registry: Registry, clock: Clock, wake: Callable[[], None]) -> None:
         self._registry = registry
         self._store = registry.store
+        self._view = StoreView(registry.store)
         self._clock = clock
         self._wake = wake
         self.queue: Queue[Work] = Queue()
 
-    def observe(self, event: Event) -> None:
+    def observe(self, event: store.Event) -> None:
         """Note which keys an event concerns."""
-        kind, at = event.obj["kind"], key(event.obj)
-        if kind in _RECONCILE and event.type != "DELETED":
-            self.queue.add((kind, at))
-        match kind:
-            case "Pod":
-                self._about_pod(event)
-            case "ReplicaSet":
-                self._about_owner(event.obj, "Deployment")
-            case "EndpointSlice":
-                owner = labels(event.obj).get(SERVICE_NAME)
-                if owner:
-                    self.queue.add(("Service", NamespacedName(at.namespace, owner)))
-            case "Service":
-                self.queue.add(("Service", at))
-            case "Node":
-                self._about_node()
+        seen = Event(event.type, event.obj, event.old, event.resource)
+        for number, controller in enumerate(ALL):
+            keys = controller.watches.get(event.resource)
+            for name in keys(self._view, seen) if keys else ():
+                self.queue.add((number, name))
         if event.type == "DELETED":
             self._orphans(event.obj)
         self._wake()
-
-    def _about_pod(self, event: Event) -> None:
-        self._about_owner(event.obj, "ReplicaSet")
-        for service in self._store.all(SERVICES):
-            if namespace(service) == namespace(event.obj) and any(
-                selects(spec(service).get("selector"), labels(pod)) for pod in (event.obj, event.old) if pod
-            ):
-                self.queue.add(("Service", key(service)))
-
-    def _about_node(self) -> None:
-        """A new node may take Pods that found none."""
-        for pod in self._store.all(PODS):
-            if not spec(pod).get("nodeName"):
-                self.queue.add(("Pod", key(pod)))
-
-    def _about_owner(self, obj: Object, kind: str) -> None:
-        owner = controller_of(obj)
-        if owner.get("kind") == kind:
-            self.queue.add((kind, NamespacedName(namespace(obj), owner["name"])))
 
     def _orphans(self, owner: Object) -> None:
         """What a deleted object owned goes too; with a Namespace, everything in it."""
@@ -88,6 +102,9 @@ class Controllers:
             for obj in list(self._store.all(dependents)):
                 if controller_of(obj).get("uid") == uid(owner):
                     self._delete(dependents, key(obj))
+        if owner["kind"] == "Service":
+            for obj in self._view.by_owner(uid(owner)):
+                self._delete(ENDPOINT_SLICES, key(obj))
         if owner["kind"] == "Namespace":
             gone = key(owner).name
             for kind in [r for r in RESOURCES if r.namespaced and not r.kept_as]:
@@ -101,27 +118,36 @@ class Controllers:
             if not due:
                 return
             for work in due:
-                try:
-                    for change in _RECONCILE[work[0]](self._store, work[1]):
-                        self._make(change)
-                    self.queue.done(work)
-                except (ConflictError, NotFoundError):
-                    self.queue.failed(work, self._clock.monotonic())
-                except NetproxyError as error:
-                    log.warning("%s %s: %s", *work, error)
-                    self.queue.failed(work, self._clock.monotonic())
+                self._reconcile(work)
+
+    def _reconcile(self, work: Work) -> None:
+        number, name = work
+        try:
+            outcome = ALL[number].reconcile(self._view, name, self._clock.now())
+            for change in outcome.changes:
+                self._make(change)
+            self.queue.done(work)
+            if outcome.again_at is not None:
+                self.queue.add(work, at=self._clock.monotonic() + outcome.again_at - self._clock.now())
+        except (ConflictError, NotFoundError):
+            self.queue.failed(work, self._clock.monotonic())
+        except NetproxyError as error:
+            log.warning("%s %s: %s", ALL[number].name, name, error)
+            self.queue.failed(work, self._clock.monotonic())
 
     def _make(self, change: Change) -> None:
         match change:
             case Create(obj):
                 self._registry.create(obj)
-            case Update(obj) | UpdateStatus(obj):
-                self._store.replace(obj)
+            case UpdateStatus(obj):
+                self._registry.replace(obj, status_only=True)
             case Bind(at, node):
                 pod = self._store.get(PODS, at)
                 self._store.replace({**pod, "spec": {**spec(pod), "nodeName": node}})
             case Delete(kind, name):
                 self._delete(kind, name)
+            case _:
+                self._store.replace(change.obj)
 
     def _delete(self, kind: Resource, name: NamespacedName) -> None:
         obj = self._store.find(kind, name)

@@ -1,14 +1,44 @@
-"""What a controller wants changed, as values."""
+"""What a controller sees, what happened, and what it wants changed, as values."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from netproxy.core.names import NamespacedName
-from netproxy.objects.kinds import Resource
+from netproxy.objects.kinds import PODS, Resource
 from netproxy.objects.meta import Object
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One change that was seen: TYPE is ADDED, MODIFIED or DELETED.
+
+    OBJ is the state after it (the last one, when deleted), OLD what was known before (None when added).
+    """
+
+    type: str
+    obj: Object
+    old: Object | None
+    resource: Resource
+
+    @property
+    def states(self) -> tuple[Object, ...]:
+        """What was known before, if anything, and what is known now: whom either concerns has to look."""
+        return (self.obj,) if self.old is None else (self.old, self.obj)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """One object; with a UID not another one of the same name."""
+
+    resource: Resource
+    name: NamespacedName
+    uid: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.resource.plural} {self.name}"
 
 
 @dataclass(frozen=True)
@@ -41,6 +71,13 @@ class Bind:
 
 
 @dataclass(frozen=True)
+class Finalize:
+    """Put this Namespace's `spec.finalizers` in the place of the stored ones; without any it goes away."""
+
+    obj: Object
+
+
+@dataclass(frozen=True)
 class Delete:
     """Take the object away; Pods first stop what they run.
 
@@ -54,7 +91,10 @@ class Delete:
     """More of Kubernetes' DeleteOptions: `propagationPolicy`, `gracePeriodSeconds`."""
 
 
-Change = Create | Update | UpdateStatus | Bind | Delete
+Change = Create | Update | UpdateStatus | Bind | Finalize | Delete
+
+Values = Callable[[Object], Iterable[str]]
+"""Under which words an index files an object."""
 
 
 class View(Protocol):
@@ -70,4 +110,28 @@ class View(Protocol):
 
     def all(self, resource: Resource) -> Iterable[Object]:
         """All objects of a resource, unsorted."""
+        ...
+
+
+class IndexedView(View, Protocol):
+    """A View that need not search: a client's cache. All answers are in no order."""
+
+    def by_owner(self, uid: str, resource: Resource | None = None) -> tuple[Object, ...]:
+        """What the object with this uid owns: of one resource, or of all."""
+        ...
+
+    def by_node(self, node: str, resource: Resource = PODS) -> tuple[Object, ...]:
+        """The Pods of a node."""
+        ...
+
+    def by_namespace(self, resource: Resource, namespace: str) -> tuple[Object, ...]:
+        """The objects of a namespace."""
+        ...
+
+    def by_service(self, resource: Resource, service: NamespacedName) -> tuple[Object, ...]:
+        """The objects (EndpointSlices) that belong to a Service."""
+        ...
+
+    def having(self, resource: Resource, values: Values, value: str) -> tuple[Object, ...]:
+        """The objects that VALUES files under VALUE; each VALUES is an index of its own."""
         ...

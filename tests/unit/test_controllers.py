@@ -2,222 +2,368 @@
 
 import pytest
 from support.build import pod_object, service_object
+from support.world import World
 
-from netproxy.controllers.endpointslice import reconcile_service
-from netproxy.controllers.scheduler import reconcile_pod
-from netproxy.controllers.workload import HASH_LABEL, adopts, reconcile_deployment, reconcile_replica_set
+from netproxy.controllers.deployment import DEPLOYMENT_CONTROLLER, HASH_LABEL
+from netproxy.controllers.endpointslice import ENDPOINT_SLICE_CONTROLLER
+from netproxy.controllers.replicaset import DELETION_COST, REPLICA_SET_CONTROLLER
+from netproxy.controllers.scheduler import SCHEDULER
 from netproxy.core.names import NamespacedName
-from netproxy.manager.queue import Queue
-from netproxy.objects.change import Create, Delete, Update
-from netproxy.objects.defaults import with_defaults
-from netproxy.objects.kinds import DEPLOYMENTS, ENDPOINT_SLICES, PODS, REPLICA_SETS, SERVICES, resource_of
-from netproxy.objects.meta import key
+from netproxy.objects.change import Bind, Create, Delete, Update
+from netproxy.objects.kinds import DEPLOYMENTS, ENDPOINT_SLICES, NODES, PODS, REPLICA_SETS, SERVICES
+from netproxy.objects.meta import controller_of, key, name, spec, status, uid
 
 WEB = NamespacedName("default", "web")
+WORKLOADS = (DEPLOYMENT_CONTROLLER, REPLICA_SET_CONTROLLER)
 
 
-class World:
-    """Objects by kind; applies what a controller wants."""
-
-    def __init__(self, *objects):
-        self.objects = {}
-        self.made = 0
-        for obj in objects:
-            self.put(obj)
-
-    def put(self, obj):
-        meta = dict(obj["metadata"])
-        meta.setdefault("uid", f"uid-{obj['kind']}-{meta['name']}")
-        meta.setdefault("creationTimestamp", "2026-01-01T00:00:00Z")
-        obj = with_defaults({**obj, "metadata": meta})
-        self.objects[resource_of(obj), key(obj)] = obj
-
-    def find(self, kind, name):
-        return self.objects.get((kind, name))
-
-    def list(self, kind, in_namespace=""):
-        return iter(
-            [
-                o
-                for (k, at), o in sorted(self.objects.items(), key=lambda i: str(i[0]))
-                if k == kind and (not in_namespace or at.namespace == in_namespace)
-            ]
-        )
-
-    def all(self, kind):
-        return self.list(kind)
-
-    def apply(self, changes):
-        for change in changes:
-            if isinstance(change, Delete):
-                self.objects.pop((change.resource, change.name))
-            else:
-                self.put(change.obj)
-        return changes
-
-
-def deployment(replicas=2, image="a"):
+def deployment(replicas=2, image="a", **more):
     template = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "image": image}]}}
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "default"},
-            "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": "web"}}, "template": template}}  # fmt: skip
+            "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": "web"}}, "template": template, **more}}  # fmt: skip
 
 
-def settle(world, at=WEB):
-    for _ in range(10):
-        changes = world.apply(reconcile_deployment(world, at))
-        for rs in list(world.list(REPLICA_SETS)):
-            changes = [*changes, *world.apply(reconcile_replica_set(world, key(rs)))]
-        if not changes:
-            return
-    raise AssertionError("it never settles")
+def replica_set(replicas=2, **more):
+    return {**deployment(replicas, **more), "kind": "ReplicaSet"}
+
+
+def pods(world):
+    return list(world.list(PODS))
+
+
+def ready(pod, *, since="2026-01-01T00:00:00Z"):
+    condition = {"type": "Ready", "status": "True", "lastTransitionTime": since}
+    return {**pod, "status": {"phase": "Running", "conditions": [condition]}}
+
+
+# --- Deployments and ReplicaSets
 
 
 def test_a_deployment_makes_its_pods_and_scales():
     world = World(deployment(3))
-    settle(world)
-    pods = list(world.list(PODS))
-    assert len(pods) == 3
-    assert all(HASH_LABEL in p["metadata"]["labels"] for p in pods)
-    world.put({**world.find(DEPLOYMENTS, WEB), "spec": {**world.find(DEPLOYMENTS, WEB)["spec"], "replicas": 1}})
-    settle(world)
-    assert len(list(world.list(PODS))) == 1
+    world.settle(*WORKLOADS)
+    assert len(pods(world)) == 3
+    assert all(HASH_LABEL in pod["metadata"]["labels"] for pod in pods(world))
+    world.put(deployment(1))
+    world.settle(*WORKLOADS)
+    assert len(pods(world)) == 1
     (rs,) = world.list(REPLICA_SETS)
-    assert adopts(rs, next(world.list(PODS)))
+    assert controller_of(pods(world)[0])["uid"] == uid(rs)
+    assert status(world.find(DEPLOYMENTS, WEB))["replicas"] == 1
+
+
+def test_a_second_pass_does_nothing():
+    world = World(deployment(3), service(), node("node1"))
+    everyone = (*WORKLOADS, SCHEDULER, ENDPOINT_SLICE_CONTROLLER)
+    assert world.settle(*everyone) > 0
+    assert world.settle(*everyone) == 0
 
 
 def test_a_lost_pod_comes_back_and_a_finished_one_is_replaced():
     world = World(deployment(2))
-    settle(world)
-    first = next(world.list(PODS))
-    world.apply([Delete(PODS, key(first))])
-    settle(world)
-    assert len(list(world.list(PODS))) == 2
-    world.put({**next(world.list(PODS)), "status": {"phase": "Failed"}})
-    settle(world)
-    assert len(list(world.list(PODS))) == 3
+    world.settle(*WORKLOADS)
+    world.remove(PODS, key(pods(world)[0]))
+    world.settle(*WORKLOADS)
+    assert len(pods(world)) == 2
+    world.put({**pods(world)[0], "status": {"phase": "Failed"}})
+    world.settle(*WORKLOADS)
+    assert len(pods(world)) == 3
 
 
 def test_a_new_template_replaces_the_old_pods_once_the_new_ones_are_ready():
     world = World(deployment(1, "a"))
-    settle(world)
-    world.put({**world.find(DEPLOYMENTS, WEB), "spec": deployment(1, "b")["spec"]})
-    settle(world)
-    assert len(list(world.list(PODS))) == 2
-    for pod in list(world.list(PODS)):
+    world.settle(*WORKLOADS)
+    world.put(deployment(1, "b"))
+    world.settle(*WORKLOADS)
+    assert len(pods(world)) == 2
+    for pod in pods(world):
         if pod["spec"]["containers"][0]["image"] == "b":
-            world.put({**pod, "status": {"conditions": [{"type": "Ready", "status": "True"}]}})
-    settle(world)
-    assert [p["spec"]["containers"][0]["image"] for p in world.list(PODS)] == ["b"]
+            world.put(ready(pod))
+    world.settle(*WORKLOADS)
+    assert [pod["spec"]["containers"][0]["image"] for pod in pods(world)] == ["b"]
+    revisions = [rs["metadata"]["annotations"]["deployment.kubernetes.io/revision"] for rs in world.list(REPLICA_SETS)]
+    assert sorted(revisions) == ["1", "2"]
+
+
+def test_a_pod_is_available_when_it_has_been_ready_for_long_enough():
+    world = World(deployment(1, minReadySeconds=60))
+    world.settle(*WORKLOADS)
+    world.put(ready(pods(world)[0], since="1970-01-12T13:46:40Z"))  # now
+    (rs,) = world.list(REPLICA_SETS)
+    look = world.look(REPLICA_SET_CONTROLLER, key(rs))
+    assert look.again_at == world.clock.now() + 60
+    assert status(world.find(REPLICA_SETS, key(rs)))["availableReplicas"] == 0
+    world.clock.time += 60
+    assert world.look(REPLICA_SET_CONTROLLER, key(rs)).again_at is None
+    world.settle(*WORKLOADS)
+    assert status(world.find(DEPLOYMENTS, WEB))["conditions"] == [{"type": "Available", "status": "True"}]
+
+
+def test_a_relabelled_pod_is_released_and_replaced():
+    world = World(replica_set(1))
+    world.settle(*WORKLOADS)
+    (pod,) = pods(world)
+    world.put({**pod, "metadata": {**pod["metadata"], "labels": {"app": "debug"}}})
+    world.settle(*WORKLOADS)
+    free = world.find(PODS, key(pod))
+    assert "ownerReferences" not in free["metadata"]
+    assert [name(p) for p in pods(world) if controller_of(p)] != [name(pod)]
+    assert len(pods(world)) == 2
+
+
+def test_a_matching_orphan_is_adopted_and_counts():
+    world = World(replica_set(1))
+    world.put(pod_object("stray", node=""))
+    world.put(pod_object("finished", node="", status={"phase": "Succeeded"}))
+    world.put(pod_object("elsewhere", node="", metadata={"namespace": "other"}))
+    world.settle(*WORKLOADS)
+    assert {name(p) for p in pods(world) if controller_of(p)} == {"stray"}
+    world.put(pod_object("another", node=""))
+    world.settle(*WORKLOADS)
+    assert {name(p) for p in pods(world) if controller_of(p)} == {"stray"}, "one too many is deleted: the newest"
+
+
+def test_an_orphan_is_found_by_an_expression_too():
+    expression = {"matchExpressions": [{"key": "app", "operator": "In", "values": ["web", "api"]}]}
+    world = World(replica_set(1, selector=expression))
+    world.settle(*WORKLOADS)
+    world.remove(PODS, key(pods(world)[0]))
+    world.put(pod_object("stray", node=""))
+    world.settle(*WORKLOADS)
+    assert [name(p) for p in pods(world)] == ["stray"]
+
+
+def test_a_deployment_adopts_the_replica_set_of_its_template():
+    world = World(deployment(1))
+    world.settle(*WORKLOADS)
+    (rs,) = world.list(REPLICA_SETS)
+    meta = {k: v for k, v in rs["metadata"].items() if k != "ownerReferences"}
+    world.put({**rs, "metadata": meta})
+    world.settle(*WORKLOADS)
+    (again,) = world.list(REPLICA_SETS)
+    assert controller_of(again)["kind"] == "Deployment"
+
+
+def test_a_name_that_somebody_else_has_is_left_to_them():
+    probe = World(deployment(1))
+    probe.settle(DEPLOYMENT_CONTROLLER)
+    (taken,) = probe.list(REPLICA_SETS)
+    foreign = {
+        **replica_set(0, selector={"matchLabels": {"app": "x"}}),
+        "metadata": {**taken["metadata"], "labels": {"app": "x"}},
+    }
+    foreign["metadata"].pop("ownerReferences")
+    world = World(foreign, deployment(1))
+    world.settle(*WORKLOADS)
+    assert len(list(world.list(REPLICA_SETS))) == 2
+    assert len(pods(world)) == 1
+
+
+def on_a_node(pod):
+    return {**pod, "spec": {**spec(pod), "nodeName": "n"}}
+
+
+def cheap(pod):
+    return {**pod, "metadata": {**pod["metadata"], "annotations": {DELETION_COST: "-5"}}}
+
+
+def muddled(pod):
+    return {**pod, "metadata": {**pod["metadata"], "annotations": {DELETION_COST: "much"}}}
+
+
+@pytest.mark.parametrize(
+    ("keep", "drop"),
+    [
+        pytest.param(on_a_node, lambda pod: pod, id="without a node"),
+        pytest.param(ready, lambda pod: pod, id="not ready"),
+        pytest.param(lambda pod: pod, cheap, id="cheap to delete"),
+        pytest.param(muddled, cheap, id="a cost that is no number is none"),
+    ],
+)
+def test_who_goes_first(keep, drop):
+    world = World(replica_set(2))
+    world.settle(*WORKLOADS)
+    first, second = pods(world)
+    for one, other in ((first, second), (second, first)):
+        trial = World(replica_set(2))
+        trial.settle(*WORKLOADS)
+        kept, gone = (next(p for p in pods(trial) if name(p) == name(which)) for which in (one, other))
+        trial.put(keep(kept))
+        trial.put(drop(gone))
+        trial.put(replica_set(1))
+        trial.settle(*WORKLOADS)
+        assert [name(p) for p in pods(trial)] == [name(one)]
 
 
 def test_what_is_gone_or_going_is_left_alone():
     world = World()
-    assert reconcile_deployment(world, WEB) == reconcile_replica_set(world, WEB) == reconcile_pod(world, WEB) == []
-    world.put({**deployment(), "metadata": {**deployment()["metadata"], "deletionTimestamp": "x"}})
-    assert reconcile_deployment(world, WEB) == []
+    for controller in (*WORKLOADS, SCHEDULER, ENDPOINT_SLICE_CONTROLLER):
+        assert world.look(controller, WEB).changes == ()
+    for going in (deployment(), replica_set(), service()):
+        held = {**going, "metadata": {**going["metadata"], "finalizers": ["somebody/holds"]}}
+        made = world.put(held)
+        world.make(
+            Delete({"Deployment": DEPLOYMENTS, "ReplicaSet": REPLICA_SETS, "Service": SERVICES}[made["kind"]], WEB)
+        )
+    assert world.settle(*WORKLOADS, ENDPOINT_SLICE_CONTROLLER) == 0
 
 
-def node(name, **more):
-    return {
-        "apiVersion": "v1",
-        "kind": "Node",
-        "metadata": {"name": name, "labels": more.pop("labels", {})},
-        "spec": more,
-    }
+# --- the scheduler
+
+
+def node(named, **more):
+    labels = more.pop("labels", {})
+    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": named, "labels": labels}, "spec": more}
 
 
 def test_pods_go_to_the_emptiest_node_that_fits():
-    pending = pod_object("new", node="")
-    world = World(node("a"), node("b"), node("c", unschedulable=True), pod_object("x", node="a"), pending)
-    (change,) = reconcile_pod(world, key(pending))
-    assert change.obj["spec"]["nodeName"] == "b"
+    world = World(
+        node("a"), node("b"), node("c", unschedulable=True), pod_object("x", node="a"),
+        pod_object("done", node="b", status={"phase": "Succeeded"}), pod_object("new", node=""),
+    )  # fmt: skip
+    assert world.look(SCHEDULER, NamespacedName("default", "new")).changes == (
+        Bind(NamespacedName("default", "new"), "b"),
+    )
+    assert world.look(SCHEDULER, NamespacedName("default", "new")).changes == ()
+
+
+def test_a_pod_that_fits_nowhere_says_so_and_is_placed_when_a_node_comes():
     picky = pod_object("picky", node="", spec={"nodeName": "", "nodeSelector": {"disk": "ssd"}})
-    world.put(picky)
-    (change,) = reconcile_pod(world, key(picky))
-    assert "0/3 nodes are available" in change.obj["status"]["conditions"][0]["message"]
-    world.apply([change])
-    assert reconcile_pod(world, key(picky)) == []
+    world = World(node("a"), picky)
+    world.settle(SCHEDULER)
+    (told, *_) = status(world.find(PODS, key(picky)))["conditions"]
+    assert told["reason"] == "Unschedulable"
+    assert "0/1 nodes are available" in told["message"]
+    assert world.settle(SCHEDULER) == 0
+    end = world.subscribe(
+        lambda event: [world.look(SCHEDULER, at) for at in SCHEDULER.watches[event.resource](world, event)]
+    )
     world.put(node("d", labels={"disk": "ssd"}))
-    (change,) = reconcile_pod(world, key(picky))
-    assert change.obj["spec"]["nodeName"] == "d"
+    end()
+    assert spec(world.find(PODS, key(picky)))["nodeName"] == "d"
 
 
-def service(**spec):
-    return service_object(**{"selector": {"app": "web"}, "ipFamilies": ["IPv4"], **spec})
+def test_a_heartbeat_of_a_node_wakes_nobody():
+    world = World(node("a"), pod_object("new", node=""))
+    keys = []
+    world.subscribe(lambda event: keys.extend(SCHEDULER.watches[NODES](world, event)))
+    world.put({**node("a"), "status": {"conditions": []}})
+    assert keys == []
+    world.put({**node("a", unschedulable=True)})
+    assert keys == [NamespacedName("default", "new")]
+
+
+def test_another_schedulers_pod_is_not_ours():
+    world = World(node("a"), pod_object("new", node="", spec={"nodeName": "", "schedulerName": "mine"}))
+    assert world.settle(SCHEDULER) == 0
+
+
+# --- EndpointSlices
+
+
+def service(**more):
+    return service_object(**{"selector": {"app": "web"}, "ipFamilies": ["IPv4"], **more})
 
 
 def slices(world):
     return list(world.list(ENDPOINT_SLICES))
 
 
+def look(world):
+    return world.look(ENDPOINT_SLICE_CONTROLLER, WEB).changes
+
+
+def zoned(zone="z"):
+    return node("node1", labels={"topology.kubernetes.io/zone": zone} if zone else {})
+
+
 def test_slices_follow_the_pods():
-    world = World(service(), node("node1", labels={"topology.kubernetes.io/zone": "z"}), pod_object("p1", "10.0.0.1"))
-    world.apply(reconcile_service(world, WEB))
+    world = World(service(), zoned(), pod_object("p1", "10.0.0.1"))
+    look(world)
     (made,) = slices(world)
     assert made["endpoints"][0]["conditions"] == {"ready": True, "serving": True, "terminating": False}
     assert made["endpoints"][0]["zone"] == "z"
     assert made["ports"] == [{"name": "http", "port": 8080, "protocol": "TCP"}]
-    assert reconcile_service(world, WEB) == []
+    assert look(world) == ()
     world.put(pod_object("p2", "10.0.0.2", ready=False))
-    world.put(pod_object("p3", "10.0.0.3", metadata={"deletionTimestamp": "x"}))
+    world.put(pod_object("p3", "10.0.0.3"))
+    world.make(Delete(PODS, NamespacedName("default", "p3")))
     world.put(pod_object("p4", "10.0.0.4", status={"phase": "Succeeded", "podIPs": [{"ip": "10.0.0.4"}]}))
-    (change,) = world.apply(reconcile_service(world, WEB))
+    (change,) = look(world)
     assert isinstance(change, Update)
-    ready = {e["addresses"][0]: e["conditions"] for e in change.obj["endpoints"]}
-    assert ready["10.0.0.2"] == {"ready": False, "serving": False, "terminating": False}
-    assert ready["10.0.0.3"] == {"ready": False, "serving": True, "terminating": True}
-    assert "10.0.0.4" not in ready
-    for name in ("p1", "p2", "p3"):
-        world.apply([Delete(PODS, NamespacedName("default", name))])
-    world.apply(reconcile_service(world, WEB))
+    shown = {e["addresses"][0]: e["conditions"] for e in change.obj["endpoints"]}
+    assert shown["10.0.0.2"] == {"ready": False, "serving": False, "terminating": False}
+    assert shown["10.0.0.3"] == {"ready": False, "serving": True, "terminating": True}
+    assert "10.0.0.4" not in shown
+    for gone in ("p1", "p2", "p3"):
+        world.remove(PODS, NamespacedName("default", gone))
+    look(world)
     assert slices(world)[0]["endpoints"] == []
-    world.apply([Delete(SERVICES, WEB)])
-    assert [type(c) for c in world.apply(reconcile_service(world, WEB))] == [Delete]
+    assert look(world) == ()
+    assert controller_of(slices(world)[0])["kind"] == "Service", "so it is collected when the Service goes"
 
 
 def test_a_hundred_endpoints_fill_a_slice_and_stay_where_they_are():
     world = World(service(), *(pod_object(f"p{n:03}", f"10.0.{n // 200}.{n % 200 + 1}") for n in range(150)))
-    world.apply(reconcile_service(world, WEB))
+    look(world)
     assert sorted(len(s["endpoints"]) for s in slices(world)) == [50, 100]
     full = next(s for s in slices(world) if len(s["endpoints"]) == 100)
     victim = full["endpoints"][0]["targetRef"]["name"]
-    world.apply([Delete(PODS, NamespacedName("default", victim))])
-    assert len(world.apply(reconcile_service(world, WEB))) == 1
+    world.remove(PODS, NamespacedName("default", victim))
+    assert len(look(world)) == 1
+    world.put(pod_object("px", "10.0.9.9"))
+    (change,) = look(world)
+    assert len(change.obj["endpoints"]) == 100, "a new endpoint fills the gap"
     for s in slices(world):
         if len(s["endpoints"]) == 50:
             for e in s["endpoints"]:
-                world.apply([Delete(PODS, NamespacedName("default", e["targetRef"]["name"]))])
-    world.apply(reconcile_service(world, WEB))
+                world.remove(PODS, NamespacedName("default", e["targetRef"]["name"]))
+    look(world)
     assert len(slices(world)) == 1
+
+
+def test_of_several_empty_slices_one_stays():
+    world = World(service(), *(pod_object(f"p{n:03}", f"10.0.{n // 200}.{n % 200 + 1}") for n in range(150)))
+    look(world)
+    for pod in pods(world):
+        world.remove(PODS, key(pod))
+    look(world)
+    assert [s["endpoints"] for s in slices(world)] == [[]]
 
 
 def test_a_named_port_may_be_another_number_in_another_pod():
     def with_port(number):
-        return {"containers": [{"name": "c", "image": "x", "ports": [{"name": "web", "containerPort": number}]}]}
+        other = {"name": "web", "containerPort": 9, "protocol": "UDP"}
+        return {"containers": [{"name": "c", "image": "x", "ports": [other, {"name": "web", "containerPort": number}]}]}
 
-    target = [{"name": "http", "port": 80, "targetPort": "web", "protocol": "TCP"}]
+    target = [{"name": "http", "port": 80, "targetPort": "web", "protocol": "TCP", "appProtocol": "http"}]
     world = World(service(ports=target), pod_object("p1", "10.0.0.1", spec={"nodeName": "n", **with_port(1)}),
-                  pod_object("p2", "10.0.0.2", spec={"nodeName": "n", **with_port(2)}))  # fmt: skip
-    world.apply(reconcile_service(world, WEB))
-    assert sorted(s["ports"][0]["port"] for s in slices(world)) == [1, 2]
+                  pod_object("p2", "10.0.0.2", spec={"nodeName": "n", **with_port(2)}), pod_object("p3", "10.0.0.3"))  # fmt: skip
+    look(world)
+    assert sorted(p["port"] for s in slices(world) for p in s["ports"]) == [1, 2]
+    assert {p["appProtocol"] for s in slices(world) for p in s["ports"]} == {"http"}
     world.put(pod_object("p2", "10.0.0.2", spec={"nodeName": "n", **with_port(1)}))
-    world.apply(reconcile_service(world, WEB))
+    world.remove(PODS, NamespacedName("default", "p3"))
+    look(world)
     assert len(slices(world)) == 1
 
 
 @pytest.mark.parametrize(
-    ("spec", "hints"),
+    ("spec", "zone", "hints"),
     [
-        ({"trafficDistribution": "PreferSameZone"}, {"forZones": [{"name": "z"}]}),
-        ({"trafficDistribution": "PreferSameNode"}, {"forZones": [{"name": "z"}], "forNodes": [{"name": "node1"}]}),
-        ({}, None),
+        ({"trafficDistribution": "PreferSameZone"}, "z", {"forZones": [{"name": "z"}]}),
+        (
+            {"trafficDistribution": "PreferSameNode"},
+            "z",
+            {"forZones": [{"name": "z"}], "forNodes": [{"name": "node1"}]},
+        ),
+        ({"trafficDistribution": "PreferSameZone"}, "", None),
+        ({}, "z", None),
     ],
 )
-def test_hints(spec, hints):
-    world = World(
-        service(**spec), node("node1", labels={"topology.kubernetes.io/zone": "z"}), pod_object("p1", "10.0.0.1")
-    )
-    world.apply(reconcile_service(world, WEB))
+def test_hints(spec, zone, hints):
+    world = World(service(**spec), zoned(zone), pod_object("p1", "10.0.0.1"))
+    look(world)
     assert slices(world)[0]["endpoints"][0].get("hints") == hints
 
 
@@ -226,24 +372,58 @@ def test_headless_hostnames_publishing_and_foreign_slices():
                "metadata": {"name": "given", "namespace": "default", "labels": {"kubernetes.io/service-name": "web"}}}  # fmt: skip
     pod = pod_object("p1", "10.0.0.1", ready=False, spec={"hostname": "db-0", "subdomain": "web", "nodeName": "n"})
     world = World(service(clusterIP="None", publishNotReadyAddresses=True), foreign, pod)
-    (change,) = world.apply(reconcile_service(world, WEB))
+    (change,) = look(world)
     assert isinstance(change, Create)
     assert change.obj["endpoints"][0]["hostname"] == "db-0"
     assert change.obj["endpoints"][0]["conditions"]["ready"] is True
     assert change.obj["metadata"]["labels"]["service.kubernetes.io/headless"] == ""
-    assert reconcile_service(World(service(selector=None)), WEB) == []
+    for other in ({"selector": None}, {"type": "ExternalName"}):
+        assert World(service(**other)).settle(ENDPOINT_SLICE_CONTROLLER) == 0
 
 
-def test_the_queue_backs_off():
-    queue = Queue()
-    queue.add("a")
-    queue.add("a", at=9)
-    assert queue.take(0) == ["a"]
-    queue.failed("a", 0)
-    first = queue.next_at()
-    assert queue.take(0) == []
-    assert queue.take(first) == ["a"]
-    queue.failed("a", 0)
-    assert queue.next_at() == 2 * first
-    queue.done("a")
-    assert Queue().next_at() is None
+def test_a_service_that_gives_up_a_family_gives_up_its_slices():
+    pod = pod_object("p1", status={"phase": "Running", "podIPs": [{"ip": "10.0.0.1"}, {"ip": "fd00::1"}]})
+    world = World(service(ipFamilies=["IPv4", "IPv6"]), pod)
+    look(world)
+    assert sorted(s["addressType"] for s in slices(world)) == ["IPv4", "IPv6"]
+    world.put(service(ipFamilies=["IPv6"]))
+    look(world)
+    assert [s["addressType"] for s in slices(world)] == ["IPv6"]
+
+
+def woken(world, change):
+    """Which Services a change wakes."""
+    keys = set()
+    end = world.subscribe(lambda event: keys.update(ENDPOINT_SLICE_CONTROLLER.watches[event.resource](world, event)))
+    change()
+    end()
+    return {at.name for at in keys}
+
+
+def test_a_change_wakes_the_services_that_it_concerns_and_no_others():
+    picky = service_object("picky", selector={"app": "web", "tier": "none of ours"})
+    world = World(service(), service_object("api"), picky, zoned(), pod_object("p1", "10.0.0.1"))
+    pod = world.find(PODS, NamespacedName("default", "p1"))
+    relabelled = {**pod, "metadata": {**pod["metadata"], "labels": {"app": "api"}}}
+    assert woken(world, lambda: world.put({**pod, "status": {**pod["status"], "hostIP": "1.1.1.1"}})) == set()
+    assert woken(world, lambda: world.put(relabelled)) == {"web", "api"}
+    assert woken(world, lambda: world.put(node("node1"))) == {"api"}
+    assert woken(world, lambda: world.put({**node("node1"), "status": {"x": 1}})) == set()
+    assert woken(world, lambda: world.remove(PODS, key(pod))) == {"api"}
+    foreign = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+               "metadata": {"name": "x", "namespace": "default", "labels": {"kubernetes.io/service-name": "web"}}}  # fmt: skip
+    assert woken(world, lambda: world.put(foreign)) == {"web"}
+    assert woken(world, lambda: world.put({**foreign, "metadata": {"name": "y", "namespace": "default"}})) == set()
+
+
+def test_a_slice_that_somebody_spoils_is_mended():
+    world = World(service(), pod_object("p1", "10.0.0.1"))
+    world.settle(ENDPOINT_SLICE_CONTROLLER)
+    (made,) = slices(world)
+    world.put(
+        {**made, "endpoints": [], "metadata": {**made["metadata"], "labels": {**made["metadata"]["labels"], "x": "y"}}}
+    )
+    assert world.settle(ENDPOINT_SLICE_CONTROLLER) == 1
+    (mended,) = slices(world)
+    assert mended["endpoints"] == made["endpoints"]
+    assert mended["metadata"]["labels"] == made["metadata"]["labels"]
