@@ -4,6 +4,9 @@ from typing import Any
 
 from netproxy.controllers.deployment import DEPLOYMENT_CONTROLLER
 from netproxy.controllers.endpointslice import ENDPOINT_SLICE_CONTROLLER
+from netproxy.controllers.garbage import GARBAGE_COLLECTOR
+from netproxy.controllers.namespace import NAMESPACE_CONTROLLER
+from netproxy.controllers.podgarbage import POD_GARBAGE_COLLECTOR
 from netproxy.controllers.port import Controller
 from netproxy.controllers.replicaset import REPLICA_SET_CONTROLLER
 from netproxy.controllers.scheduler import SCHEDULER
@@ -13,6 +16,9 @@ ALL: tuple[Controller[Any], ...] = (
     DEPLOYMENT_CONTROLLER,
     REPLICA_SET_CONTROLLER,
     ENDPOINT_SLICE_CONTROLLER,
+    GARBAGE_COLLECTOR,
+    POD_GARBAGE_COLLECTOR,
+    NAMESPACE_CONTROLLER,
 )
 """Every controller that a cluster runs."""
 

@@ -11,9 +11,9 @@ from netproxy.core.clock import Clock
 from netproxy.core.errors import ConflictError, NetproxyError, NotFoundError
 from netproxy.core.names import NamespacedName
 from netproxy.manager.queue import Queue
-from netproxy.objects.change import Bind, Change, Create, Delete, Event, UpdateStatus, Values
-from netproxy.objects.kinds import ENDPOINT_SLICES, PODS, REPLICA_SETS, RESOURCES, Resource
-from netproxy.objects.meta import Object, controller_of, is_deleting, key, labels, metadata, spec, uid
+from netproxy.objects.change import Bind, Change, Create, Delete, Event, Identity, UpdateStatus, Values
+from netproxy.objects.kinds import PODS, RESOURCES, Resource
+from netproxy.objects.meta import Object, is_deleting, labels, metadata, spec, uid
 from netproxy.registry.registry import Registry
 from netproxy.store import store
 from netproxy.store.store import Store
@@ -91,25 +91,7 @@ class Controllers:
             keys = controller.watches.get(event.resource)
             for name in keys(self._view, seen) if keys else ():
                 self.queue.add((number, name))
-        if event.type == "DELETED":
-            self._orphans(event.obj)
         self._wake()
-
-    def _orphans(self, owner: Object) -> None:
-        """What a deleted object owned goes too; with a Namespace, everything in it."""
-        dependents = {"Deployment": REPLICA_SETS, "ReplicaSet": PODS}.get(owner["kind"])
-        if dependents:
-            for obj in list(self._store.all(dependents)):
-                if controller_of(obj).get("uid") == uid(owner):
-                    self._delete(dependents, key(obj))
-        if owner["kind"] == "Service":
-            for obj in self._view.by_owner(uid(owner)):
-                self._delete(ENDPOINT_SLICES, key(obj))
-        if owner["kind"] == "Namespace":
-            gone = key(owner).name
-            for kind in [r for r in RESOURCES if r.namespaced and not r.kept_as]:
-                for obj in list(self._store.list(kind, gone)):
-                    self._delete(kind, key(obj))
 
     def run(self) -> None:
         """Reconcile everything that is due, and what follows from it, until the queue is quiet."""
@@ -124,7 +106,8 @@ class Controllers:
         number, name = work
         try:
             outcome = ALL[number].reconcile(self._view, name, self._clock.now())
-            for change in outcome.changes:
+            is_waiting = any(self._is_there(one) for one in outcome.absent)
+            for change in () if is_waiting else outcome.changes:
                 self._make(change)
             self.queue.done(work)
             if outcome.again_at is not None:
@@ -134,6 +117,10 @@ class Controllers:
         except NetproxyError as error:
             log.warning("%s %s: %s", ALL[number].name, name, error)
             self.queue.failed(work, self._clock.monotonic())
+
+    def _is_there(self, one: Identity) -> bool:
+        found = self._store.find(one.resource, one.name)
+        return found is not None and one.uid in ("", uid(found))
 
     def _make(self, change: Change) -> None:
         match change:
