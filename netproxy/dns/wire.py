@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import dnslib
-
 from netproxy.dns.answer import BADVERS, FORMERR, NOTIMP, SERVFAIL, Answer, Rr
 
 UDP_SIZE = 512
@@ -246,6 +244,8 @@ def cut(question: Question) -> bytes:
 
 def merge_outside(own: Answer, data: bytes) -> Answer:
     """The answer with what an upstream server said about the name outside."""
+    import dnslib  # here, because it takes time and only some clusters need it
+
     try:
         record = dnslib.DNSRecord.parse(data)
         extra = tuple(

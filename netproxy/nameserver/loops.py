@@ -6,7 +6,6 @@ import errno
 import sys
 import threading
 import time
-import traceback
 from collections import Counter
 from collections.abc import Callable
 
@@ -38,6 +37,8 @@ class Beat:
 
     def fault(self, what: str, error: Exception) -> None:
         """Count an error that is our own, and log it the 1st, 2nd, 4th, 8th … time, so that nobody can fill the log."""
+        import traceback  # here, because it takes time and none should be needed
+
         number = self.count(f"{what} {type(error).__name__}")
         if number & (number - 1) == 0:
             note(f"{self.name}: {what} ({number} times)\n{''.join(traceback.format_exception(error))}")

@@ -20,13 +20,14 @@ from support.odd_packets import odd_packets
 from netproxy.apiserver.request import Request, Response
 from netproxy.apiserver.routes import Api
 from netproxy.dns import wire
+from netproxy.dns.answer import Answer, Rr
 from netproxy.dns.parts import build_zone
 from netproxy.linux import netns
 from netproxy.nameserver.health import HEALTH_PORT, READY_PORT
 from netproxy.nameserver.loops import Beat
 from netproxy.nameserver.server import Server
 from netproxy.nameserver.state import State
-from netproxy.nameserver.upstream import Upstream
+from netproxy.nameserver.upstream import FORWARDERS, Upstream
 from netproxy.objects.cluster import cluster_spec
 from netproxy.objects.kinds import SERVICES
 from netproxy.objects.manifest import Loaded
@@ -201,41 +202,99 @@ def test_addresses_take_turns(namespace: str, tmp_path: Path):
         server.close()
 
 
+class Resolver:
+    """A resolver that somebody else runs: ANSWERED makes what it says to a query, over UDP and over TCP."""
+
+    def __init__(self, namespace: str, answered) -> None:
+        with netns.visiting(namespace):
+            netns_up()
+            self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            self._tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        for sock in (self._udp, self._tcp):
+            sock.settimeout(0.1)
+            sock.bind(("127.0.0.1", 5399))
+        self._tcp.listen()
+        self._answered = answered
+        self._done = threading.Event()
+        self._threads = [threading.Thread(target=work) for work in (self._datagrams, self._connections)]
+
+    def __enter__(self) -> "Resolver":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._done.set()
+        for thread in self._threads:
+            thread.join()
+        self._udp.close()
+        self._tcp.close()
+
+    def _datagrams(self) -> None:
+        while not self._done.is_set():
+            with contextlib.suppress(TimeoutError):
+                data, client = self._udp.recvfrom(512)
+                for message in self._answered(data, False):
+                    self._udp.sendto(message, client)
+
+    def _connections(self) -> None:
+        while not self._done.is_set():
+            with contextlib.suppress(TimeoutError):
+                connection, _ = self._tcp.accept()
+                with connection, connection.makefile("rb") as stream:
+                    data = stream.read(int.from_bytes(stream.read(2), "big"))
+                    for message in self._answered(data, True):
+                        connection.sendall(struct.pack(">H", len(message)) + message)
+
+
+def known(data: bytes, count: int = 1) -> bytes:
+    question = wire.parse(data)
+    answers = tuple(Rr(question.name, "A", f"192.0.2.{n}") for n in range(9, 9 + count))
+    return wire.pack(question, Answer(answers=answers), size=65535)
+
+
 def test_outside_names_go_to_the_hosts_resolver(namespace: str, tmp_path: Path):
-    with netns.visiting(namespace):
-        upstream = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    server = None
-    done = threading.Event()
+    with Resolver(namespace, lambda data, _: [known(data)]):
+        server = Dns(namespace, tmp_path, upstreams=["127.0.0.1#5398", "127.0.0.1#5399"])
+        try:
+            assert server.udp(q("example.com"))[-4:] == bytes([192, 0, 2, 9])
+            chased = server.udp(q("away.default.svc.cluster.local"))
+            assert (chased[-4:], int.from_bytes(chased[6:8], "big")) == (bytes([192, 0, 2, 9]), 2)
+            assert server.counts()["upstream ECONNREFUSED"] > 0, "the first one is not there"
+        finally:
+            server.close()
 
-    def answer() -> None:
-        upstream.settimeout(0.2)
-        while not done.is_set():
-            try:
-                data, client = upstream.recvfrom(512)
-            except TimeoutError:
-                continue
-            question = wire.parse(data)
-            from netproxy.dns.answer import Answer, Rr
 
-            upstream.sendto(
-                wire.pack(question, Answer(answers=(Rr(question.name, "A", "192.0.2.9"),)), size=512), client
-            )
+def test_of_a_long_answer_from_outside_all_is_had_over_tcp(namespace: str, tmp_path: Path):
+    def answered(data: bytes, over_tcp: bool) -> list[bytes]:
+        return [known(data, 100) if over_tcp else wire.cut(wire.parse(data))]
 
-    with netns.visiting(namespace):
-        netns_up()
-    upstream.bind(("127.0.0.1", 5399))
-    thread = threading.Thread(target=answer)
-    thread.start()
-    try:
+    with Resolver(namespace, answered):
         server = Dns(namespace, tmp_path, upstreams=["127.0.0.1#5399"])
-        assert server.udp(q("example.com"))[-4:] == bytes([192, 0, 2, 9])
-        chased = server.udp(q("away.default.svc.cluster.local"))
-        assert (chased[-4:], int.from_bytes(chased[6:8], "big")) == (bytes([192, 0, 2, 9]), 2)
-    finally:
-        done.set()
-        thread.join()
-        upstream.close()
-        if server:
+        try:
+            assert server.udp(q("example.com"))[2] & 2, "ask again over TCP"
+            (whole,) = server.tcp(q("example.com"))
+            assert int.from_bytes(whole[6:8], "big") == 100
+        finally:
+            server.close()
+
+
+def test_nothing_that_a_resolver_says_and_no_type_that_is_asked_ends_forwarding(namespace: str, tmp_path: Path):
+    def answered(data: bytes, _: bool) -> list[bytes]:
+        if data[-4:-2] == b"\0\x10":
+            return [data[:2] + b"\x84\0\0\1\0\1\0\0\0\0\x50rubbish"]
+        return [b"", b"x", bytes(3) + known(data)[3:], data, known(data)]
+
+    with Resolver(namespace, answered):
+        server = Dns(namespace, tmp_path, upstreams=["127.0.0.1#5399"])
+        try:
+            for _ in range(2 * FORWARDERS):
+                rubbish = server.udp(q("away.default.svc.cluster.local", "TXT"))
+                assert (rubbish[3] & 15, int.from_bytes(rubbish[6:8], "big")) == (2, 1)
+                assert server.udp(q("away.default.svc.cluster.local", "TYPE4660"))[3] & 15 == 0
+            assert server.udp(q("example.com"))[-4:] == bytes([192, 0, 2, 9]), "the one answer among what is none"
+            web_answers(server)
+        finally:
             server.close()
 
 
