@@ -29,6 +29,7 @@ def main(settings: Mapping[str, Any]) -> None:
     SETTINGS: `socket` of the API, `domain`, `pods` mode, `cidrs` of the reverse zones, `upstreams`, `upstream_namespace`,
     `log`, `addresses` and `port` to listen on, `health_port` and `ready_port`.
     """
+    sys.setswitchinterval(0.001)  # a question waits no longer for the thread that makes a zone
     loops = Loops()
     source = Watched(settings["socket"], (*WATCHED, PODS) if settings["pods"] == "verified" else WATCHED)
     states = States(source, settings)

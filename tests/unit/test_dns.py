@@ -268,6 +268,27 @@ def test_only_the_part_of_what_changed_is_made_anew_and_the_zone_is_the_same():
     assert len(parts.of(OBJECTS[:3], SLICES)) == 3
 
 
+SERVICE = st.builds(
+    lambda name, **spec: service_object(name, **spec),
+    st.sampled_from("abc"),
+    clusterIP=st.sampled_from(["None", "10.96.0.1", "10.96.0.2"]),
+    type=st.sampled_from(["ClusterIP", "ExternalName"]),
+    externalName=st.sampled_from(["example.com", "a.default.svc.cluster.local"]),
+)
+SLICE = st.builds(
+    lambda service, *addresses: endpoints(service, *((a,) for a in addresses)),
+    st.sampled_from("abc"),
+    *[st.sampled_from(["10.244.0.1", "10.244.0.2", "10.96.0.1"])] * 2,
+)
+
+
+@given(st.lists(st.tuples(st.lists(SERVICE, unique_by=lambda s: s["metadata"]["name"]), st.lists(SLICE)), max_size=4))
+def test_the_past_does_not_matter(moments):
+    parts = Parts("cluster.local")
+    for services, slices in moments:
+        assert build_zone(services, slices, SPACES, parts=parts) == build_zone(services, slices, SPACES)
+
+
 def test_external_names_are_followed_inside_and_handed_out_outside():
     found = ask(f"inside.default.{SVC}")
     assert [(rr.type, rr.value) for rr in found.answers] == [("CNAME", f"web.default.{SVC}"), ("A", "10.96.0.5")]
