@@ -24,7 +24,7 @@ from netproxy.agent.sweep import sweep
 from netproxy.apiserver.request import Request, Response
 from netproxy.apiserver.routes import Api
 from netproxy.core.clock import timestamp
-from netproxy.core.errors import ConflictError, KernelError, NotFoundError
+from netproxy.core.errors import ConflictError, KernelError, NetproxyError, NotFoundError
 from netproxy.core.names import NamespacedName
 from netproxy.core.net import Family
 from netproxy.kubelet.pod import Kubelet, Place
@@ -137,7 +137,7 @@ class Agent:
         new = await making
         config = self._apply_first()
         self.kubelet = Kubelet(
-            self.store,
+            self.registry,
             self.cluster,
             self._place(),
             self.runtime,
@@ -169,7 +169,7 @@ class Agent:
 
     def _apply_first(self) -> Mapping[str, Any]:
         """The objects that every cluster has, then those of the user; all in one transaction."""
-        with self.store.transaction() as change:
+        with self.registry.transaction() as change:
             if not self.restored:
                 base = [cluster_object(self.cluster), *_namespaces("default", "kube-system")]
                 if not any(item.obj["kind"] == "ServiceCIDR" for item in self._incoming):
@@ -191,13 +191,7 @@ class Agent:
         return self._configuration()
 
     def _put(self, obj: Object) -> None:
-        with self.store.transaction() as change:
-            old = change.find(_resource(obj), NamespacedName("", name(obj)))
-            if old:
-                version = old["metadata"]["resourceVersion"]
-                change.replace({**obj, "metadata": {**obj["metadata"], "resourceVersion": version}})
-            else:
-                self.registry.create(obj)
+        self.registry.apply([Loaded(obj, "netproxy")])
 
     def _configuration(self) -> Mapping[str, Any]:
         given = next(iter(self.store.all(KUBE_PROXY_CONFIGURATIONS)), None)
@@ -317,7 +311,9 @@ class Agent:
     def _observe(self, event: Event) -> None:
         self.controllers.observe(event)
         self.proxies.observe(event)
-        if event.obj["kind"] == "Pod" and event.type != "DELETED":
+        if event.obj["kind"] == "Pod" and event.type == "DELETED":
+            self.background(self.kubelet.removed(event.obj))
+        elif event.obj["kind"] == "Pod":
             old = event.old
             bound = spec(event.obj).get("nodeName")
             if bound and (
@@ -377,7 +373,7 @@ class Agent:
     def _annotate(self, obj: Object, values: Mapping[str, str]) -> None:
         notes = {**annotations_of(obj), **values}
         kept = {key: value for key, value in notes.items() if value}
-        self.store.replace({**obj, "metadata": {**obj["metadata"], "annotations": kept}})
+        self.registry.replace({**obj, "metadata": {**obj["metadata"], "annotations": kept}})
 
     def _try_images_again(self) -> None:
         for pod in self.store.all(PODS):
@@ -429,15 +425,17 @@ class Agent:
         known = self.store.find(EVENTS, NamespacedName(at, event_name))
         if known:
             with suppress(ConflictError):
-                self.store.replace({**known, "count": known.get("count", 1) + 1, "lastTimestamp": now})
+                self.registry.replace({**known, "count": known.get("count", 1) + 1, "lastTimestamp": now})
             return
-        self.store.create({
+        new = {
             "apiVersion": "v1", "kind": "Event", "metadata": {"name": event_name, "namespace": at},
             "involvedObject": {"apiVersion": about["apiVersion"], "kind": about["kind"], "name": name(about),
                                "namespace": at, "uid": uid(about)},
             "type": kind, "reason": reason, "message": message, "count": 1, "firstTimestamp": now, "lastTimestamp": now,
             "source": {"component": "netproxy"},
-        })  # fmt: skip
+        }  # fmt: skip
+        with suppress(NetproxyError):  # a namespace on its way out takes no events
+            self.registry.create(new)
 
     # --- what is beside the Kubernetes API
 
@@ -458,7 +456,7 @@ class Agent:
         ]
         wanted = live_cluster(items, self.cluster)
         check_modes(items)
-        with self.store.transaction():
+        with self.registry.transaction():
             made = self.registry.apply([*(Loaded(o, "netproxy") for o in _namespaces(*sorted(missing))), *kept])
             if wanted != self.cluster:
                 self.cluster = wanted

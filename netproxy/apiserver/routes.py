@@ -12,18 +12,12 @@ from netproxy.apiserver.request import Request, Response, Watch, json_response
 from netproxy.apiserver.status import status, status_of
 from netproxy.apiserver.tables import table
 from netproxy.core.clock import Clock
-from netproxy.core.errors import ManifestError, NetproxyError, NotFoundError, Problem, UnsupportedError
+from netproxy.core.errors import ManifestError, NetproxyError, NotFoundError, Problem
 from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import RESOURCES, Resource, by_path
-from netproxy.objects.meta import Object, labels, metadata, namespace
+from netproxy.objects.meta import Object, key, labels, metadata
 from netproxy.objects.selector import field_filter, matches, parse_selector
-from netproxy.registry.patch import json_patch, merge, strategic
 from netproxy.registry.registry import Registry
-
-GRACEFUL = frozenset(("Pod",))
-"""Kinds that are marked first; their owner (the kubelet) finishes the deletion."""
-
-GRACE_S = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,32 +106,26 @@ class Api:
         if metadata(obj).get("name") != target.name:
             found = metadata(obj).get("name")
             raise ManifestError([Problem("metadata.name", f'Invalid value: "{found}": is not the name in the path')])
-        return json_response(self._registry.replace(obj, status_only=target.subresource == "status"))
+        writes = {
+            "": self._registry.replace,
+            "status": self._registry.replace_status,
+            "finalize": self._registry.finalize,
+        }
+        return json_response(writes[target.subresource](obj))
 
     def _patched(self, request: Request, target: _Target) -> Response:
-        old = self._store.get(target.kind, target.key)
-        patch = _body(request)
-        match request.content_type.partition(";")[0]:
-            case "application/merge-patch+json":
-                new = merge(old, patch)
-            case "application/strategic-merge-patch+json":
-                new = strategic(old, patch)
-            case "application/json-patch+json":
-                new = json_patch(old, patch)
-            case other:
-                raise UnsupportedError(f"the body of the request was in an unknown format: {other}")
-        return self._replaced(target, new)
+        new = self._registry.patch(
+            target.kind, target.key, _body(request), request.content_type, subresource=target.subresource
+        )
+        return json_response(new)
 
     def _deleted(self, request: Request, target: _Target, obj: Object) -> Object:
         options = _body(request) if request.body else {}
         grace = options.get("gracePeriodSeconds", request.query.get("gracePeriodSeconds"))
-        at = NamespacedName(namespace(obj), metadata(obj)["name"])
-        if target.kind.kind in GRACEFUL and (obj.get("spec") or {}).get("nodeName"):
-            wanted = (
-                (obj.get("spec") or {}).get("terminationGracePeriodSeconds", GRACE_S) if grace is None else int(grace)
-            )
-            return self._store.mark_deleted(target.kind, at, grace_s=wanted)
-        return self._store.delete(target.kind, at)
+        return self._registry.delete(
+            target.kind, key(obj), grace_s=None if grace is None else int(grace),
+            propagation=options.get("propagationPolicy"),
+        )  # fmt: skip
 
     def _collection_deleted(self, request: Request, target: _Target) -> Response:
         objects = selected(self._store.list(target.kind, target.namespace), request.query)

@@ -10,6 +10,7 @@ from typing import Any
 from netproxy.apiserver.request import Response, json_response
 from netproxy.core.errors import (
     AlreadyExistsError,
+    ApiError,
     ConflictError,
     ExpiredError,
     KernelError,
@@ -50,6 +51,8 @@ def status_of(error: NetproxyError) -> Response:
             return status(409, "Conflict", str(error))
         case UnsupportedError():
             return status(415, "UnsupportedMediaType", str(error))
+        case ApiError():
+            return status(error.code, error.reason, str(error))
         case KernelError():
             return status(500, "InternalError", str(error))
         case _:

@@ -44,7 +44,7 @@ from netproxy.objects.cluster import ClusterSpec, NodeSpec
 from netproxy.objects.kinds import IMAGES, PODS, SERVICES
 from netproxy.objects.meta import Object, is_deleting, key, name, namespace, spec, status, uid
 from netproxy.registry.allocate import pod_address
-from netproxy.store.store import Store
+from netproxy.registry.registry import Registry
 
 Background = Callable[[Coroutine[Any, Any, None]], None]
 
@@ -87,10 +87,11 @@ class Kubelet:
     """All nodes' kubelets of one cluster."""
 
     def __init__(
-        self, store: Store, cluster: ClusterSpec, place: Place, runtime: Runtime, clock: Clock, executor: Executor,
+        self, registry: Registry, cluster: ClusterSpec, place: Place, runtime: Runtime, clock: Clock, executor: Executor,
         background: Background, event: Callable[[Object, str, str, str], None],
     ) -> None:  # fmt: skip
-        self._store = store
+        self._registry = registry
+        self._store = registry.store
         self._cluster = cluster
         self._place = place
         self._runtime = runtime
@@ -113,7 +114,7 @@ class Kubelet:
         pod = self._store.find(PODS, at)
         if pod is None or spec(pod).get("nodeName") not in self._nodes:
             if pod is not None and is_deleting(pod):
-                self._store.delete(PODS, at)
+                self._registry.finish(PODS, at, uid(pod))
             return
         running = self._pods.setdefault(uid(pod), _Running())
         async with running.lock:
@@ -127,6 +128,16 @@ class Kubelet:
                 return
             await self._start(pod, running)
             self._write_status(pod, running)
+
+    async def removed(self, pod: Object) -> None:
+        """A Pod went without waiting for its node: end what it left here."""
+        running = self._pods.get(uid(pod))
+        if running is not None:
+            async with running.lock:
+                if not running.gone:
+                    await self._terminate(
+                        {**pod, "metadata": {**pod["metadata"], "deletionGracePeriodSeconds": 0}}, running
+                    )
 
     def exited(self, container: str, code: int) -> None:
         """The shim says that a container ended."""
@@ -482,7 +493,7 @@ class Kubelet:
             current, states, list(running.init.values()), running.ips, node.addresses[0], self._clock.now()
         )
         try:
-            self._store.replace({**current, "status": new})
+            self._registry.replace_status({**current, "status": new})
         except (ConflictError, NotFoundError):
             return
 
@@ -505,9 +516,7 @@ class Kubelet:
         shutil.rmtree(self._place.state / "pods" / uid(pod), ignore_errors=True)
         shutil.rmtree(self.log_folder(pod, ""), ignore_errors=True)
         self._pods.pop(uid(pod), None)
-        current = self._store.find(PODS, key(pod))
-        if current is not None and uid(current) == uid(pod):
-            self._store.delete(PODS, key(pod))
+        self._registry.finish(PODS, key(pod), uid(pod))
 
 
 def _gateway(cidr: str) -> str:

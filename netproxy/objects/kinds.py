@@ -71,9 +71,9 @@ def _core(plural: str, kind: str, *short: str, namespaced: bool = True, sub: tup
     return Resource("", "v1", plural, kind, namespaced, short, sub)
 
 
-NAMESPACES = _core("namespaces", "Namespace", "ns", namespaced=False, sub=_STATUS)
+NAMESPACES = _core("namespaces", "Namespace", "ns", namespaced=False, sub=("finalize", "status"))
 NODES = _core("nodes", "Node", "no", namespaced=False, sub=_STATUS)
-PODS = _core("pods", "Pod", "po", sub=_STATUS)
+PODS = _core("pods", "Pod", "po", sub=("binding", "status"))
 SERVICES = _core("services", "Service", "svc", sub=_STATUS)
 EVENTS = _core("events", "Event", "ev")
 CONFIG_MAPS = _core("configmaps", "ConfigMap", "cm")
@@ -109,6 +109,7 @@ _BY_WORD: dict[str, Resource] = {}
 for _resource in RESOURCES:
     for _word in (_resource.plural, _resource.singular, *_resource.short, _resource.kind, _resource.group_resource):
         _BY_WORD.setdefault(_word, _resource)
+_STORED: dict[str, Resource] = {r.stored: r for r in reversed(RESOURCES) if not r.kept_as}
 KINDS: dict[str, Resource] = {}
 """The first resource of each kind's name."""
 for _resource in RESOURCES:
@@ -139,7 +140,7 @@ def stored_resource(resource: Resource) -> Resource:
     >>> stored_resource(EVENTS_V1) is EVENTS
     True
     """
-    return next(r for r in RESOURCES if r.stored == resource.stored and not r.kept_as)
+    return _STORED[resource.stored]
 
 
 def resource_of_word(word: str) -> Resource | None:

@@ -16,17 +16,20 @@ _EMPTY: Mapping[str, Any] = {}
 
 def metadata(obj: Mapping[str, Any]) -> Mapping[str, Any]:
     """The object's `metadata`, or an empty mapping."""
-    return obj.get("metadata") or _EMPTY
+    found = obj.get("metadata")
+    return found if isinstance(found, dict) else _EMPTY
 
 
 def spec(obj: Mapping[str, Any]) -> Mapping[str, Any]:
     """The object's `spec`, or an empty mapping."""
-    return obj.get("spec") or _EMPTY
+    found = obj.get("spec")
+    return found if isinstance(found, dict) else _EMPTY
 
 
 def status(obj: Mapping[str, Any]) -> Mapping[str, Any]:
     """The object's `status`, or an empty mapping."""
-    return obj.get("status") or _EMPTY
+    found = obj.get("status")
+    return found if isinstance(found, dict) else _EMPTY
 
 
 def name(obj: Mapping[str, Any]) -> str:

@@ -14,6 +14,8 @@ _EXPECTED: dict[str, tuple[type, ...]] = {"s": (str,), "i": (int,), "n": (int, f
 _EXACT: dict[str, type] = {"s": str, "i": int, "b": bool}
 _WORDS = {"s": "string", "i": "integer", "n": "number", "b": "boolean"}
 
+METADATA = "apis.meta.v1.ObjectMeta"
+
 _OWN: dict[str, dict[str, str]] = {
     "netproxy.dev.Cluster": {"apiVersion": "s", "kind": "s", "metadata": "*", "spec": ":netproxy.dev.ClusterSpec"},
     "netproxy.dev.ClusterSpec": {
@@ -35,7 +37,7 @@ def _schema() -> tuple[dict[str, str], dict[str, dict[str, str]]]:
 
 
 def field_problems(obj: Mapping[str, Any]) -> tuple[list[Problem], list[Problem]]:
-    """Return (wrong types, unknown fields) of one object; both empty for a kind without a schema.
+    """Return (wrong types, unknown fields) of one object; of a kind without a schema, wrong types in its metadata.
 
     The unknown ones are warnings: the field is kept, and the message proposes the likely name.
     """
@@ -43,7 +45,10 @@ def field_problems(obj: Mapping[str, Any]) -> tuple[list[Problem], list[Problem]
     root = kinds.get(f"{obj.get('apiVersion')}/{obj.get('kind')}")
     wrong: list[Problem] = []
     unknown: list[Problem] = []
-    if root and not _is_clean(obj, types[root], types):
+    if root is None:
+        checked = _check(obj.get("metadata") or {}, ":" + METADATA, "metadata")
+        wrong += [problem for problem, is_type in checked if is_type]
+    elif not _is_clean(obj, types[root], types):
         for problem, is_type in _walk(obj, root, ""):
             (wrong if is_type else unknown).append(problem)
     return wrong, unknown

@@ -7,13 +7,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from netproxy.core.errors import ManifestError, Problem
+from netproxy.core.errors import ManifestError, Problem, UnsupportedError
 
 MERGE_KEYS = {
     "containers": "name", "initContainers": "name", "env": "name", "volumes": "name", "volumeMounts": "mountPath",
     "hostAliases": "ip", "imagePullSecrets": "name", "conditions": "type", "addresses": "type",
     "ownerReferences": "uid", "taints": "key",
 }  # fmt: skip
+
+
+def patched(obj: Any, body: Any, content_type: str) -> Any:
+    """The object after a patch. Raises ManifestError, or UnsupportedError for a type of patch that is not known."""
+    match content_type.partition(";")[0].strip():
+        case "application/merge-patch+json":
+            return merge(obj, body)
+        case "application/strategic-merge-patch+json":
+            return strategic(obj, body)
+        case "application/json-patch+json":
+            return json_patch(obj, body)
+        case other:
+            raise UnsupportedError(f"the body of the request was in an unknown format: {other}")
 
 
 def merge(target: Any, patch: Any) -> Any:

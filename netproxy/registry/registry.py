@@ -1,341 +1,246 @@
-"""Admission: what happens between a request and the store. Defaults, validation, allocation; all or nothing.
+"""The one door for writers: what happens between a wish and the store. All or nothing.
 
-Source: kubernetes pkg/registry/core/service (allocation and what an update may change).
+A strategy a resource says how its objects come in (`strategy`); here is the order in which it is asked.
+
+Source: kubernetes staging/src/k8s.io/apiserver/pkg/registry/generic/registry/store.go (the order of steps).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from netproxy.core.errors import ManifestError, Problem
+from netproxy.core.clock import timestamp
+from netproxy.core.errors import AlreadyExistsError, ApiError, ManifestError, NotFoundError, Problem
 from netproxy.core.names import NamespacedName
-from netproxy.core.net import Family, contains, family_of
 from netproxy.objects.cluster import ClusterSpec
-from netproxy.objects.defaults import with_defaults
-from netproxy.objects.kinds import SERVICES, Resource, resource_of
-from netproxy.objects.manifest import Loaded
-from netproxy.objects.meta import Object, describe, metadata
-from netproxy.objects.schema import field_problems
-from netproxy.objects.validate import problems
-from netproxy.registry.allocate import free_address, free_port
+from netproxy.objects.kinds import NAMESPACES, NODES, PODS, SERVICES, Resource
+from netproxy.objects.manifest import Loaded, placed
+from netproxy.objects.meta import Object, key, metadata, name, spec
+from netproxy.registry.allocate import Holdings
+from netproxy.registry.convert import as_stored, in_version
+from netproxy.registry.deletion import Options, check, is_over, verdict
+from netproxy.registry.given import given_object, merged_metadata, served, with_namespaces, write_order
+from netproxy.registry.namespace import NamespaceStrategy, check_namespace
+from netproxy.registry.node import NodeStrategy
+from netproxy.registry.patch import patched
+from netproxy.registry.pod import PodStrategy, bound
+from netproxy.registry.service import ServiceStrategy
+from netproxy.registry.strategy import Strategy
 from netproxy.store.store import Store
-from netproxy.store.transaction import Transaction
-
-
-@dataclass(slots=True)
-class _Taken:
-    """Addresses and ports that Services hold: value → the Service's name."""
-
-    addresses: dict[str, str]
-    ports: dict[tuple[int, str], str]
-
-    def numbers(self) -> set[int]:
-        return {port for port, _ in self.ports}
+from netproxy.store.transaction import FIXED, Transaction
 
 
 class Registry:
-    """Admits objects to a store as the API server does."""
+    """Admits objects to a store as the API server does. Whoever reads asks the store; whoever writes comes here."""
 
     def __init__(self, store: Store, cluster: ClusterSpec) -> None:
         self.store = store
         self.cluster = cluster
+        holdings = Holdings(cluster)
+        store.index(SERVICES, holdings)
+        self._strategies: dict[str, Strategy] = {
+            SERVICES.stored: ServiceStrategy(lambda: self.cluster, holdings),
+            PODS.stored: PodStrategy(PODS),
+            NODES.stored: NodeStrategy(NODES),
+            NAMESPACES.stored: NamespaceStrategy(NAMESPACES),
+        }
 
-    def create(self, obj: Object) -> Object:
-        """Admit and store a new object. Raises ManifestError, ConflictError."""
-        obj = self._placed(obj)
-        with self.store.transaction() as change:
-            existing = change.find(_resource(obj), _key(obj)) if metadata(obj).get("name") else None
-            return change.create(obj if existing else self._admitted(obj, None, self._taken(change, obj)))
+    def strategy(self, resource: Resource) -> Strategy:
+        """How objects of a resource come in."""
+        found = self._strategies.get(resource.stored)
+        if found is None:
+            found = self._strategies[resource.stored] = Strategy(resource)
+        return found
 
-    def replace(self, obj: Object, *, status_only: bool = False) -> Object:
-        """Admit and store a new state of an object. Raises ManifestError, ConflictError, NotFoundError."""
-        obj = self._placed(obj)
-        with self.store.transaction() as change:
-            old = change.get(_resource(obj), _key(obj))
-            if status_only:
-                meta = {**old["metadata"], **_version(obj)}
-                return change.replace({**old, "metadata": meta, "status": obj.get("status") or {}})
-            merged = self._admitted(_keep(obj, old), old, self._taken(change, obj, besides=old))
-            return change.replace(merged)
+    @contextmanager
+    def transaction(self, *, dry_run: bool = False) -> Iterator[Transaction]:
+        """Make all writes of the body together, or none when it raises; what it gives shows the objects with them."""
+        with self.store.transaction(dry_run=dry_run) as change:
+            yield change
+
+    # --- writes
+
+    def create(self, obj: Object, *, dry_run: bool = False) -> Object:
+        """Admit and store a new object. Raises ManifestError, AlreadyExistsError, NotFoundError (no such namespace)."""
+        resource, new = self._given(obj)
+        if metadata(new).get("resourceVersion"):
+            raise ApiError(500, "", "resourceVersion should not be set on objects to be created")
+        with self.transaction(dry_run=dry_run) as change:
+            return _shown(self._create(change, new), resource, None, dry_run=dry_run)
+
+    def replace(self, obj: Object, *, dry_run: bool = False) -> Object:
+        """Put a new state in an object's place; its status stays. Raises ManifestError, ConflictError, NotFoundError."""
+        resource, new = self._given(obj)
+        with self.transaction(dry_run=dry_run) as change:
+            old = change.get(resource, key(new))
+            return _shown(self._replace(change, new, old), resource, old, dry_run=dry_run)
+
+    def replace_status(self, obj: Object, *, dry_run: bool = False) -> Object:
+        """Put the object's status in the stored one's place; all else stays. Versions as in `replace`."""
+        resource, new = self._given(obj)
+        with self.transaction(dry_run=dry_run) as change:
+            old = change.get(resource, key(new))
+            return _shown(self._replace_status(change, new, old), resource, old, dry_run=dry_run)
+
+    def finalize(self, obj: Object, *, dry_run: bool = False) -> Object:
+        """Put a Namespace's finalizers in the stored ones' place; a deleted Namespace without any goes."""
+        resource, new = self._given(obj)
+        with self.transaction(dry_run=dry_run) as change:
+            old = change.get(resource, key(new))
+            return _shown(self._finalize(change, new, old), resource, old, dry_run=dry_run)
+
+    def bind(self, pod: NamespacedName, node: str, *, dry_run: bool = False) -> Object:
+        """Let a Pod run on a node. Raises ConflictError when it has one already, NotFoundError."""
+        with self.transaction(dry_run=dry_run) as change:
+            old = change.get(PODS, pod)
+            new = change.replace(bound(old, node, timestamp(self.store.clock.now())))
+            return _shown(new, PODS, old, dry_run=dry_run)
+
+    def patch(
+        self, resource: Resource, at: NamespacedName, body: Any, content_type: str, *, subresource: str = "",
+        dry_run: bool = False,
+    ) -> Object:  # fmt: skip
+        """Change an object by a patch. Raises what `replace` raises, and ManifestError for a patch that does not fit."""
+        with self.transaction(dry_run=dry_run) as change:
+            old = change.get(resource, at)
+            obj = patched(in_version(old, resource), body, content_type)
+            _, new = self._given({**obj, "apiVersion": resource.api_version, "kind": resource.kind})
+            if key(new) != at:
+                raise ApiError(
+                    400,
+                    "BadRequest",
+                    f"the name of the object ({name(new)}) does not match the name on the URL ({at.name})",
+                )
+            write = {"": self._replace, "status": self._replace_status, "finalize": self._finalize}[subresource]
+            return _shown(write(change, new, old), resource, old, dry_run=dry_run)
+
+    def delete(
+        self, resource: Resource, at: NamespacedName, *, grace_s: int | None = None, propagation: str | None = None,
+        uid: str | None = None, resource_version: str | None = None, dry_run: bool = False,
+    ) -> Object:  # fmt: skip
+        """Ask for an object's end: it goes, or is marked and stays until its grace period and finalizers are over.
+
+        The result is its last state (`deletion.is_over` tells whether a marked one has gone). Raises NotFoundError,
+        ConflictError (another object, or another state of it, was meant), ApiError (it must stay).
+        """
+        options = Options(grace_s, propagation, uid, resource_version)
+        with self.transaction(dry_run=dry_run) as change:
+            old = change.get(resource, at)
+            return _shown(self._delete(change, resource, old, options), resource, old, dry_run=dry_run)
+
+    def finish(self, resource: Resource, at: NamespacedName, uid: str) -> None:
+        """Whoever had to finish an object's deletion has: it goes when no finalizers are left. One that is gone is fine."""
+        with self.transaction() as change:
+            old = change.find(resource, at)
+            if old is not None and metadata(old)["uid"] == uid:
+                self._delete(change, resource, old, Options(grace_s=0))
 
     def apply(self, items: Iterable[Loaded]) -> list[Object]:
-        """Create or update all objects, or none: every problem of every object is raised together."""
+        """Create or update all objects, or none: every problem of every object is raised together.
+
+        The namespaces that they are in are made with them. What a manifest says about the status of a new object is
+        believed, and about one that nothing here writes.
+        """
         wrong: list[Problem] = []
         made: list[Object] = []
-        seen: dict[tuple[Resource, NamespacedName], str] = {}
-        with self.store.transaction() as change:
-            taken = self._taken_by_services(change)
-            for item in _fixed_first(items):
+        seen: dict[tuple[str, NamespacedName], str] = {}
+        with self.transaction() as change:
+            for item in write_order(with_namespaces(items, lambda at: bool(change.find(NAMESPACES, at)))):
                 try:
-                    obj, old = self._apply_one(change, item, taken, seen)
-                    made.append(change.replace(obj) if old else change.create(obj))
+                    made.append(self._apply(change, item, seen))
                 except ManifestError as error:
-                    wrong += [
-                        Problem(p.path, p.message, describe(item.obj), item.source, p.reason) for p in error.problems
-                    ]
+                    wrong += placed(error.problems, item)
+                except NotFoundError as error:  # its namespace has a problem of its own
+                    wrong += placed([Problem("metadata.namespace", str(error))], item)
             if wrong:
                 raise ManifestError(wrong)
         return made
 
-    def _apply_one(
-        self, change: Transaction, item: Loaded, taken: _Taken, seen: dict[tuple[Resource, NamespacedName], str]
-    ) -> tuple[Object, Object | None]:
-        obj = self._placed(item.obj)
-        name = (_resource(obj), _key(obj))
-        if name in seen:
-            raise ManifestError([Problem("metadata.name", f"Duplicate value: {name[1]}: it is also in {seen[name]}")])
-        seen[name] = item.source
-        old = change.find(*name) if metadata(obj).get("name") else None
-        if old:
-            obj = _keep({**obj, "metadata": _merged_metadata(obj, old)}, old)
-            if obj["kind"] == "Service":
-                self._release(old, taken)
-        return self._admitted(obj, old, taken), old
-
     # --- steps
 
-    def _placed(self, obj: Object) -> Object:
-        """With a namespace where the kind has one."""
-        entry = _resource(obj)
-        meta = dict(metadata(obj))
-        if entry.namespaced:
-            meta["namespace"] = meta.get("namespace") or "default"
-        else:
-            meta.pop("namespace", None)
-        if entry.kind in ("KubeProxyConfiguration", "Cluster") and not meta.get("name"):
-            meta["name"] = "kube-proxy" if entry.kind == "KubeProxyConfiguration" else self.cluster.name
-        return {**obj, "metadata": meta}
+    def _given(self, obj: Object) -> tuple[Resource, Object]:
+        resource = served(obj)
+        return resource, as_stored(given_object(obj, resource, self.cluster.name), resource)
 
-    def _admitted(self, obj: Object, old: Object | None, taken: _Taken) -> Object:
-        obj = with_defaults(obj)
-        wrong, _ = field_problems(obj)
-        found = wrong or problems(obj)
-        if found:
-            raise ManifestError(found)
-        return self._allocated(obj, old, taken) if obj["kind"] == "Service" else obj
+    def _create(self, change: Transaction, obj: Object, *, with_status: bool = False) -> Object:
+        resource = served(obj)
+        check_namespace(change, resource, key(obj))
+        strategy = self.strategy(resource)
+        new = strategy.new(obj, with_status=with_status)
+        strategy.check(new, None)
+        there = change.find(resource, key(new)) if name(new) else None
+        if there is not None:
+            deleted = "object is being deleted: " if metadata(there).get("deletionTimestamp") else ""
+            raise AlreadyExistsError(f'{deleted}{resource.group_resource} "{name(new)}" already exists')
+        return change.create(strategy.settled(new, None))
 
-    def _taken(self, change: Transaction, obj: Object, besides: Object | None = None) -> _Taken:
-        if obj["kind"] != "Service":
-            return _Taken({}, {})
-        taken = self._taken_by_services(change)
-        if besides:
-            self._release(besides, taken)
-        return taken
+    def _replace(self, change: Transaction, obj: Object, old: Object) -> Object:
+        change.check(obj, old)
+        strategy = self.strategy(served(old))
+        new = strategy.updated(obj, old)
+        strategy.check(new, old)
+        return self._put(change, strategy.settled(new, old), old)
 
-    @staticmethod
-    def _taken_by_services(change: Transaction) -> _Taken:
-        taken = _Taken({}, {})
-        for service in change.all(SERVICES):
-            _hold(service, taken)
-        return taken
+    def _replace_status(self, change: Transaction, obj: Object, old: Object) -> Object:
+        change.check(obj, old)
+        if not self.strategy(served(old)).has_status:
+            raise NotFoundError("the server could not find the requested resource")
+        return change.replace({**old, "status": obj.get("status") or {}})
 
-    @staticmethod
-    def _release(service: Object, taken: _Taken) -> None:
-        name = str(_key(service))
-        taken.addresses = {k: v for k, v in taken.addresses.items() if v != name}
-        taken.ports = {k: v for k, v in taken.ports.items() if v != name}
+    def _finalize(self, change: Transaction, obj: Object, old: Object) -> Object:
+        change.check(obj, old)
+        finalizers = spec(obj).get("finalizers") or []
+        return self._put(change, {**old, "spec": {**spec(old), "finalizers": finalizers}}, old)
 
-    # --- Services
+    def _put(self, change: Transaction, new: Object, old: Object) -> Object:
+        """Store a new state; a deleted object that nothing holds any more goes."""
+        kept = {field: metadata(old)[field] for field in (*FIXED, "resourceVersion") if field in metadata(old)}
+        last = {**new, "metadata": {**metadata(new), **kept}}
+        if is_over(last) and not self.strategy(served(old)).is_held(new):
+            change.remove(served(old), key(old))
+            return last
+        return change.replace(new)
 
-    def _allocated(self, obj: Object, old: Object | None, taken: _Taken) -> Object:
-        service = dict(obj["spec"])
-        wrong: list[Problem] = []
-        if service["type"] == "ExternalName":
-            for field in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
-                service.pop(field, None)
-        else:
-            wrong += self._addresses(service, taken)
-            if (
-                old
-                and old["spec"].get("clusterIP") not in (None, "", service.get("clusterIP"))
-                and service["type"] != "ExternalName"
-            ):
-                wrong.append(
-                    Problem(
-                        "spec.clusterIPs[0]", f"Invalid value: {service.get('clusterIPs')}: may not change once set"
-                    )
-                )
-            wrong += self._ports(service, taken)
-        if wrong:
-            raise ManifestError(wrong)
-        result = {**obj, "spec": service, "status": obj.get("status") or {"loadBalancer": {}}}
-        _hold(result, taken)
-        return result
+    def _delete(self, change: Transaction, resource: Resource, old: Object, options: Options) -> Object:
+        strategy = self.strategy(resource)
+        strategy.check_deletion(old)
+        check(in_version(old, resource), options)
+        grace_s = strategy.grace_s(old, options)
+        result = verdict(old, options, grace_s, self.store.clock.now(), held=strategy.is_held(old))
+        if result.mark:
+            meta = {**metadata(old), "finalizers": list(result.mark.finalizers)}
+            if not result.mark.finalizers:
+                del meta["finalizers"]
+            changes = {**strategy.marked(old), "metadata": meta}
+            old = change.mark_deleted(
+                resource, key(old), at=result.mark.at, grace_s=result.mark.grace_s, changes=changes
+            )
+        return change.remove(resource, key(old)) if result.gone else old
 
-    def _addresses(self, service: dict[str, Any], taken: _Taken) -> list[Problem]:
-        if service.get("clusterIP") == "None":
-            service["clusterIPs"] = ["None"]
-            families = service.get("ipFamilies") or [f.value for f in self.cluster.families]
-            policy = service.setdefault("ipFamilyPolicy", "SingleStack" if len(families) == 1 else "PreferDualStack")
-            service["ipFamilies"] = families[:1] if policy == "SingleStack" else families
-            return []
-        ips = list(service.get("clusterIPs") or filter(None, (service.get("clusterIP"),)))
-        wrong = []
-        for index, ip in enumerate(ips):
-            path = f"spec.clusterIPs[{index}]" if len(ips) > 1 else "spec.clusterIP"
-            cidr = self.cluster.cidr_of(family_of(ip))
-            if cidr is None or not contains(cidr, ip):
-                ranges = ", ".join(self.cluster.service_cidrs)
-                wrong.append(Problem(path, f'Invalid value: "{ip}": the provided IP is not in the valid range. '
-                                           f"The range of valid IPs is {ranges}"))  # fmt: skip
-            elif ip in taken.addresses:
-                wrong.append(
-                    Problem(path, f'Invalid value: "{ip}": provided IP is already allocated to {taken.addresses[ip]}')
-                )
-        if wrong:
-            return wrong
-        families = self._service_families(service, ips)
-        for family in families[len(ips) :]:
-            cidr = self.cluster.cidr_of(Family(family))
-            if cidr is None:
-                return [Problem("spec.ipFamilies", f'Invalid value: "{family}": not configured on this cluster')]
-            ips.append(free_address(cidr, [*taken.addresses, *self.cluster.dns_addresses]))
-        service["clusterIP"], service["clusterIPs"], service["ipFamilies"] = ips[0], ips, families
-        service.setdefault("ipFamilyPolicy", "SingleStack" if len(ips) == 1 else "RequireDualStack")
-        return []
-
-    def _service_families(self, service: dict[str, Any], ips: list[str]) -> list[str]:
-        """The families in order: those of the given IPs, those asked for, the cluster's, as the policy says."""
-        policy = service.get("ipFamilyPolicy") or ("SingleStack" if len(ips) < 2 else "RequireDualStack")
-        families = [family_of(ip).value for ip in ips]
-        asked = [*(service.get("ipFamilies") or ()), *(family.value for family in self.cluster.families)]
-        count = 1 if policy == "SingleStack" and len(service.get("ipFamilies") or ()) < 2 else 2
-        for family in asked:
-            if family not in families and len(families) < max(count, len(ips)):
-                families.append(family)
-        return families
-
-    def _ports(self, service: dict[str, Any], taken: _Taken) -> list[Problem]:
-        wrong: list[Problem] = []
-        first, last = self.cluster.node_ports
-        exposed = service["type"] == "NodePort" or (
-            service["type"] == "LoadBalancer" and service.get("allocateLoadBalancerNodePorts") is not False
-        )
-        ports = [dict(port) for port in service.get("ports") or ()]
-        mine: dict[int, set[str]] = {}
-        for index, port in enumerate(ports):
-            number = port.get("nodePort")
-            if number:
-                path = f"spec.ports[{index}].nodePort"
-                wrong += _check_node_port(path, number, port["protocol"], (first, last), taken)
-                mine.setdefault(number, set()).add(port["protocol"])
-        if wrong:
-            return wrong
-        for port in ports:
-            if exposed and not port.get("nodePort"):
-                same = next((p["nodePort"] for p in ports if p.get("nodePort") and p["port"] == port["port"]
-                             and port["protocol"] not in mine.get(p["nodePort"], ())), None)  # fmt: skip
-                port["nodePort"] = same or free_port(first, last, taken.numbers() | set(mine))
-                mine.setdefault(port["nodePort"], set()).add(port["protocol"])
-        if ports:
-            service["ports"] = ports
-        if service["type"] == "LoadBalancer" and service.get("externalTrafficPolicy") == "Local":
-            if not service.get("healthCheckNodePort"):
-                service["healthCheckNodePort"] = free_port(first, last, taken.numbers() | set(mine))
-        elif "healthCheckNodePort" in service and not service["healthCheckNodePort"]:
-            del service["healthCheckNodePort"]
-        return []
+    def _apply(self, change: Transaction, item: Loaded, seen: dict[tuple[str, NamespacedName], str]) -> Object:
+        resource, obj = self._given(item.obj)
+        at = (resource.stored, key(obj))
+        if at in seen:
+            raise ManifestError([Problem("metadata.name", f"Duplicate value: {at[1]}: it is also in {seen[at]}")])
+        seen[at] = item.source
+        old = change.find(resource, key(obj)) if name(obj) else None
+        if old is None:
+            meta = {field: value for field, value in metadata(obj).items() if field != "resourceVersion"}
+            return self._create(change, {**obj, "metadata": meta}, with_status=True)
+        made = self._replace(change, {**obj, "metadata": merged_metadata(obj, old)}, old)
+        if self.strategy(resource).status_is_given and obj.get("status"):
+            made = change.replace({**made, "status": obj["status"]})
+        return made
 
 
-def _check_node_port(path: str, number: int, protocol: str, span: tuple[int, int], taken: _Taken) -> list[Problem]:
-    first, last = span
-    if not first <= number <= last:
-        return [Problem(path, f"Invalid value: {number}: provided port is not in the valid range. "
-                              f"The range of valid ports is {first}-{last}")]  # fmt: skip
-    owner = taken.ports.get((number, protocol))
-    if owner:
-        return [Problem(path, f"Invalid value: {number}: provided port is already allocated to {owner}; "
-                              "leave it out to get a free one")]  # fmt: skip
-    return []
-
-
-def _hold(service: Object, taken: _Taken) -> None:
-    name = str(_key(service))
-    spec = service.get("spec") or {}
-    for ip in spec.get("clusterIPs") or ():
-        if ip and ip != "None":
-            taken.addresses[ip] = name
-    for port in spec.get("ports") or ():
-        if port.get("nodePort"):
-            taken.ports[port["nodePort"], port.get("protocol") or "TCP"] = name
-    if spec.get("healthCheckNodePort"):
-        taken.ports[spec["healthCheckNodePort"], "TCP"] = name
-
-
-def _keep(obj: Object, old: Object) -> Object:
-    """What an update may leave out and still has: allocated addresses and ports, the status, where a Pod runs."""
-    result = {**obj, "status": obj.get("status") or old.get("status") or {}}
-    if obj["kind"] == "Service":
-        result["spec"] = _kept_service(dict(obj.get("spec") or {}), old["spec"])
-    if obj["kind"] == "Pod" and old.get("spec", {}).get("nodeName"):
-        result["spec"] = {**(obj.get("spec") or {}), "nodeName": old["spec"]["nodeName"]}
-    return result
-
-
-def _kept_service(spec: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
-    kind = spec.get("type") or "ClusterIP"
-    if kind == "ExternalName" or old.get("type") == "ExternalName":
-        return spec
-    if not spec.get("clusterIP") and not spec.get("clusterIPs"):
-        for field in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
-            if field in old and not spec.get(field):
-                spec[field] = old[field]
-    if kind in ("NodePort", "LoadBalancer"):
-        held = {
-            (p["port"], p.get("protocol") or "TCP"): p["nodePort"] for p in old.get("ports") or () if p.get("nodePort")
-        }
-        spec["ports"] = [
-            {**p, "nodePort": held[p.get("port"), p.get("protocol") or "TCP"]}
-            if not p.get("nodePort") and (p.get("port"), p.get("protocol") or "TCP") in held
-            else p
-            for p in spec.get("ports") or ()
-        ]
-    if kind == "LoadBalancer" and not spec.get("healthCheckNodePort") and old.get("healthCheckNodePort"):
-        spec["healthCheckNodePort"] = old["healthCheckNodePort"]
-    return spec
-
-
-def _merged_metadata(obj: Object, old: Object) -> dict[str, Any]:
-    """Metadata of an applied manifest over the stored one; versions and owners are the store's business."""
-    given = {
-        k: v
-        for k, v in metadata(obj).items()
-        if k not in ("resourceVersion", "uid", "creationTimestamp", "managedFields")
-    }
-    kept = {k: v for k, v in metadata(old).items() if k in ("ownerReferences", "finalizers")}
-    return {**kept, **given}
-
-
-def _version(obj: Object) -> dict[str, str]:
-    version = metadata(obj).get("resourceVersion")
-    return {"resourceVersion": version} if version else {}
-
-
-def _resource(obj: Object) -> Resource:
-    found = resource_of(obj)
-    if found is None:
-        raise ManifestError([Problem("kind", f"Unsupported value: {obj.get('apiVersion')}, {obj.get('kind')}")])
-    return found
-
-
-def _key(obj: Object) -> NamespacedName:
-    meta = metadata(obj)
-    namespaced = _resource(obj).namespaced
-    return NamespacedName((meta.get("namespace") or "default") if namespaced else "", meta.get("name") or "")
-
-
-def _fixed_first(items: Iterable[Loaded]) -> list[Loaded]:
-    """Namespaces and Nodes first; then Services that ask for an address or port before those that take any."""
-
-    def rank(item: Loaded) -> int:
-        kind, spec = item.obj.get("kind"), item.obj.get("spec") or {}
-        if kind != "Service":
-            return {"Cluster": 0, "Namespace": 1, "Node": 2}.get(str(kind), 5)
-        fixed = (
-            spec.get("clusterIP") or spec.get("clusterIPs") or any(p.get("nodePort") for p in spec.get("ports") or ())
-        )
-        return 3 if fixed else 4
-
-    return sorted(items, key=rank)
+def _shown(obj: Object, resource: Resource, old: Object | None, *, dry_run: bool) -> Object:
+    """What the writer gets: in the version that was asked for; of a dry run, with the version that there was before."""
+    if dry_run:
+        meta = {**metadata(obj)}
+        meta.pop("resourceVersion", None)
+        if old is not None:
+            meta["resourceVersion"] = metadata(old)["resourceVersion"]
+        obj = {**obj, "metadata": meta}
+    return in_version(obj, resource)

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Protocol
 
 from netproxy.core.clock import Clock
@@ -18,7 +19,7 @@ from netproxy.core.errors import ExpiredError, NotFoundError
 from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import RESOURCES, Resource, resource_of, stored_resource
 from netproxy.objects.meta import Object, key
-from netproxy.store.transaction import Transaction, Write
+from netproxy.store.transaction import Index, Transaction, Write
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,7 @@ class Store:
         self._objects: dict[str, dict[NamespacedName, Object]] = {resource.stored: {} for resource in RESOURCES}
         self._sorted: dict[str, list[NamespacedName]] = {}
         self._history: deque[Event] = deque(maxlen=HISTORY)
+        self._indexes: dict[str, list[Index]] = {}
         self._listeners: list[Listener] = []
         self._untold: deque[Event] = deque()
         self._is_telling = False
@@ -126,39 +128,35 @@ class Store:
             with self._open.part(dry_run=dry_run):
                 yield self._open
             return
-        self._open = change = Transaction(self, self.clock, self.new_uid)
+        self._open = change = Transaction(self, self.clock, self.new_uid, self._indexes)
+        kept = False
         try:
-            yield change
+            try:
+                yield change
+            finally:
+                self._open = None
+            if not dry_run:
+                self._make_durable(change.writes)
+                kept = True
         finally:
-            self._open = None
-        if not dry_run:
-            self._commit(change.writes)
+            if not kept:
+                change.take_back()
+        self._publish(change.writes)
 
-    def create(self, obj: Object) -> Object:
-        """One write: see `Transaction.create`."""
-        with self.transaction() as change:
-            return change.create(obj)
+    def index(self, resource: Resource, index: Index) -> None:
+        """Keep INDEX true: it is told of every object that is there, and then of every write of the open transaction."""
+        for obj in self.all(resource):
+            index.changed(None, obj)
+        self._indexes.setdefault(resource.stored, []).append(index)
 
-    def replace(self, obj: Object) -> Object:
-        """One write: see `Transaction.replace`."""
-        with self.transaction() as change:
-            return change.replace(obj)
+    def _make_durable(self, writes: Sequence[Write]) -> None:
+        if writes and self._backing:
+            self._backing.commit(writes)
 
-    def mark_deleted(self, resource: Resource, name: NamespacedName, *, grace_s: int) -> Object:
-        """One write: see `Transaction.mark_deleted`."""
-        with self.transaction() as change:
-            return change.mark_deleted(resource, name, grace_s=grace_s)
-
-    def delete(self, resource: Resource, name: NamespacedName) -> Object:
-        """One write: see `Transaction.remove`."""
-        with self.transaction() as change:
-            return change.remove(resource, name)
-
-    def _commit(self, writes: Sequence[Write]) -> None:
+    def _publish(self, writes: Sequence[Write]) -> None:
+        """What is durable is served from now on, and told."""
         if not writes:
             return
-        if self._backing:
-            self._backing.commit(writes)
         for write in writes:
             objects = self._objects[write.resource.stored]
             if write.type == "DELETED":
@@ -201,4 +199,5 @@ class Store:
         oldest = self._history[0].version - 1 if self._history else self.version
         if version < max(oldest, self._first):
             raise ExpiredError(f"too old resource version: {version} ({self.version})")
-        return [event for event in self._history if event.version > version]
+        newer = list(takewhile(lambda event: event.version > version, reversed(self._history)))
+        return newer[::-1]

@@ -27,6 +27,14 @@ class Committed(Protocol):
     def all(self, resource: Resource) -> Iterable[Object]: ...
 
 
+class Index(Protocol):
+    """Something that is worked out from the objects of one resource and follows every write, those taken back too."""
+
+    def changed(self, before: Object | None, after: Object | None) -> None:
+        """An object is now AFTER; it was BEFORE. None where there is none."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Write:
     """One write of a transaction: TYPE is ADDED, MODIFIED or DELETED; OBJ is the state after it (before, when deleted)."""
@@ -38,14 +46,22 @@ class Write:
     version: int
     old: Object | None
 
+    @property
+    def after(self) -> Object | None:
+        """The object that is there from now on, if any."""
+        return None if self.type == "DELETED" else self.obj
+
 
 class Transaction:
     """Writes so far, and the objects as they are with them."""
 
-    def __init__(self, committed: Committed, clock: Clock, new_uid: Callable[[], str]) -> None:
+    def __init__(
+        self, committed: Committed, clock: Clock, new_uid: Callable[[], str], indexes: Mapping[str, Iterable[Index]],
+    ) -> None:  # fmt: skip
         self._committed = committed
         self._clock = clock
         self._new_uid = new_uid
+        self._indexes = indexes
         self._now: dict[str, dict[NamespacedName, Object | None]] = {}
         self.writes: list[Write] = []
 
@@ -108,8 +124,8 @@ class Transaction:
         """
         resource, name = _resource(obj), key(obj)
         old = self.get(resource, name)
+        self.check(obj, old)
         meta, before = dict(metadata(obj)), metadata(old)
-        _check_precondition(resource, name, meta, before)
         for fixed in FIXED:
             meta.pop(fixed, None)
             if fixed in before:
@@ -122,31 +138,37 @@ class Transaction:
             meta["generation"] = before.get("generation", 0) + 1
         return self._write("MODIFIED", resource, name, new, old)
 
-    def mark_deleted(
-        self, resource: Resource, name: NamespacedName, *, grace_s: int, finalizers: Iterable[str] = ()
-    ) -> Object:
-        """Set the deletion timestamp, GRACE_S ahead: whoever has to finish the deletion will. A shorter grace counts later.
+    def check(self, obj: Object, old: Object) -> None:
+        """Raise ConflictError when OBJ was made from another state than OLD, or from another object of its name."""
+        version, uid = metadata(obj).get("resourceVersion"), metadata(obj).get("uid")
+        before = metadata(old)
+        what = f'Operation cannot be fulfilled on {_resource(old).group_resource} "{before["name"]}"'
+        if uid and uid != before.get("uid"):
+            raise ConflictError(
+                f"{what}: Precondition failed: UID in precondition: {uid}, UID in object meta: {before.get('uid')}"
+            )
+        if version and version not in ("0", before["resourceVersion"]):
+            raise ConflictError(
+                f"{what}: the object has been modified; please apply your changes to the latest version and try again"
+            )
 
-        FINALIZERS are added to those that the object has.
+    def mark_deleted(
+        self, resource: Resource, name: NamespacedName, *, at: str, grace_s: int, changes: Mapping[str, Any]
+    ) -> Object:
+        """Set or move the deletion timestamp: from then on, whoever has to finish the deletion does.
+
+        CHANGES are made to the object with it (its finalizers, its phase); the generation grows at the first time.
         """
         old = self.get(resource, name)
-        before = metadata(old)
-        given = before.get("deletionGracePeriodSeconds")
-        added = [f for f in finalizers if f not in (before.get("finalizers") or ())]
-        if before.get("deletionTimestamp") and not added and given is not None and given <= grace_s:
-            return old
-        meta = dict(before)
-        if added:
-            meta["finalizers"] = [*(before.get("finalizers") or ()), *added]
-        if not before.get("deletionTimestamp") or given is None or grace_s < given:
-            meta["deletionTimestamp"] = timestamp(self._clock.now() + grace_s)
-            meta["deletionGracePeriodSeconds"] = grace_s
-        if not before.get("deletionTimestamp"):
-            meta["generation"] = before.get("generation", 0) + 1
-        return self._write("MODIFIED", resource, name, {**old, "metadata": meta}, old)
+        new = {**old, **changes}
+        meta = {**metadata(new), "deletionTimestamp": at, "deletionGracePeriodSeconds": grace_s}
+        if not metadata(old).get("deletionTimestamp"):
+            meta["generation"] = metadata(old).get("generation", 0) + 1
+        new = {**new, "metadata": meta}
+        return old if new == old else self._write("MODIFIED", resource, name, new, old)
 
     def remove(self, resource: Resource, name: NamespacedName) -> Object:
-        """Take an object out; its last state is returned. Raises NotFoundError."""
+        """Take an object out; its last state is returned, with the version of its end. Raises NotFoundError."""
         old = self.get(resource, name)
         return self._write("DELETED", resource, name, old, old)
 
@@ -158,7 +180,9 @@ class Transaction:
 
     def _note(self, write: Write) -> None:
         self.writes.append(write)
-        self._now.setdefault(write.resource.stored, {})[write.name] = None if write.type == "DELETED" else write.obj
+        self._now.setdefault(write.resource.stored, {})[write.name] = write.after
+        for index in self._indexes.get(write.resource.stored, ()):
+            index.changed(write.old, write.after)
 
     @contextmanager
     def part(self, *, dry_run: bool = False) -> Iterator[None]:
@@ -170,9 +194,15 @@ class Transaction:
             kept = not dry_run
         finally:
             if not kept:
-                before, self.writes, self._now = self.writes[:begun], [], {}
-                for write in before:
-                    self._note(write)
+                self.take_back(begun)
+
+    def take_back(self, begun: int = 0) -> None:
+        """Undo the writes from the one with the number BEGUN on, the latest first."""
+        for write in reversed(self.writes[begun:]):
+            self._now[write.resource.stored][write.name] = write.old
+            for index in self._indexes.get(write.resource.stored, ()):
+                index.changed(write.after, write.old)
+        del self.writes[begun:]
 
 
 def _resource(obj: Object) -> Resource:
@@ -180,19 +210,6 @@ def _resource(obj: Object) -> Resource:
     if resource is None:
         raise NotFoundError(f"no resource of kind {obj.get('apiVersion')}, {obj.get('kind')} is served")
     return resource
-
-
-def _check_precondition(resource: Resource, name: NamespacedName, given: Object, before: Mapping[str, Any]) -> None:
-    version, uid = given.get("resourceVersion"), given.get("uid")
-    what = f'Operation cannot be fulfilled on {resource.group_resource} "{name.name}"'
-    if uid and uid != before.get("uid"):
-        raise ConflictError(
-            f"{what}: Precondition failed: UID in precondition: {uid}, UID in object meta: {before.get('uid')}"
-        )
-    if version and version != before["resourceVersion"]:
-        raise ConflictError(
-            f"{what}: the object has been modified; please apply your changes to the latest version and try again"
-        )
 
 
 def _desired(obj: Object) -> Object:

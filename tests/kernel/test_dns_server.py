@@ -19,6 +19,7 @@ from support.odd_packets import odd_packets
 
 from netproxy.apiserver.request import Request, Response
 from netproxy.apiserver.routes import Api
+from netproxy.core.names import NamespacedName
 from netproxy.dns import wire
 from netproxy.dns.answer import Answer, Rr
 from netproxy.dns.parts import build_zone
@@ -185,7 +186,7 @@ def test_changes_are_answered_and_a_lost_api_is_survived(dns: Dns):
     assert dns.udp(q(name))[3] & 15 == 3
     dns.api.do(lambda: dns.api.registry.create(service_object("new", clusterIP="10.96.0.77")))
     wait_until(lambda: dns.udp(q(name))[-4:] == bytes([10, 96, 0, 77]))
-    dns.api.do(lambda: dns.api.store.delete(SERVICES, ("default", "new")))
+    dns.api.do(lambda: dns.api.registry.delete(SERVICES, NamespacedName("default", "new")))
     wait_until(lambda: dns.udp(q(name))[3] & 15 == 3)
     dns.api.call(dns.api.runner.cleanup())
     assert dns.udp(q("web.default.svc.cluster.local"))[-4:] == bytes([10, 96, 0, 5])

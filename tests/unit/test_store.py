@@ -1,64 +1,121 @@
-"""The store, admission, allocation, patches, and the API over them."""
-
-import json
+"""The store: versions, conflicts, history, transactions, indexes; one order of events for everybody."""
 
 import pytest
-from support.build import FixedClock, pod_object, service_object, slice_object
+from support.api import a_store
+from support.build import pod_object, service_object
 
-from netproxy.apiserver.request import Request, Response, Watch
-from netproxy.apiserver.routes import Api
-from netproxy.core.errors import AlreadyExistsError, ConflictError, ExpiredError, ManifestError, NotFoundError
+from netproxy.core.errors import AlreadyExistsError, ConflictError, ExpiredError, NotFoundError, StorageError
 from netproxy.core.names import NamespacedName
-from netproxy.objects.cluster import cluster_spec
-from netproxy.objects.kinds import PODS, SERVICES
-from netproxy.objects.manifest import Loaded
-from netproxy.registry.allocate import free_address, free_port, pod_address
-from netproxy.registry.patch import json_patch, merge, strategic
-from netproxy.registry.registry import Registry
+from netproxy.objects.kinds import EVENTS, EVENTS_V1, PODS, SERVICES
+from netproxy.objects.meta import name
 from netproxy.store.sqlite import SqliteBacking
-from netproxy.store.store import Store
 
 WEB = NamespacedName("default", "web")
 
 
-def a_store(backing=None):
-    numbers = iter(range(1 << 20))
-    return Store(FixedClock(), lambda: f"uid-{next(numbers):05}", backing)
+def create(store, obj):
+    with store.transaction() as change:
+        return change.create(obj)
 
 
-def a_registry(store=None, **cluster):
-    return Registry(store or a_store(), cluster_spec([{"kind": "Cluster", "spec": cluster}]))
+def replace(store, obj):
+    with store.transaction() as change:
+        return change.replace(obj)
+
+
+def remove(store, at_name):
+    with store.transaction() as change:
+        return change.remove(SERVICES, NamespacedName("default", at_name))
+
+
+def fail(store, work):
+    with store.transaction() as change:
+        work(change)
+        raise RuntimeError
+
+
+class Backing:
+    """Rows in a dictionary; the next commits fail when told so."""
+
+    def __init__(self):
+        self.rows = {}
+        self.version = 0
+        self.failing = False
+
+    def load(self):
+        return list(self.rows.values())
+
+    def latest(self):
+        return self.version
+
+    def commit(self, writes):
+        if self.failing:
+            raise StorageError("no space")
+        for write in writes:
+            self.rows[write.resource.stored, write.name] = write.obj
+            if write.type == "DELETED":
+                del self.rows[write.resource.stored, write.name]
+        self.version = writes[-1].version
+
+
+class Names:
+    """An index: the names of all objects, by label `app`."""
+
+    def __init__(self):
+        self.by_app = {}
+
+    def changed(self, before, after):
+        for obj, add in ((before, False), (after, True)):
+            if obj is not None:
+                names = self.by_app.setdefault(obj["spec"]["selector"]["app"], set())
+                (names.add if add else names.remove)(name(obj))
 
 
 def test_versions_generations_and_conflicts():
     store = a_store()
-    first = store.create(service_object())
+    first = create(store, service_object())
     assert first["metadata"]["generation"] == 1
-    same = store.replace({**first, "status": {"a": 1}})
+    same = replace(store, {**first, "status": {"a": 1}})
     assert same["metadata"]["generation"] == 1
-    changed = store.replace({**same, "spec": {"other": 1}})
+    changed = replace(store, {**same, "spec": {"other": 1}})
     assert changed["metadata"]["generation"] == 2
     with pytest.raises(ConflictError, match="the object has been modified"):
-        store.replace({**first, "spec": {}})
-    assert store.replace(changed) is changed or store.replace(changed) == changed
+        replace(store, {**first, "spec": {}})
+    with pytest.raises(ConflictError, match="UID in precondition: other, UID in object meta: uid-00000"):
+        replace(store, {**changed, "metadata": {**changed["metadata"], "uid": "other"}})
+    version = store.version
+    assert replace(store, changed) == changed
+    assert store.version == version
     with pytest.raises(AlreadyExistsError):
-        store.create(service_object())
+        create(store, service_object())
     with pytest.raises(NotFoundError, match='services "none" not found'):
         store.get(SERVICES, NamespacedName("default", "none"))
+    with pytest.raises(NotFoundError, match='services "none" not found'):
+        remove(store, "none")
+    with pytest.raises(NotFoundError, match="no resource of kind"):
+        create(store, {"kind": "Unicorn"})
+
+
+def test_names_are_made_where_a_prefix_is_given():
+    made = create(a_store(), {"apiVersion": "v1", "kind": "Namespace", "metadata": {"generateName": "team-"}})
+    assert made["metadata"]["name"].startswith("team-")
+    assert len(made["metadata"]["name"]) == len("team-") + 5
 
 
 def test_a_watch_goes_on_from_a_version_and_says_when_it_is_too_old():
     store = a_store()
-    store.create(service_object("a"))
+    create(store, service_object("a"))
     version = store.version
     seen = []
     end = store.subscribe(seen.append)
-    store.create(service_object("b"))
-    store.delete(SERVICES, NamespacedName("default", "a"))
+    create(store, service_object("b"))
+    remove(store, "a")
     end()
-    store.create(service_object("c"))
+    create(store, service_object("c"))
     assert [(e.type, e.obj["metadata"]["name"]) for e in seen] == [("ADDED", "b"), ("DELETED", "a")]
     assert [e.type for e in store.since(version)] == ["ADDED", "DELETED", "ADDED"]
+    assert [e.version for e in store.since(0)] == [1, 2, 3, 4]
+    assert list(store.since(store.version)) == []
     with pytest.raises(ExpiredError):
         store.since(-1)
 
@@ -67,11 +124,11 @@ def test_everything_is_there_after_a_crash(tmp_path):
     file = str(tmp_path / "state.db")
     backing = SqliteBacking(file)
     store = a_store(backing)
-    with store.transaction():
-        store.create(service_object("a"))
-        store.create(service_object("b"))
-    gone = store.create(service_object("c"))
-    store.delete(SERVICES, NamespacedName("default", "c"))
+    with store.transaction() as change:
+        change.create(service_object("a"))
+        change.create(service_object("b"))
+    gone = create(store, service_object("c"))
+    remove(store, "c")
     again = a_store(SqliteBacking(file))
     assert [o["metadata"]["name"] for o in again.list(SERVICES)] == ["a", "b"]
     assert again.version == store.version > int(gone["metadata"]["resourceVersion"])
@@ -80,225 +137,153 @@ def test_everything_is_there_after_a_crash(tmp_path):
     backing.close()
 
 
-def test_addresses_and_ports_come_from_the_dynamic_band_and_run_out():
-    assert free_address("10.96.0.0/16", ["10.96.1.0"]) == "10.96.1.1"
-    assert free_address("fd00::/112", []) == "fd00::100"
-    assert free_address("10.0.0.0/30", ["10.0.0.1"]) == "10.0.0.2"
-    with pytest.raises(ConflictError, match="is full"):
-        free_address("10.0.0.0/30", ["10.0.0.1", "10.0.0.2"])
-    assert free_port(30000, 32767, {30086}) == 30087
-    assert free_port(1, 2, {1}) == 2
-    with pytest.raises(ConflictError):
-        free_port(1, 2, {1, 2})
-    with pytest.raises(ConflictError):
-        pod_address("10.0.0.0/30", {"10.0.0.2"})
+def test_an_object_of_a_kind_that_is_no_longer_served_is_left_out(caplog):
+    backing = Backing()
+    backing.rows["x"] = {"apiVersion": "old/v1", "kind": "Old", "metadata": {"name": "x"}}
+    assert a_store(backing).count(SERVICES) == 0
+    assert "old/v1" in caplog.text
 
 
-def test_a_service_gets_what_it_leaves_open_and_keeps_it():
-    registry = a_registry()
-    (made,) = registry.apply([Loaded(service_object(type="NodePort"), "x")])
-    assert made["spec"]["clusterIP"] == "10.96.1.0"
-    assert made["spec"]["ports"][0]["nodePort"] == 30086
-    (again,) = registry.apply([Loaded(service_object(type="NodePort"), "x")])
-    assert again["spec"]["clusterIP"] == "10.96.1.0"
-    assert again["spec"]["ports"][0]["nodePort"] == 30086
-    (other,) = registry.apply([Loaded(service_object("b", type="LoadBalancer", externalTrafficPolicy="Local"), "x")])
-    assert other["spec"]["ports"][0]["nodePort"] == 30087
-    assert other["spec"]["healthCheckNodePort"] == 30088
-    (plain,) = registry.apply([Loaded(service_object("b", type="ClusterIP"), "x")])
-    assert "nodePort" not in plain["spec"]["ports"][0]
+def test_a_transaction_shows_its_own_writes_and_nobody_else_sees_them():
+    store = a_store()
+    create(store, service_object("a"))
+    create(store, service_object("b"))
+    with store.transaction() as change:
+        assert [name(obj) for obj in change.list(SERVICES)] == ["a", "b"]
+        assert len(list(change.all(SERVICES))) == 2
+        change.create(service_object("0"))
+        change.remove(SERVICES, NamespacedName("default", "a"))
+        assert [name(obj) for obj in change.list(SERVICES, "default")] == ["0", "b"]
+        assert list(change.list(SERVICES, "other")) == []
+        assert change.find(SERVICES, NamespacedName("default", "a")) is None
+        assert [name(obj) for obj in store.list(SERVICES)] == ["a", "b"]
+    assert [name(obj) for obj in store.list(SERVICES)] == ["0", "b"]
+    assert [name(obj) for obj in store.all(SERVICES)] == ["b", "0"]
 
 
-def test_one_node_port_serves_two_protocols_of_a_port():
-    ports = [{"name": "t", "port": 53, "protocol": "TCP"}, {"name": "u", "port": 53, "protocol": "UDP"}]
-    (made,) = a_registry().apply([Loaded(service_object(type="NodePort", ports=ports), "x")])
-    assert {p["nodePort"] for p in made["spec"]["ports"]} == {30086}
+def test_a_transaction_that_raises_changes_nothing():
+    store = a_store(Backing())
+    seen = []
+    store.subscribe(seen.append)
+    with pytest.raises(RuntimeError):
+        fail(store, lambda change: change.create(service_object()))
+    assert (store.version, store.count(SERVICES), seen) == (0, 0, [])
+    assert create(store, service_object())["metadata"]["resourceVersion"] == "1"
 
 
-@pytest.mark.parametrize(
-    ("spec", "message"),
-    [
-        ({"clusterIP": "10.97.0.1"}, "spec.clusterIP: Invalid value: \"10.97.0.1\": the provided IP is not in the valid range"),
-        ({"type": "NodePort", "ports": [{"port": 1, "nodePort": 29999}]}, ("spec.ports[0].nodePort: Invalid value: 29999: provided port"
-         " is not in the valid range. The range of valid ports is 30000-32767")),
-        ({"type": "NodePort", "ports": [{"port": 1, "nodePort": 30001}]}, "already allocated to default/first; leave it out"),
-        ({"clusterIP": "10.96.7.7"}, "already allocated to default/first"),
-        ({"ipFamilies": ["IPv6"]}, "not configured on this cluster"),
-    ],
-)  # fmt: skip
-def test_what_is_taken_or_outside_is_refused_and_nothing_is_stored(spec, message):
-    registry = a_registry()
-    first = service_object("first", type="NodePort", clusterIP="10.96.7.7", ports=[{"port": 1, "nodePort": 30001}])
-    with pytest.raises(ManifestError) as error:
-        registry.apply([Loaded(first, "x"), Loaded(service_object("second", **spec), "y")])
-    assert message in str(error.value)
-    assert registry.store.count(SERVICES) == 0
+def test_what_cannot_be_made_durable_is_nowhere_and_can_be_written_again():
+    backing = Backing()
+    store = a_store(backing)
+    index, seen = Names(), []
+    store.index(SERVICES, index)
+    store.subscribe(seen.append)
+    backing.failing = True
+    with pytest.raises(StorageError):
+        create(store, service_object())
+    assert (store.version, store.count(SERVICES), seen, index.by_app) == (0, 0, [], {"web": set()})
+    assert list(store.since(0)) == []
+    backing.failing = False
+    create(store, service_object())
+    assert [e.type for e in seen] == ["ADDED"]
+    assert index.by_app == {"web": {"web"}}
+    assert backing.load() == list(store.all(SERVICES))
 
 
-def test_all_problems_of_a_set_are_raised_together():
-    with pytest.raises(ManifestError) as error:
-        a_registry().apply([Loaded(service_object("a", clusterIP="1.1.1.1"), "x"), Loaded(service_object("b", type="X"), "y"),
-                            Loaded(service_object("c"), "z"), Loaded(service_object("c"), "z")])  # fmt: skip
-    assert len(error.value.problems) == 3
+def test_a_dry_run_is_seen_inside_and_nowhere_else():
+    store = a_store()
+    with store.transaction(dry_run=True) as change:
+        change.create(service_object())
+        assert change.find(SERVICES, WEB)
+    assert store.find(SERVICES, WEB) is None
+    assert store.version == 0
 
 
-def test_dual_stack_services():
-    registry = a_registry(ipFamilies=["IPv4", "IPv6"])
-    (both,) = registry.apply([Loaded(service_object(ipFamilyPolicy="PreferDualStack"), "x")])
-    assert [("." in ip) for ip in both["spec"]["clusterIPs"]] == [True, False]
-    (one,) = registry.apply([Loaded(service_object("b"), "x")])
-    assert one["spec"]["ipFamilies"] == ["IPv4"]
-    (six,) = registry.apply([Loaded(service_object("c", ipFamilies=["IPv6"]), "x")])
-    assert six["spec"]["clusterIP"].startswith("fd00:10:96::")
-    (none,) = registry.apply([Loaded(service_object("d", clusterIP="None"), "x")])
-    assert none["spec"]["clusterIPs"] == ["None"]
+def test_a_part_that_raises_or_is_dry_is_taken_back_alone():
+    store = a_store()
+    index = Names()
+    store.index(SERVICES, index)
+
+    def both(change):
+        change.create(service_object("b"))
+        change.replace(service_object("a", selector={"app": "z"}))
+
+    with store.transaction() as outer:
+        outer.create(service_object("a"))
+        with pytest.raises(RuntimeError):
+            fail(store, both)
+        assert index.by_app == {"a": {"a"}, "b": set(), "z": set()}
+        with store.transaction(dry_run=True) as inner:
+            inner.remove(SERVICES, NamespacedName("default", "a"))
+        with store.transaction() as inner:
+            inner.create(service_object("c"))
+    assert [name(obj) for obj in store.list(SERVICES)] == ["a", "c"]
+    assert [e.version for e in store.since(0)] == [1, 2]
 
 
-def test_a_cluster_ip_does_not_change_and_an_external_name_has_none():
-    registry = a_registry()
-    registry.apply([Loaded(service_object(), "x")])
-    with pytest.raises(ManifestError, match="may not change once set"):
-        registry.apply([Loaded(service_object(clusterIP="10.96.9.9"), "x")])
-    (away,) = registry.apply([Loaded(service_object(type="ExternalName", externalName="a.b"), "x")])
-    assert "clusterIP" not in away["spec"]
+def test_an_index_knows_what_was_there_and_follows_every_write():
+    store = a_store()
+    create(store, service_object("a"))
+    index = Names()
+    store.index(SERVICES, index)
+    assert index.by_app == {"a": {"a"}}
+    create(store, service_object("b"))
+    replace(store, service_object("b", selector={"app": "a"}))
+    create(store, pod_object())
+    assert index.by_app == {"a": {"a", "b"}, "b": set()}
+    remove(store, "a")
+    with pytest.raises(RuntimeError):
+        fail(store, lambda change: change.remove(SERVICES, NamespacedName("default", "b")))
+    assert index.by_app["a"] == {"b"}
 
 
-class Client:
-    def __init__(self):
-        self.registry = a_registry()
-        self.api = Api(self.registry, FixedClock())
+def test_who_writes_while_listening_is_heard_in_order_by_everybody():
+    store = a_store()
+    heard = []
 
-    def __call__(self, method, path, body=None, content_type="application/json", accept="application/json", **query):
-        data = json.dumps(body).encode() if body is not None else b""
-        answer = self.api.handle(Request(method, path, query, data, content_type, accept))
-        return (
-            answer
-            if isinstance(answer, Watch)
-            else (answer.status, json.loads(answer.body))
-            if answer.content_type == "application/json"
-            else answer
-        )
+    def answers(event):
+        if name(event.obj) == "a":
+            create(store, service_object("b"))
+
+    store.subscribe(answers)
+    store.subscribe(lambda event: heard.append(event.version))
+    create(store, service_object("a"))
+    assert heard == [1, 2]
 
 
-def test_the_api_speaks_kubernetes():
-    ask = Client()
-    base = "/api/v1/namespaces/default/services"
-    assert ask("POST", base, service_object())[0] == 201
-    status, refused = ask("POST", base, service_object())
-    assert (status, refused["reason"]) == (409, "AlreadyExists")
-    assert ask("GET", f"{base}/none")[1]["message"] == 'services "none" not found'
-    status, wrong = ask("POST", base, service_object("b", ports=[{"port": 70000}]))
-    assert (status, wrong["details"]["causes"][0]["field"]) == (422, "spec.ports[0].port")
-    listed = ask("GET", "/api/v1/services", labelSelector="!none", fieldSelector="metadata.name=web")[1]
-    assert listed["kind"] == "ServiceList"
-    assert len(listed["items"]) == 1
-    table = ask("GET", base, accept="application/json;as=Table;v=v1;g=meta.k8s.io")[1]
-    assert [c["name"] for c in table["columnDefinitions"]][:3] == ["Name", "Type", "Cluster-IP"]
-    merged = ask("PATCH", f"{base}/web", {"metadata": {"labels": {"a": "b"}}}, "application/merge-patch+json")[1]
-    assert merged["metadata"]["labels"] == {"a": "b"}
-    patch = [{"op": "replace", "path": "/spec/selector", "value": {"x": "y"}}]
-    assert ask("PATCH", f"{base}/web", patch, "application/json-patch+json")[1]["spec"]["selector"] == {"x": "y"}
-    assert ask("PATCH", f"{base}/web", {}, "text/plain")[0] == 415
-    assert ask("PUT", f"{base}/web", {**merged, "metadata": {**merged["metadata"], "resourceVersion": "1"}})[0] == 409
-    assert ask("PUT", f"{base}/web", service_object("other"))[0] == 422
-    assert ask("PUT", f"{base}/web/status", {**service_object(), "status": {"loadBalancer": {}}})[0] == 200
-    assert ask("POST", base, {**service_object("c"), "metadata": {"name": "c", "namespace": "other"}})[0] == 422
-    assert ask("DELETE", f"{base}/web")[0] == 200
-    assert ask("DELETE", base)[0] == 200
+def test_a_listener_that_fails_harms_nobody(caplog):
+    store = a_store(Backing())
+    heard = []
+
+    def fails(event):
+        raise RuntimeError("no")
+
+    store.subscribe(fails)
+    store.subscribe(heard.append)
+    create(store, service_object("a"))
+    create(store, service_object("b"))
+    assert [event.version for event in heard] == [1, 2]
+    assert "a listener failed at version 1 (services)" in caplog.text
 
 
-def test_discovery_and_errors_of_paths():
-    ask = Client()
-    assert ask("GET", "/api")[1]["versions"] == ["v1"]
-    assert "apps" in [g["name"] for g in ask("GET", "/apis")[1]["groups"]]
-    assert "deployments" in [r["name"] for r in ask("GET", "/apis/apps/v1")[1]["resources"]]
-    assert ask("GET", "/version")[1]["major"] == "1"
-    assert isinstance(ask("GET", "/healthz"), Response)
-    for path in ("/nothing", "/api/v1/unicorns", "/apis/apps/v1/pods", "/api/v1/namespaces/default/services/web/scale"):
-        assert ask("GET", path)[0] == 404
-    assert ask("OPTIONS", "/api/v1/pods")[0] == 405
-    answer = ask.api.handle(Request("POST", "/api/v1/namespaces", {}, b"{"))
-    assert answer.status == 400
-    assert ask("POST", "/api/v1/namespaces", ["x"])[0] == 422
+def test_a_kind_of_two_groups_is_kept_once():
+    store = a_store()
+    event = {"apiVersion": "v1", "kind": "Event", "metadata": {"name": "e", "namespace": "default"}}
+    create(store, event)
+    with pytest.raises(AlreadyExistsError):
+        create(store, {**event, "apiVersion": "events.k8s.io/v1"})
+    assert list(store.all(EVENTS)) == list(store.all(EVENTS_V1))
+    assert store.since(0)[0].resource is EVENTS
 
 
-def test_watches_say_what_they_want():
-    ask = Client()
-    watch = ask("GET", "/api/v1/services", watch="true", resourceVersion="7", timeoutSeconds="5", labelSelector="a")
-    assert (watch.resource.kind, watch.version, watch.timeout_s, watch.initial_events) == ("Service", 7, 5.0, False)
-    assert ask("GET", "/api/v1/services", watch="1").initial_events
-    assert ask("GET", "/api/v1/services", watch="1", resourceVersion="x")[0] == 422
-
-
-def test_a_bound_pod_is_marked_and_its_kubelet_finishes():
-    ask = Client()
-    ask.registry.store.create(pod_object())
-    deleted = ask("DELETE", "/api/v1/namespaces/default/pods/web-1", {"gracePeriodSeconds": 3})[1]
-    assert deleted["metadata"]["deletionGracePeriodSeconds"] == 3
-    assert ask.registry.store.count(PODS) == 1
-
-
-@pytest.mark.parametrize(
-    "kind",
-    ["Pod", "Service", "EndpointSlice", "Node", "Deployment", "ReplicaSet", "Namespace", "Event", "Image", "ConfigMap"],
-)
-def test_every_kind_has_a_table(kind):
-    from netproxy.apiserver.tables import table
-
-    objects = {
-        "Pod": pod_object(),
-        "Service": service_object(type="LoadBalancer"),
-        "EndpointSlice": slice_object(addresses=tuple(f"10.0.0.{n}" for n in range(5))),
-    }
-    obj = objects.get(kind, {"kind": kind, "metadata": {"name": "a"}, "spec": {"replicas": 1}, "status": {}})
-    made = table(kind, [obj], 2_000_000_000.0, 1)
-    assert len(made["rows"][0]["cells"]) == len(made["columnDefinitions"])
-
-
-@pytest.mark.parametrize(
-    ("states", "reason"),
-    [
-        ([{"state": {"waiting": {"reason": "CrashLoopBackOff"}}}], "CrashLoopBackOff"),
-        ([{"state": {"terminated": {"reason": "Error"}}}], "Error"),
-        ([{"state": {"running": {}}}], "Running"),
-    ],
-)
-def test_the_status_column_of_a_pod(states, reason):
-    from netproxy.apiserver.tables import pod_reason
-
-    assert pod_reason(pod_object(status={"phase": "Running", "containerStatuses": states})) == reason
-    assert pod_reason(pod_object(status={"phase": "Succeeded"})) == "Completed"
-    assert pod_reason(pod_object(metadata={"deletionTimestamp": "x"})) == "Terminating"
-
-
-def test_patches():
-    assert merge({"a": {"b": 1}}, {"a": {"c": None, "d": 2}}) == {"a": {"b": 1, "d": 2}}
-    target = {
-        "containers": [{"name": "a", "ports": [{"containerPort": 1}]}, {"name": "b"}],
-        "ports": [{"port": 1, "name": "x"}],
-    }
-    patch = {"containers": [{"name": "a", "ports": [{"containerPort": 2}]}, {"name": "b", "$patch": "delete"}, {"name": "c"}],
-             "ports": [{"port": 1, "name": "y"}], "$setElementOrder/ports": []}  # fmt: skip
-    assert strategic(target, patch) == {
-        "containers": [{"name": "a", "ports": [{"containerPort": 1}, {"containerPort": 2}]}, {"name": "c"}], "ports": [{"port": 1, "name": "y"}],
-    }  # fmt: skip
-    assert strategic({"a": {"b": 1}, "l": [1]}, {"a": {"$patch": "replace", "c": 2}, "l": [2], "x": None}) == {
-        "a": {"c": 2},
-        "l": [2],
-    }
-    operations = [
-        {"op": "test", "path": "/a", "value": 1}, {"op": "add", "path": "/l/-", "value": 3}, {"op": "add", "path": "/l/0", "value": 0},
-        {"op": "replace", "path": "/l/1", "value": 9}, {"op": "remove", "path": "/l/2"}, {"op": "copy", "from": "/a", "path": "/m~1n"},
-        {"op": "move", "from": "/a", "path": "/d/e"}, {"op": "remove", "path": "/d/x"}, {"op": "replace", "path": "/o/0/p", "value": 2},
-        {"op": "remove", "path": "/o/0/q"},
-    ]  # fmt: skip
-    start = {"a": 1, "l": [1, 2], "d": {"x": 1}, "o": [{"p": 1, "q": 1}]}
-    assert json_patch(start, operations) == {"l": [0, 9, 3], "d": {"e": 1}, "m/n": 1, "o": [{"p": 2}]}
-    assert json_patch({}, [{"op": "add", "path": "", "value": 7}]) == 7
-    for bad in (
-        [{"op": "test", "path": "/a", "value": 2}],
-        [{"op": "remove", "path": "/zz"}],
-        [{"op": "fly", "path": "/a"}],
-    ):
-        with pytest.raises(ManifestError):
-            json_patch({"a": 1}, bad)
+def test_marking_an_object_twice_with_the_same_words_writes_once():
+    store = a_store()
+    create(store, pod_object())
+    at = NamespacedName("default", "web-1")
+    with store.transaction() as change:
+        first = change.mark_deleted(PODS, at, at="t", grace_s=3, changes={})
+        again = change.mark_deleted(PODS, at, at="t", grace_s=3, changes={})
+        later = change.mark_deleted(PODS, at, at="s", grace_s=2, changes={})
+    assert first is again
+    assert first["metadata"]["generation"] == later["metadata"]["generation"] == 2
+    assert later["metadata"]["deletionGracePeriodSeconds"] == 2
+    assert store.version == 3

@@ -1,0 +1,84 @@
+"""What a writer hands in: whether it is an object at all, where it belongs, and in which order many go in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from netproxy.core.errors import ManifestError, Problem
+from netproxy.core.names import NamespacedName
+from netproxy.objects.kinds import CLUSTERS, KUBE_PROXY_CONFIGURATIONS, Resource, resource_of
+from netproxy.objects.manifest import Loaded
+from netproxy.objects.meta import Object, metadata, name, namespace
+from netproxy.objects.schema import field_problems
+from netproxy.registry.namespace import IMMORTAL
+
+_OURS = (
+    "resourceVersion",
+    "uid",
+    "creationTimestamp",
+    "managedFields",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+)
+
+
+def served(obj: Object) -> Resource:
+    """The resource of an object. Raises ManifestError for a kind that is not served."""
+    found = resource_of(obj)
+    if found is None:
+        raise ManifestError([Problem("kind", f"Unsupported value: {obj.get('apiVersion')}, {obj.get('kind')}")])
+    return found
+
+
+def given_object(obj: Object, resource: Resource, cluster_name: str) -> Object:
+    """The object, of the right shape, with a namespace where its resource has one. Raises ManifestError."""
+    wrong, _ = field_problems(obj)
+    if wrong:
+        raise ManifestError(wrong)
+    meta = dict(metadata(obj))
+    if resource.namespaced:
+        meta["namespace"] = meta.get("namespace") or "default"
+    else:
+        meta.pop("namespace", None)
+    if not meta.get("name"):
+        own_name = {KUBE_PROXY_CONFIGURATIONS: "kube-proxy", CLUSTERS: cluster_name}.get(resource)
+        if own_name:
+            meta["name"] = own_name
+    return {**obj, "metadata": meta}
+
+
+def merged_metadata(obj: Object, old: Object) -> dict[str, Any]:
+    """Metadata of an applied manifest over the stored one; versions and owners are the store's business."""
+    given = {field: value for field, value in metadata(obj).items() if field not in _OURS}
+    kept = {field: value for field, value in metadata(old).items() if field in ("ownerReferences", "finalizers")}
+    return {**kept, **given}
+
+
+def with_namespaces(items: Iterable[Loaded], is_there: Callable[[NamespacedName], bool]) -> list[Loaded]:
+    """The items, and the namespaces that they need and that nobody has made."""
+    items = list(items)
+    listed = {name(item.obj) for item in items if item.obj.get("kind") == "Namespace"}
+    missing: dict[str, Loaded] = {}
+    for item in items:
+        at, resource = namespace(item.obj), resource_of(item.obj)
+        needs = resource is not None and resource.namespaced and at not in IMMORTAL | {""}
+        if needs and at not in listed and not is_there(NamespacedName("", at)):
+            missing.setdefault(
+                at, Loaded({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": at}}, item.source)
+            )
+    return [*missing.values(), *items]
+
+
+def write_order(items: Iterable[Loaded]) -> list[Loaded]:
+    """Namespaces and Nodes first; then Services that ask for an address or port before those that take any."""
+    return sorted(items, key=_rank)
+
+
+def _rank(item: Loaded) -> int:
+    kind, spec = item.obj.get("kind"), item.obj.get("spec")
+    if kind != "Service" or not isinstance(spec, dict):
+        return {"Cluster": 0, "Namespace": 1, "Node": 2}.get(str(kind), 5)
+    ports = spec.get("ports")
+    asks = isinstance(ports, list) and any([isinstance(port, dict) and port.get("nodePort") for port in ports])
+    return 3 if asks or spec.get("clusterIP") or spec.get("clusterIPs") else 4

@@ -1,0 +1,73 @@
+"""Pods: bound once, changed hardly, ended gracefully.
+
+Source: kubernetes pkg/registry/core/pod/strategy.go and storage/storage.go (binding), pkg/apis/core/validation.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from netproxy.core.errors import ConflictError, Problem
+from netproxy.objects.meta import Object, name, spec, status
+from netproxy.registry.deletion import Options
+from netproxy.registry.strategy import Strategy
+
+_MAY_CHANGE = ("activeDeadlineSeconds", "terminationGracePeriodSeconds", "tolerations")
+_FIXED = (
+    "Forbidden: pod updates may not change fields other than `spec.containers[*].image`,"
+    "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing"
+    " tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
+)
+
+
+class PodStrategy(Strategy):
+    """Its node finishes the deletion."""
+
+    def first_status(self) -> Object:
+        """It waits for a node."""
+        return {"phase": "Pending"}
+
+    def kept(self, obj: Object, old: Object) -> Object:
+        """Where it runs."""
+        node = spec(old).get("nodeName")
+        return {**obj, "spec": {**spec(obj), "nodeName": node}} if node else obj
+
+    def change_problems(self, new: Object, old: Object) -> list[Problem]:
+        """What runs is not changed; another image may be asked for."""
+        if _fixed(spec(new)) == _fixed(spec(old)):
+            return []
+        return [Problem("spec", _FIXED, reason="FieldValueForbidden")]
+
+    def grace_s(self, obj: Object, options: Options) -> int | None:
+        """What is asked for, or its own; none when nothing of it runs."""
+        if not spec(obj).get("nodeName") or status(obj).get("phase") in ("Succeeded", "Failed"):
+            return 0
+        grace_s = options.grace_s
+        if grace_s is None:
+            grace_s = spec(obj).get("terminationGracePeriodSeconds") or 0
+        return 1 if grace_s < 0 else grace_s
+
+
+def _fixed(given: Any) -> Object:
+    """The spec without what may change."""
+    result = {field: value for field, value in given.items() if field not in _MAY_CHANGE}
+    for group in ("containers", "initContainers"):
+        if given.get(group):
+            result[group] = [{**container, "image": "", "imagePullPolicy": ""} for container in given[group]]
+    return result
+
+
+def bound(pod: Object, node: str, now: str) -> Object:
+    """The Pod on its node. Raises ConflictError when it has one, or is on its way out."""
+    what = f'Operation cannot be fulfilled on pods/binding "{name(pod)}"'
+    if pod["metadata"].get("deletionTimestamp"):
+        raise ConflictError(f"{what}: pod {name(pod)} is being deleted, cannot be assigned to a host")
+    if spec(pod).get("nodeName"):
+        raise ConflictError(f'{what}: pod {name(pod)} is already assigned to node "{spec(pod)["nodeName"]}"')
+    scheduled = {"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": now}
+    others = [item for item in status(pod).get("conditions") or () if item.get("type") != "PodScheduled"]
+    return {
+        **pod,
+        "spec": {**spec(pod), "nodeName": node},
+        "status": {**status(pod), "conditions": [*others, scheduled]},
+    }

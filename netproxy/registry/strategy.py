@@ -1,0 +1,132 @@
+"""How the objects of a resource come in: what is filled in, what is refused, what which write may touch, how they end.
+
+A resource with habits of its own has a strategy of its own; all others have this one.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from netproxy.core.errors import ManifestError, Problem
+from netproxy.objects.defaults import with_defaults
+from netproxy.objects.kinds import CONFIG_MAPS, DEPLOYMENTS, ENDPOINT_SLICES, REPLICA_SETS, Resource
+from netproxy.objects.meta import Object, metadata
+from netproxy.objects.validate import problems
+from netproxy.registry.deletion import Options
+
+IMMUTABLE: dict[Resource, tuple[str, ...]] = {
+    DEPLOYMENTS: ("spec.selector",),
+    REPLICA_SETS: ("spec.selector",),
+    ENDPOINT_SLICES: ("addressType",),
+}
+"""Fields that stay what they were at creation."""
+
+
+class Strategy:
+    """The usual way. Has no state: a method takes objects and returns one, or what is wrong with it."""
+
+    status_is_given = False
+    """Nothing in the cluster writes the status, so what a manifest says about it counts at every time."""
+
+    def __init__(self, resource: Resource) -> None:
+        self.resource = resource
+        self.has_status = "status" in resource.subresources
+
+    # --- a write
+
+    def new(self, obj: Object, *, with_status: bool = False) -> Object:
+        """A new object, complete; its status is the first one, with what the object says about it if WITH_STATUS."""
+        if self.has_status:
+            said = (obj.get("status") or {}) if with_status else {}
+            obj = {**obj, "status": {**self.first_status(), **said}}
+        return with_defaults(obj)
+
+    def first_status(self) -> Object:
+        """The status at creation."""
+        return {}
+
+    def updated(self, obj: Object, old: Object) -> Object:
+        """A new state of OLD, complete; its status stays."""
+        new = self.kept(obj, old)
+        if self.has_status:
+            new = {**new, "status": old.get("status") or {}}
+        return with_defaults(new)
+
+    def kept(self, obj: Object, old: Object) -> Object:
+        """With what an update may leave out and still has."""
+        return obj
+
+    def check(self, new: Object, old: Object | None) -> None:
+        """Raise ManifestError with everything that is wrong with a new object, or with a new state of OLD."""
+        wrong = problems(new)
+        if old is not None:
+            wrong += [*_finalizer_problems(new, old), *self.change_problems(new, old)]
+        if wrong:
+            raise ManifestError(wrong)
+
+    def change_problems(self, new: Object, old: Object) -> list[Problem]:
+        """What may not change and did."""
+        wrong = [
+            immutable(path, at(new, path))
+            for path in IMMUTABLE.get(self.resource, ())
+            if at(new, path) != at(old, path)
+        ]
+        if self.resource is CONFIG_MAPS and old.get("immutable"):
+            wrong += [
+                Problem(field, "Forbidden: field is immutable when `immutable` is set", reason="FieldValueForbidden")
+                for field in ("immutable", "data", "binaryData")
+                if new.get(field) != old.get(field)
+            ]
+        return wrong
+
+    def settled(self, new: Object, old: Object | None) -> Object:
+        """With everything that the server hands out. Raises ManifestError, ConflictError."""
+        return new
+
+    # --- the end
+
+    def grace_s(self, obj: Object, options: Options) -> int | None:
+        """How long the object has to finish its work; None when it has none."""
+        return None
+
+    def is_held(self, obj: Object) -> bool:
+        """Whether something beside its finalizers keeps a deleted object."""
+        return False
+
+    def marked(self, obj: Object) -> Object:
+        """What else is said of an object that is on its way out."""
+        return {}
+
+    def check_deletion(self, obj: Object) -> None:
+        """Raise ApiError when the object must stay."""
+
+
+def at(obj: Object, path: str) -> Any:
+    """The value of a field, or None.
+
+    >>> at({"spec": {"selector": 1}}, "spec.selector")
+    1
+    """
+    here: Any = obj
+    for step in path.split("."):
+        here = here.get(step) if isinstance(here, dict) else None
+    return here
+
+
+def immutable(path: str, value: Any) -> Problem:
+    """The refusal of a change to a field that does not change."""
+    return Problem(path, f"Invalid value: {json.dumps(value, separators=(',', ':'))}: field is immutable")
+
+
+def _finalizer_problems(new: Object, old: Object) -> list[Problem]:
+    """A deleted object gets no new finalizers."""
+    if not metadata(old).get("deletionTimestamp"):
+        return []
+    before = metadata(old).get("finalizers") or ()
+    added = [item for item in metadata(new).get("finalizers") or () if item not in before]
+    if not added:
+        return []
+    listed = ", ".join(json.dumps(item) for item in added)
+    why = f"no new finalizers can be added if the object is being deleted, found new finalizers []string{{{listed}}}"
+    return [Problem("metadata.finalizers", f"Forbidden: {why}", reason="FieldValueForbidden")]

@@ -1,0 +1,34 @@
+"""A store, a registry and a client of the API, in memory."""
+
+import json
+
+from netproxy.apiserver.request import Request, Watch
+from netproxy.apiserver.routes import Api
+from netproxy.objects.cluster import cluster_spec
+from netproxy.registry.registry import Registry
+from netproxy.store.store import Store
+from support.build import FixedClock
+
+
+def a_store(backing=None, clock=None):
+    numbers = iter(range(1 << 20))
+    return Store(clock or FixedClock(), lambda: f"uid-{next(numbers):05}", backing)
+
+
+def a_registry(store=None, **cluster):
+    return Registry(store or a_store(), cluster_spec([{"kind": "Cluster", "spec": cluster}]))
+
+
+class Client:
+    """Asks the API; an answer is (status, JSON), a Watch, or a Response that is no JSON."""
+
+    def __init__(self, registry=None):
+        self.registry = registry or a_registry()
+        self.api = Api(self.registry, FixedClock())
+
+    def __call__(self, method, path, body=None, content_type="application/json", accept="application/json", **query):
+        data = json.dumps(body).encode() if body is not None else b""
+        answer = self.api.handle(Request(method, path, query, data, content_type, accept))
+        if isinstance(answer, Watch) or answer.content_type != "application/json":
+            return answer
+        return answer.status, json.loads(answer.body)

@@ -1,0 +1,168 @@
+"""Services get addresses and ports: from their band, once, and back when they go."""
+
+from ipaddress import ip_address
+
+import pytest
+from support.api import a_registry
+from support.build import service_object
+
+from netproxy.core.errors import ConflictError, ManifestError
+from netproxy.core.names import NamespacedName
+from netproxy.core.net import Family
+from netproxy.objects.cluster import cluster_spec
+from netproxy.objects.kinds import SERVICES
+from netproxy.objects.manifest import Loaded
+from netproxy.registry.allocate import Holdings, pod_address
+from netproxy.registry.registry import Registry
+
+
+def holdings(cidr="10.96.0.0/16", ports="30000-32767", **more):
+    spec = {"serviceCIDRs": [cidr], "nodePortRange": ports, **more}
+    return Holdings(cluster_spec([{"kind": "Cluster", "spec": spec}]))
+
+
+def text(number):
+    return str(ip_address(number))
+
+
+def test_addresses_and_ports_come_from_the_dynamic_band_and_run_out():
+    known = holdings()
+    known.changed(None, service_object(clusterIPs=["10.96.1.0"]))
+    assert text(known.addresses(Family.IPV4).free()) == "10.96.1.1"
+    six = holdings("fd00::/112", podCIDRs=["fd00:1::/64"]).addresses(Family.IPV6)
+    assert text(six.free()) == "fd00::100"
+    small = holdings("10.0.0.0/30").addresses(Family.IPV4)
+    small.hold(small.free(), "a")
+    assert text(small.free()) == "10.0.0.2"
+    small.hold(small.free(), "b")
+    with pytest.raises(ConflictError, match=r"the range 10\.0\.0\.0/30 is full"):
+        small.free()
+    assert holdings().ports.free({30086}) == 30087
+    few = holdings(ports="5-6").ports
+    few.hold(5, "a", "TCP")
+    assert few.free() == 6
+    with pytest.raises(ConflictError, match="the node port range 5-6 is full"):
+        few.free({6})
+    with pytest.raises(ConflictError, match="the range of IPv6 is full"):
+        holdings().addresses(Family.IPV6).free()
+    with pytest.raises(ConflictError):
+        pod_address("10.0.0.0/30", {"10.0.0.2"})
+
+
+def test_the_static_band_is_the_last_to_be_given():
+    pool = holdings("10.0.0.0/27").addresses(Family.IPV4)
+    given = []
+    for _ in range(30):
+        given.append(pool.free())
+        pool.hold(given[-1], "x")
+    assert [text(given[0]), text(given[-1])] == ["10.0.0.1", "10.0.0.30"]
+    with pytest.raises(ConflictError):
+        pool.free()
+    wide = holdings("10.0.0.0/26").addresses(Family.IPV4)
+    assert text(wide.free(range(int(ip_address("10.0.0.16")), int(ip_address("10.0.0.63"))))) == "10.0.0.1"
+
+
+def test_what_is_released_is_the_next_to_be_given_unless_somebody_else_holds_it():
+    pool = holdings().ports
+    for number in range(30086, 30096):
+        pool.hold(number, "a", "TCP")
+    assert pool.free() == 30096
+    pool.release(30090, "b", "TCP")
+    assert pool.free() == 30096
+    pool.hold(30091, "b", "UDP")
+    pool.release(30091, "a", "TCP")
+    assert (pool.holder(30091, "UDP"), pool.free()) == ("b", 30096)
+    pool.release(30090, "a", "TCP")
+    assert pool.free() == 30090
+    pool.hold(99, "a")
+    pool.release(99, "a")
+    assert (pool.holder(99), pool.free()) == (None, 30090)
+
+
+def test_what_a_service_held_is_free_when_it_is_gone_or_was_never_stored():
+    registry = a_registry()
+    spec = {"type": "NodePort", "clusterIP": "10.96.7.7", "ports": [{"port": 1, "nodePort": 30001}]}
+    registry.create(service_object("first", **spec))
+    with pytest.raises(ManifestError, match="already allocated to default/first"):
+        registry.create(service_object("second", **spec))
+    registry.delete(SERVICES, NamespacedName("default", "first"))
+    assert registry.create(service_object("second", **spec), dry_run=True)["spec"]["clusterIP"] == "10.96.7.7"
+    assert registry.create(service_object("third", **spec))["spec"]["ports"][0]["nodePort"] == 30001
+
+
+def test_what_is_held_is_known_again_from_the_objects():
+    before = a_registry()
+    held = before.create(service_object())["spec"]["clusterIP"]
+    after = Registry(before.store, before.cluster)
+    assert after.create(service_object("b"))["spec"]["clusterIP"] != held
+    with pytest.raises(ManifestError, match="already allocated to default/web"):
+        after.create(service_object("c", clusterIP=held))
+
+
+def test_a_service_gets_what_it_leaves_open_and_keeps_it():
+    registry = a_registry()
+    (made,) = registry.apply([Loaded(service_object(type="NodePort"), "x")])
+    assert made["spec"]["clusterIP"] == "10.96.1.0"
+    assert made["spec"]["ports"][0]["nodePort"] == 30086
+    (again,) = registry.apply([Loaded(service_object(type="NodePort"), "x")])
+    assert again["spec"]["clusterIP"] == "10.96.1.0"
+    assert again["spec"]["ports"][0]["nodePort"] == 30086
+    (other,) = registry.apply([Loaded(service_object("b", type="LoadBalancer", externalTrafficPolicy="Local"), "x")])
+    assert other["spec"]["ports"][0]["nodePort"] == 30087
+    assert other["spec"]["healthCheckNodePort"] == 30088
+    (plain,) = registry.apply([Loaded(service_object("b", type="ClusterIP"), "x")])
+    assert "nodePort" not in plain["spec"]["ports"][0]
+
+
+def test_one_node_port_serves_two_protocols_of_a_port():
+    ports = [{"name": "t", "port": 53, "protocol": "TCP"}, {"name": "u", "port": 53, "protocol": "UDP"}]
+    (made,) = a_registry().apply([Loaded(service_object(type="NodePort", ports=ports), "x")])
+    assert {p["nodePort"] for p in made["spec"]["ports"]} == {30086}
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"clusterIP": "10.97.0.1"}, "spec.clusterIP: Invalid value: \"10.97.0.1\": the provided IP is not in the valid range"),
+        ({"type": "NodePort", "ports": [{"port": 1, "nodePort": 29999}]}, ("spec.ports[0].nodePort: Invalid value: 29999: provided port"
+         " is not in the valid range. The range of valid ports is 30000-32767")),
+        ({"type": "NodePort", "ports": [{"port": 1, "nodePort": 30001}]}, "already allocated to default/first; leave it out"),
+        ({"clusterIP": "10.96.7.7"}, "already allocated to default/first"),
+        ({"ipFamilies": ["IPv6"]}, "not configured on this cluster"),
+    ],
+)  # fmt: skip
+def test_what_is_taken_or_outside_is_refused_and_nothing_is_stored(spec, message):
+    registry = a_registry()
+    first = service_object("first", type="NodePort", clusterIP="10.96.7.7", ports=[{"port": 1, "nodePort": 30001}])
+    with pytest.raises(ManifestError) as error:
+        registry.apply([Loaded(first, "x"), Loaded(service_object("second", **spec), "y")])
+    assert message in str(error.value)
+    assert registry.store.count(SERVICES) == 0
+
+
+def test_all_problems_of_a_set_are_raised_together():
+    with pytest.raises(ManifestError) as error:
+        a_registry().apply([Loaded(service_object("a", clusterIP="1.1.1.1"), "x"), Loaded(service_object("b", type="X"), "y"),
+                            Loaded(service_object("c"), "z"), Loaded(service_object("c"), "z")])  # fmt: skip
+    assert len(error.value.problems) == 3
+
+
+def test_dual_stack_services():
+    registry = a_registry(ipFamilies=["IPv4", "IPv6"])
+    (both,) = registry.apply([Loaded(service_object(ipFamilyPolicy="PreferDualStack"), "x")])
+    assert [("." in ip) for ip in both["spec"]["clusterIPs"]] == [True, False]
+    (one,) = registry.apply([Loaded(service_object("b"), "x")])
+    assert one["spec"]["ipFamilies"] == ["IPv4"]
+    (six,) = registry.apply([Loaded(service_object("c", ipFamilies=["IPv6"]), "x")])
+    assert six["spec"]["clusterIP"].startswith("fd00:10:96::")
+    (none,) = registry.apply([Loaded(service_object("d", clusterIP="None"), "x")])
+    assert none["spec"]["clusterIPs"] == ["None"]
+
+
+def test_a_cluster_ip_does_not_change_and_an_external_name_has_none():
+    registry = a_registry()
+    registry.apply([Loaded(service_object(), "x")])
+    with pytest.raises(ManifestError, match="may not change once set"):
+        registry.apply([Loaded(service_object(clusterIP="10.96.9.9"), "x")])
+    (away,) = registry.apply([Loaded(service_object(type="ExternalName", externalName="a.b"), "x")])
+    assert "clusterIP" not in away["spec"]
