@@ -33,7 +33,7 @@ from netproxy.kubelet.runtime import Runtime
 from netproxy.linux import netns
 from netproxy.linux.iptables import IptablesKernel
 from netproxy.linux.nftables import Generations
-from netproxy.manager.manager import Controllers
+from netproxy.manager.direct import Controllers
 from netproxy.nodeproxy.family import Choice, FamilyProxy
 from netproxy.nodeproxy.modes import Host, check_modes, missing_for
 from netproxy.nodeproxy.proxies import Proxies

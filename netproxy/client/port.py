@@ -98,6 +98,14 @@ class Api(Protocol):
         """Put OBJ's status in the place of the stored one; the rest stays. Versions as in `replace`."""
         ...
 
+    async def bind(self, pod: NamespacedName, node: str) -> None:
+        """Let a Pod run on a node. Raises ConflictError when it has one, or is on its way out."""
+        ...
+
+    async def finalize(self, obj: Object) -> Object:
+        """Put a Namespace's `spec.finalizers` in the place of the stored ones; a deleted one without any goes away."""
+        ...
+
     async def patch(
         self, resource: Resource, at: NamespacedName, body: Any, content_type: str, subresource: str = ""
     ) -> Object:

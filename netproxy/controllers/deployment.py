@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from netproxy.controllers.ownership import claim, owner_reference, short_name
+from netproxy.controllers.ownership import claim, is_leaving, owner_reference, short_name
 from netproxy.controllers.port import NOTHING, Controller, Outcome, controllers_of, itself
 from netproxy.controllers.selection import selecting
 from netproxy.core.names import NamespacedName
@@ -18,7 +18,6 @@ from netproxy.objects.meta import (
     Object,
     annotations_of,
     controller_of,
-    is_deleting,
     key,
     labels,
     metadata,
@@ -35,7 +34,7 @@ REVISION = "deployment.kubernetes.io/revision"
 def reconcile(view: IndexedView, at: NamespacedName, now: float) -> Outcome:
     """One ReplicaSet for the present template, scaled to what the Deployment asks; older ones scaled to nothing."""
     deployment = view.find(DEPLOYMENTS, at)
-    if deployment is None or is_deleting(deployment):
+    if deployment is None or is_leaving(view, deployment):
         return NOTHING
     claimed = claim(view, deployment, REPLICA_SETS, lambda _: True)
     hashed = short_name(_stable(spec(deployment)["template"]), 10)

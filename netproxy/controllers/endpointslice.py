@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from netproxy.controllers.ownership import controls, owner_reference, short_name
+from netproxy.controllers.ownership import controls, is_leaving, owner_reference, short_name
 from netproxy.controllers.port import NOTHING, Controller, Outcome, itself
 from netproxy.controllers.selection import selected, selecting, terms_of
 from netproxy.core.names import NamespacedName
@@ -45,7 +45,7 @@ Groups = dict[Ports, dict[str, Endpoint]]
 def reconcile(view: IndexedView, at: NamespacedName, now: float) -> Outcome:
     """Bring the slices that this controller made for a Service to what its Pods are now."""
     service = view.find(SERVICES, at)
-    if service is None or is_deleting(service) or not _is_selecting(service):
+    if service is None or is_leaving(view, service) or not _is_selecting(service):
         return NOTHING  # the slices of a Service that is gone are its dependents: the garbage collector's
     mine = sorted((item for item in view.by_service(ENDPOINT_SLICES, at) if _is_ours(service, item)), key=key)
     groups = _groups(view, service)

@@ -11,8 +11,9 @@ from hashlib import sha256
 from typing import Any
 
 from netproxy.controllers.selection import selected, terms_of
+from netproxy.core.names import NamespacedName
 from netproxy.objects.change import Change, IndexedView, Update
-from netproxy.objects.kinds import Resource
+from netproxy.objects.kinds import NAMESPACES, Resource
 from netproxy.objects.meta import Object, controller_of, is_deleting, key, labels, metadata, name, namespace, uid
 from netproxy.objects.selector import matches
 
@@ -53,14 +54,20 @@ def with_owners(obj: Object, references: Iterable[dict[str, Any]]) -> Object:
     return {**obj, "metadata": {**meta, "ownerReferences": kept} if kept else meta}
 
 
+def is_leaving(view: IndexedView, owner: Object) -> bool:
+    """Whether OWNER, or the Namespace that it is in, is on its way out: then it makes nothing new."""
+    space = view.find(NAMESPACES, NamespacedName("", namespace(owner)))
+    return is_deleting(owner) or (space is not None and is_deleting(space))
+
+
 def controls(owner: Object, obj: Object) -> bool:
     """Whether OWNER is the controller of OBJ."""
     return controller_of(obj).get("uid") == uid(owner) and namespace(obj) == namespace(owner)
 
 
 def adopts(owner: Object, obj: Object) -> bool:
-    """Whether OWNER's selector picks OBJ and nobody controls it; nobody adopts or is adopted on the way out."""
-    is_free = not (controller_of(obj) or is_deleting(obj) or is_deleting(owner))
+    """Whether OWNER's selector picks OBJ and nobody controls it; nobody is adopted on the way out."""
+    is_free = not (controller_of(obj) or is_deleting(obj))
     return is_free and namespace(obj) == namespace(owner) and matches(terms_of(owner), labels(obj))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from netproxy.controllers.ownership import claim, owner_reference, short_name
+from netproxy.controllers.ownership import claim, is_leaving, owner_reference, short_name
 from netproxy.controllers.port import NOTHING, Controller, Outcome, controllers_of, itself
 from netproxy.controllers.selection import selecting
 from netproxy.core.clock import seconds
@@ -39,7 +39,7 @@ DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 def reconcile(view: IndexedView, at: NamespacedName, now: float) -> Outcome:
     """Adopt and release, create or delete Pods until as many as asked for exist."""
     replica_set = view.find(REPLICA_SETS, at)
-    if replica_set is None or is_deleting(replica_set):
+    if replica_set is None or is_leaving(view, replica_set):
         return NOTHING
     claimed = claim(view, replica_set, PODS, _is_active)
     wanted = spec(replica_set).get("replicas", 1)

@@ -10,13 +10,14 @@ from typing import Any
 
 from netproxy.client.port import EVERYTHING, Listing, Selector
 from netproxy.controllers.port import Controller, Outcome
-from netproxy.core.errors import ApiError, ConflictError, ManifestError, NotFoundError, Problem
+from netproxy.core.errors import ApiError, ConflictError, ManifestError, NotFoundError, Problem, UnavailableError
 from netproxy.core.names import NamespacedName
 from netproxy.objects.change import Bind, Change, Create, Delete, Event, Finalize, Update, UpdateStatus, Values
 from netproxy.objects.defaults import with_defaults
 from netproxy.objects.kinds import NAMESPACES, PODS, RESOURCES, Resource, resource_of, stored_resource
 from netproxy.objects.meta import Object, is_deleting, key, labels, metadata, namespace, spec, status, uid
 from netproxy.objects.selector import matches, parse_selector
+from netproxy.store.store import Event as StoreEvent
 from netproxy.store.store import Store
 from support.build import FixedClock
 
@@ -67,9 +68,6 @@ class World(Searching):
     def _new_uid(self) -> str:
         self.made += 1
         return f"uid-{self.made}"
-
-    def subscribe(self, listener: Callable[[Event], None]) -> Callable[[], None]:
-        return self.store.subscribe(lambda event: listener(Event(event.type, event.obj, event.old, event.resource)))
 
     # --- what a test does to it
 
@@ -160,6 +158,19 @@ class World(Searching):
             self.store.delete(_resource(obj), key(obj))
         return obj
 
+    # --- what a cache has, too: nothing here is ever late
+
+    async def synced(self) -> None:
+        """It always is."""
+
+    def learn(self, obj: Object) -> None:
+        """It is known already."""
+
+    def subscribe(self, listener: Callable[[Event], None], *, replay: bool = False) -> Callable[[], None]:
+        for event in [Event("ADDED", obj, None, r) for r in STORED for obj in self.all(r)] if replay else ():
+            listener(event)
+        return self.store.subscribe(lambda event: listener(Event(event.type, event.obj, event.old, event.resource)))
+
     # --- controllers, without a manager
 
     def look(self, controller: Controller[Any], at: Any) -> Outcome:
@@ -231,6 +242,98 @@ class WorldApi:
     ) -> None:  # fmt: skip
         options = {"gracePeriodSeconds": grace_s, "propagationPolicy": propagation}
         self.world.delete(resource, at, uid or "", options)
+
+
+class Unsteady(WorldApi):
+    """An API that fails every now and then: before it did something, after it, or for no reason."""
+
+    def __init__(self, world: World, chance: Callable[[], str]) -> None:
+        super().__init__(world)
+        self.chance = chance
+
+    def __getattribute__(self, name: str) -> Any:
+        method = super().__getattribute__(name)
+        if name not in ("get", "list", "create", "replace", "replace_status", "bind", "finalize", "delete"):
+            return method
+
+        async def tried(*args: Any, **options: Any) -> Any:
+            match fault := self.chance():
+                case "lost before":
+                    raise UnavailableError(503, "ServiceUnavailable", fault)
+                case "conflict":
+                    raise ConflictError(fault)
+                case "bug":
+                    raise RuntimeError(fault)
+            answer = await method(*args, **options)
+            if fault == "lost after":
+                raise UnavailableError(0, "", fault)
+            return answer
+
+        return tried
+
+
+class Late(Searching):
+    """What a client knows of a World that tells it late: each resource in its own time, in order. Own writes are known at once."""
+
+    def __init__(self, world: World) -> None:
+        self._objects: dict[str, dict[NamespacedName, Object]] = {resource.stored: {} for resource in STORED}
+        self._told = dict.fromkeys(self._objects, 0)
+        self._untold: dict[str, list[StoreEvent]] = {resource.stored: [] for resource in STORED}
+        self._listeners: list[Callable[[Event], None]] = []
+        world.store.subscribe(lambda event: self._untold[event.resource.stored].append(event))
+
+    def find(self, resource: Resource, name: NamespacedName) -> Object | None:
+        return self._objects[resource.stored].get(name)
+
+    def all(self, resource: Resource) -> Iterable[Object]:
+        return list(self._objects[resource.stored].values())
+
+    def list(self, resource: Resource, in_namespace: str = "") -> Iterable[Object]:
+        return iter(sorted((o for o in self.all(resource) if in_namespace in ("", namespace(o))), key=key))
+
+    async def synced(self) -> None:
+        """A test tells it."""
+
+    def subscribe(self, listener: Callable[[Event], None], *, replay: bool = False) -> Callable[[], None]:
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def late(self) -> list[str]:
+        """The resources of which there is something to tell."""
+        return [stored for stored, events in self._untold.items() if events]
+
+    def tell(self, stored: str) -> None:
+        """Tell the next event of a resource."""
+        event = self._untold[stored].pop(0)
+        self._told[stored] = event.version
+        known = self._objects[stored].get(key(event.obj))
+        if event.type == "DELETED":
+            if known is not None and _version(known) <= event.version:
+                del self._objects[stored][key(event.obj)]
+                self._say(Event("DELETED", event.obj, known, event.resource))
+        else:
+            self._put(event.resource, event.obj)
+
+    def learn(self, obj: Object) -> None:
+        resource = stored_resource(_resource(obj))
+        if _version(obj) > self._told[resource.stored]:
+            self._put(resource, obj)
+
+    def _put(self, resource: Resource, obj: Object) -> None:
+        objects = self._objects[resource.stored]
+        known = objects.get(key(obj))
+        if known is not None and _version(known) >= _version(obj):
+            return
+        objects[key(obj)] = obj
+        self._say(Event("MODIFIED" if known else "ADDED", obj, known, resource))
+
+    def _say(self, event: Event) -> None:
+        for listener in self._listeners:
+            listener(event)
+
+
+def _version(obj: Object) -> int:
+    return int(metadata(obj)["resourceVersion"])
 
 
 def now(work: Coroutine[Any, Any, Any]) -> Any:

@@ -10,7 +10,7 @@ from netproxy.controllers.replicaset import DELETION_COST, REPLICA_SET_CONTROLLE
 from netproxy.controllers.scheduler import SCHEDULER
 from netproxy.core.names import NamespacedName
 from netproxy.objects.change import Bind, Create, Delete, Update
-from netproxy.objects.kinds import DEPLOYMENTS, ENDPOINT_SLICES, NODES, PODS, REPLICA_SETS, SERVICES
+from netproxy.objects.kinds import DEPLOYMENTS, ENDPOINT_SLICES, NAMESPACES, NODES, PODS, REPLICA_SETS, SERVICES
 from netproxy.objects.meta import controller_of, key, name, spec, status, uid
 
 WEB = NamespacedName("default", "web")
@@ -205,6 +205,13 @@ def test_what_is_gone_or_going_is_left_alone():
         world.make(
             Delete({"Deployment": DEPLOYMENTS, "ReplicaSet": REPLICA_SETS, "Service": SERVICES}[made["kind"]], WEB)
         )
+    assert world.settle(*WORKLOADS, ENDPOINT_SLICE_CONTROLLER) == 0
+
+
+def test_nothing_new_is_made_in_a_namespace_that_is_to_go():
+    world = World({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}}, deployment(), service())
+    world.put(replica_set())
+    world.make(Delete(NAMESPACES, NamespacedName("", "default")))
     assert world.settle(*WORKLOADS, ENDPOINT_SLICE_CONTROLLER) == 0
 
 

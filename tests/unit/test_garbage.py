@@ -320,3 +320,8 @@ def test_events_are_content_but_no_garbage():
 def test_a_namespace_that_lives_is_left_alone():
     world = World(space(), thing("config", namespace="shop"))
     assert world.look(NAMESPACE_CONTROLLER, at("shop", "")).changes == ()
+
+
+def test_what_is_there_before_an_everlasting_namespace_stays():
+    world = World(thing("early"))
+    assert world.settle(NAMESPACE_CONTROLLER) == 0
