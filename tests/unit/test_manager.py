@@ -11,6 +11,7 @@ from support.build import FixedClock, pod_object, service_object
 from support.world import Late, Unsteady, World, WorldApi, now
 
 from netproxy.controllers import ALL
+from netproxy.controllers.ownership import owner_reference
 from netproxy.controllers.port import NOTHING, Controller, Outcome, itself
 from netproxy.core.errors import ConflictError, ManifestError, NotFoundError, Problem, UnavailableError
 from netproxy.core.names import NamespacedName
@@ -420,6 +421,10 @@ def test_whatever_fails_and_however_late_it_hears_the_state_is_one_that_every_co
     life = Life(world, random)
     for first in (space(), node("n1"), node("n2"), service_object(namespace="shop", ipFamilies=["IPv4"])):
         world.put(first)
+    owner = world.put(node("kept"))
+    world.put(
+        {**config("kept"), "metadata": {**config("kept")["metadata"], "ownerReferences": [owner_reference(owner)]}}
+    )
     life.deploys()
     for _ in range(40):
         random.choice(
@@ -429,6 +434,7 @@ def test_whatever_fails_and_however_late_it_hears_the_state_is_one_that_every_co
     is_calm = True
     settled(world, life, manager, known)
     assert world.settle(*ALL) == 0
+    assert world.find(CONFIG_MAPS, at("kept")) is not None, "its owner was never gone, only not heard of"
     for made in world.list(DEPLOYMENTS):
         assert status(made).get("replicas", 0) >= spec(made)["replicas"], (
             "old ones may be left while new ones are not ready"
