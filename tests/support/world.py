@@ -10,6 +10,7 @@ from typing import Any
 
 from netproxy.client.port import EVERYTHING, Listing, Selector
 from netproxy.controllers.port import Controller, Outcome
+from netproxy.core.clock import timestamp
 from netproxy.core.errors import ApiError, ConflictError, ManifestError, NotFoundError, Problem, UnavailableError
 from netproxy.core.names import NamespacedName
 from netproxy.objects.change import Bind, Change, Create, Delete, Event, Finalize, Update, UpdateStatus, Values
@@ -75,13 +76,13 @@ class World(Searching):
         """Create the object or put it in the place of what is there, status and all."""
         obj = with_defaults(obj)
         if self.find(_resource(obj), key(obj)) is None:
-            return self.store.create(obj)
+            return self._create(obj)
         meta = {k: v for k, v in metadata(obj).items() if k not in ("resourceVersion", "uid")}
         return self._written({**obj, "metadata": meta})
 
     def remove(self, resource: Resource, at: NamespacedName) -> None:
         """What the end of an object's grace is, and of its finalizers."""
-        self.store.delete(resource, at)
+        self._remove(resource, at)
 
     def make(self, change: Change) -> Object | None:
         """Carry out one change."""
@@ -106,7 +107,7 @@ class World(Searching):
         space = self.find(NAMESPACES, NamespacedName("", namespace(obj))) if resource.namespaced else None
         if space is not None and is_deleting(space):
             raise ApiError(403, "Forbidden", f"namespace {namespace(obj)} is being terminated")
-        return self.store.create(with_defaults({**obj, "metadata": {**metadata(obj), "resourceVersion": ""}}))
+        return self._create(with_defaults({**obj, "metadata": {**metadata(obj), "resourceVersion": ""}}))
 
     def replace(self, obj: Object) -> Object:
         old = self.store.get(_resource(obj), key(obj))
@@ -117,13 +118,13 @@ class World(Searching):
     def replace_status(self, obj: Object) -> Object:
         old = self.store.get(_resource(obj), key(obj))
         version = {"resourceVersion": metadata(obj).get("resourceVersion"), "uid": uid(obj)}
-        return self.store.replace({**old, "metadata": {**old["metadata"], **version}, "status": obj["status"]})
+        return self._replace({**old, "metadata": {**old["metadata"], **version}, "status": obj["status"]})
 
     def bind(self, at: NamespacedName, node: str) -> None:
         pod = self.store.get(PODS, at)
         if spec(pod).get("nodeName") or is_deleting(pod):
             raise ConflictError(f"pod {at} is bound or being deleted")
-        self.store.replace({**pod, "spec": {**spec(pod), "nodeName": node}})
+        self._replace({**pod, "spec": {**spec(pod), "nodeName": node}})
 
     def finalize(self, obj: Object) -> Object:
         old = self.store.get(NAMESPACES, key(obj))
@@ -142,20 +143,43 @@ class World(Searching):
         if grace is None:
             grace = spec(old).get("terminationGracePeriodSeconds", 30)
         grace = grace if resource is PODS and spec(old).get("nodeName") else 0
-        with self.store.transaction() as change:
-            marked = change.mark_deleted(resource, at, grace_s=grace, finalizers=[policy] if policy else [])
+        marked = self.mark_deleted(resource, at, grace_s=grace, finalizers=[policy] if policy else [])
         if resource is NAMESPACES:
-            marked = self.store.replace({**marked, "status": {**status(marked), "phase": "Terminating"}})
+            marked = self._replace({**marked, "status": {**status(marked), "phase": "Terminating"}})
         self._gone_if_done(marked)
 
+    def mark_deleted(
+        self, resource: Resource, at: NamespacedName, *, grace_s: int, finalizers: Iterable[str] = ()
+    ) -> Object:
+        """Set the deletion timestamp, and more finalizers."""
+        old = self.store.get(resource, at)
+        held = [*(metadata(old).get("finalizers") or ())]
+        held += [item for item in finalizers if item not in held]
+        meta = {**metadata(old), **({"finalizers": held} if held else {})}
+        when = metadata(old).get("deletionTimestamp") or timestamp(self.clock.now() + grace_s)
+        with self.store.transaction() as change:
+            return change.mark_deleted(resource, at, at=when, grace_s=grace_s, changes={"metadata": meta})
+
+    def _create(self, obj: Object) -> Object:
+        with self.store.transaction() as change:
+            return change.create(obj)
+
+    def _replace(self, obj: Object) -> Object:
+        with self.store.transaction() as change:
+            return change.replace(obj)
+
+    def _remove(self, resource: Resource, at: NamespacedName) -> Object:
+        with self.store.transaction() as change:
+            return change.remove(resource, at)
+
     def _written(self, obj: Object) -> Object:
-        return self._gone_if_done(self.store.replace(obj))
+        return self._gone_if_done(self._replace(obj))
 
     def _gone_if_done(self, obj: Object) -> Object:
         """An object that is deleted, has no grace left and nobody who finalizes it is removed."""
         holds = metadata(obj).get("finalizers") or (spec(obj).get("finalizers") if obj["kind"] == "Namespace" else ())
         if is_deleting(obj) and not metadata(obj).get("deletionGracePeriodSeconds") and not holds:
-            self.store.delete(_resource(obj), key(obj))
+            self._remove(_resource(obj), key(obj))
         return obj
 
     # --- what a cache has, too: nothing here is ever late

@@ -244,7 +244,7 @@ def test_pods_of_a_node_that_is_gone_go_at_once():
 def test_a_pod_that_is_ending_and_has_no_node_ends():
     world = World(pod_object("pending", node="", metadata={"finalizers": ["somebody/holds"]}))
     pod = world.find(PODS, at("pending"))
-    world.store.mark_deleted(PODS, key(pod), grace_s=30)
+    world.mark_deleted(PODS, key(pod), grace_s=30)
     assert len(world.look(POD_GARBAGE_COLLECTOR, key(pod)).changes) == 1
     assert world.look(POD_GARBAGE_COLLECTOR, key(pod)).changes == (), "its finalizer is not ours"
     assert world.look(POD_GARBAGE_COLLECTOR, at("nobody")).changes == ()
