@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, assert_never
 
 from netproxy.controllers import ALL
 from netproxy.core.clock import Clock
 from netproxy.core.errors import ConflictError, NetproxyError, NotFoundError
 from netproxy.core.names import NamespacedName
 from netproxy.manager.queue import Queue
-from netproxy.objects.change import Bind, Change, Create, Delete, Event, Identity, UpdateStatus, Values
+from netproxy.objects.change import (
+    Bind,
+    Change,
+    Create,
+    Delete,
+    Event,
+    Finalize,
+    Identity,
+    Update,
+    UpdateStatus,
+    Values,
+)
 from netproxy.objects.kinds import PODS, RESOURCES, Resource
-from netproxy.objects.meta import Object, is_deleting, labels, metadata, spec, uid
+from netproxy.objects.meta import Object, labels, metadata, spec, uid
 from netproxy.registry.registry import Registry
 from netproxy.store import store
 from netproxy.store.store import Store
@@ -125,21 +136,18 @@ class Controllers:
         match change:
             case Create(obj):
                 self._registry.create(obj)
+            case Update(obj):
+                self._registry.replace(obj)
             case UpdateStatus(obj):
-                self._registry.replace(obj, status_only=True)
+                self._registry.replace_status(obj)
+            case Finalize(obj):
+                self._registry.finalize(obj)
             case Bind(at, node):
-                pod = self._store.get(PODS, at)
-                self._store.replace({**pod, "spec": {**spec(pod), "nodeName": node}})
-            case Delete(kind, name):
-                self._delete(kind, name)
+                self._registry.bind(at, node)
+            case Delete(resource, at, uid, options):
+                self._registry.delete(
+                    resource, at, uid=uid or None, grace_s=options.get("gracePeriodSeconds"),
+                    propagation=options.get("propagationPolicy"),
+                )  # fmt: skip
             case _:
-                self._store.replace(change.obj)
-
-    def _delete(self, kind: Resource, name: NamespacedName) -> None:
-        obj = self._store.find(kind, name)
-        if obj is None or is_deleting(obj):
-            return
-        if kind is PODS and spec(obj).get("nodeName"):
-            self._store.mark_deleted(kind, name, grace_s=spec(obj).get("terminationGracePeriodSeconds", 30))
-        else:
-            self._store.delete(kind, name)
+                assert_never(change)
