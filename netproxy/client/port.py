@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from netproxy.core.names import NamespacedName
+from netproxy.objects.kinds import Resource
 from netproxy.objects.meta import Object
-
-if TYPE_CHECKING:
-    from netproxy.objects.kinds import Resource
 
 INITIAL = ""
 """The version to watch from for everything that is there first, and then what changes."""
@@ -77,6 +75,8 @@ class Api(Protocol):
     def watch(self, resource: Resource, version: str, selector: Selector = EVERYTHING) -> AsyncIterator[WatchEvent]:
         """What happens after VERSION, for as long as the API likes to tell: it ends without an error at any time.
 
+        It begins with a BOOKMARK of VERSION as soon as the API has accepted it; others may come at any time: the watch lives
+        and has come to that version.
         INITIAL as the version tells all that is there first, as ADDED, then a BOOKMARK with the annotation
         INITIAL_EVENTS_END; raises UnsupportedError where the API cannot do that (then list, and watch from there).
         Raises ExpiredError when VERSION is older than what the API remembers: list again.
