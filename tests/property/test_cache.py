@@ -6,7 +6,7 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.build import FixedClock, pod_object, service_object, slice_object
-from support.etcd import EtcdApi, Etcd
+from support.etcd import Etcd, EtcdApi
 
 from netproxy.client.cache import Cache
 from netproxy.client.port import Selector

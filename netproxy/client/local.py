@@ -1,0 +1,140 @@
+"""An API in this process: the registry's objects, without HTTP and without copies of them.
+
+It lives in the thread of its store, which is the event loop's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from netproxy.client.port import EVERYTHING, INITIAL, INITIAL_EVENTS_END, Listing, Selector, WatchEvent
+from netproxy.client.shelf import picks
+from netproxy.core.errors import ManifestError, Problem
+from netproxy.core.names import NamespacedName
+from netproxy.objects.kinds import Resource, stored_resource
+from netproxy.objects.meta import Object
+from netproxy.registry.convert import in_version
+from netproxy.registry.registry import Registry
+from netproxy.store.store import Event
+
+
+class LocalApi:
+    """The `Api` of a registry."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._store = registry.store
+
+    # --- reading
+
+    async def get(self, resource: Resource, at: NamespacedName) -> Object:
+        """One object. Raises NotFoundError."""
+        return in_version(self._store.get(resource, at), resource)
+
+    async def list(self, resource: Resource, selector: Selector = EVERYTHING) -> Listing:
+        """Everything that the selector picks."""
+        picked, found = picks(selector), self._store.list(resource, selector.namespace)
+        return Listing(tuple(in_version(obj, resource) for obj in found if picked(obj)), str(self._store.version))
+
+    async def watch(
+        self, resource: Resource, version: str, selector: Selector = EVERYTHING
+    ) -> AsyncIterator[WatchEvent]:
+        """What happens after VERSION, until it is closed. Raises ExpiredError, ManifestError."""
+        shown = _shown(resource, selector)
+        waiting: deque[Event] = deque()
+        woken = asyncio.Event()
+
+        def hear(event: Event) -> None:
+            if event.resource.stored == resource.stored:
+                waiting.append(event)
+                woken.set()
+
+        begun = self._store.version
+        past = () if version == INITIAL else self._store.since(_number(version))
+        initial = (await self.list(resource, selector)).items if version == INITIAL else ()
+        end = self._store.subscribe(hear)
+        try:
+            for obj in initial:
+                yield WatchEvent("ADDED", obj)
+            if version == INITIAL:
+                yield WatchEvent("BOOKMARK", _bookmark(resource, begun))
+            for event in past:
+                if event.resource.stored == resource.stored and (told := shown(event)):
+                    yield told
+            while True:
+                while waiting:
+                    event = waiting.popleft()
+                    if event.version > begun and (told := shown(event)):
+                        yield told
+                woken.clear()
+                await woken.wait()
+        finally:
+            end()
+
+    # --- writing
+
+    async def create(self, obj: Object) -> Object:
+        """Store a new object. Raises AlreadyExistsError, ManifestError."""
+        return self._registry.create(obj)
+
+    async def replace(self, obj: Object) -> Object:
+        """Put OBJ in the place of the stored one; its status stays. Raises ConflictError, NotFoundError, ManifestError."""
+        return self._registry.replace(obj)
+
+    async def replace_status(self, obj: Object) -> Object:
+        """Put OBJ's status in the place of the stored one."""
+        return self._registry.replace_status(obj)
+
+    async def bind(self, pod: NamespacedName, node: str) -> None:
+        """Let a Pod run on a node. Raises ConflictError."""
+        self._registry.bind(pod, node)
+
+    async def finalize(self, obj: Object) -> Object:
+        """Put a Namespace's finalizers in the place of the stored ones."""
+        return self._registry.finalize(obj)
+
+    async def patch(
+        self, resource: Resource, at: NamespacedName, body: Any, content_type: str, subresource: str = ""
+    ) -> Object:
+        """Change one object by a patch."""
+        return self._registry.patch(resource, at, body, content_type, subresource=subresource)
+
+    async def delete(
+        self, resource: Resource, at: NamespacedName, *, grace_s: int | None = None, propagation: str | None = None,
+        uid: str | None = None,
+    ) -> None:  # fmt: skip
+        """Ask for the object's end."""
+        self._registry.delete(resource, at, grace_s=grace_s, propagation=propagation, uid=uid)
+
+
+def _shown(resource: Resource, selector: Selector) -> Callable[[Event], WatchEvent | None]:
+    """What a watcher hears of an event: an object that begins to fit is ADDED, one that ceases to is DELETED."""
+    picked = picks(selector)
+    everything = selector == EVERYTHING
+
+    def shown(event: Event) -> WatchEvent | None:
+        kind = event.type
+        if not everything:
+            now, before = picked(event.obj), event.old is not None and picked(event.old)
+            if not (before if kind == "DELETED" else now or before):
+                return None
+            if kind == "MODIFIED" and now is not before:
+                kind = "ADDED" if now else "DELETED"
+        return WatchEvent(kind, in_version(event.obj, resource))
+
+    return shown
+
+
+def _number(version: str) -> int:
+    if not (version.isascii() and version.isdigit()):
+        raise ManifestError([Problem("resourceVersion", f'Invalid value: "{version}": must be a number')])
+    return int(version)
+
+
+def _bookmark(resource: Resource, version: int) -> Object:
+    kept = stored_resource(resource)
+    meta = {"resourceVersion": str(version), "annotations": {INITIAL_EVENTS_END: "true"}}
+    return {"apiVersion": kept.api_version, "kind": kept.kind, "metadata": meta}
