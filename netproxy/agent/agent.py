@@ -9,7 +9,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from hashlib import sha256
@@ -20,6 +20,7 @@ from aiohttp import web
 
 from netproxy.agent import machines
 from netproxy.agent.paths import Paths
+from netproxy.agent.pods import StoredObjects
 from netproxy.agent.sweep import sweep
 from netproxy.apiserver.request import Request, Response
 from netproxy.apiserver.routes import Api
@@ -27,7 +28,8 @@ from netproxy.core.clock import timestamp
 from netproxy.core.errors import ConflictError, KernelError, NetproxyError, NotFoundError
 from netproxy.core.names import NamespacedName
 from netproxy.core.net import Family
-from netproxy.kubelet.pod import Kubelet, Place
+from netproxy.kubelet.loop import Kubelet
+from netproxy.kubelet.ports import Place
 from netproxy.kubelet.resolv import nameservers
 from netproxy.kubelet.runtime import Runtime
 from netproxy.linux import netns
@@ -59,7 +61,6 @@ from netproxy.objects.meta import (
     Object,
     annotations_of,
     describe,
-    is_deleting,
     is_ready,
     key,
     name,
@@ -98,7 +99,7 @@ class SystemClock:
 class Agent:
     """One cluster, alive."""
 
-    def __init__(self, paths: Paths, incoming: list[Loaded]) -> None:
+    def __init__(self, paths: Paths, incoming: list[Loaded], new_shim: Callable[[], Awaitable[None]]) -> None:
         self.paths = paths
         self.clock = SystemClock()
         backing = SqliteBacking(str(paths.database))
@@ -110,7 +111,7 @@ class Agent:
         self._incoming = incoming
         self.api = Api(self.registry, self.clock)
         self._executor = ThreadPoolExecutor(WORKERS, thread_name_prefix="kernel")
-        self.runtime = Runtime(lambda container, code: self.kubelet.exited(container, code))
+        self.runtime = Runtime(str(paths.shim_socket), new_shim)
         self.controllers = Controllers(self.registry, self.clock, self._wake_controllers)
         self._work = asyncio.Event()
         self._health_due = asyncio.Event()
@@ -133,31 +134,22 @@ class Agent:
         """Bring everything up; whatever is there already is taken over. Raises NetproxyError."""
         loop = asyncio.get_running_loop()
         making = loop.run_in_executor(self._executor, machines.create, self.cluster, self.paths)
-        await self.runtime.connect(str(self.paths.shim_socket))
+        await self.runtime.connect()
         new = await making
         config = self._apply_first()
         self.kubelet = Kubelet(
-            self.registry,
-            self.cluster,
-            self._place(),
-            self.runtime,
-            self.clock,
-            self._executor,
-            self.background,
-            self.event,
-        )
+            StoredObjects(self.store), self.cluster, self._place(), self.runtime, self.clock, self._executor, self.event
+        )  # fmt: skip
         self.proxies = Proxies(self._make_proxies(config, new), config, self._executor)
         for kind in PROXIED:
             for obj in self.store.all(kind):
                 self.proxies.observe(Event("ADDED", obj, 0, kind))
-        self.kubelet.adopt(list(self.store.all(PODS)))
         for kind in (DEPLOYMENTS, REPLICA_SETS, SERVICES, PODS):
             for obj in self.store.all(kind):
                 self.controllers.observe(Event("ADDED", obj, 0, kind))
         self.store.subscribe(self._observe)
+        self.kubelet.start(fresh=not self.restored)
         self.controllers.run()
-        for pod in list(self.store.all(PODS)):
-            self.background(self.kubelet.sync(key(pod)))
         for proxy in self.proxies.proxies:
             self.background(self.proxies.run(proxy))
         self.background(self._run_controllers())
@@ -269,6 +261,8 @@ class Agent:
         for task in tuple(self._tasks):
             task.cancel()
         self.health.close()
+        if hasattr(self, "kubelet"):
+            self.kubelet.close()
         for proxy in self.proxies.proxies if hasattr(self, "proxies") else ():
             proxy.close()
         if take_down:
@@ -312,14 +306,9 @@ class Agent:
         self.controllers.observe(event)
         self.proxies.observe(event)
         if event.obj["kind"] == "Pod" and event.type == "DELETED":
-            self.background(self.kubelet.removed(event.obj))
-        elif event.obj["kind"] == "Pod":
-            old = event.old
-            bound = spec(event.obj).get("nodeName")
-            if bound and (
-                old is None or not spec(old).get("nodeName") or (is_deleting(event.obj) and not is_deleting(old))
-            ):
-                self.background(self.kubelet.sync(key(event.obj)))
+            self.kubelet.gone(event.obj)
+        elif event.obj["kind"] == "Pod" and spec(event.obj).get("nodeName"):
+            self.kubelet.observe(event.obj, event.old)
         if (
             event.obj["kind"] == "KubeProxyConfiguration"
             and event.old
@@ -329,7 +318,7 @@ class Agent:
         if event.obj["kind"] in ("Node", "KubeProxyConfiguration"):
             self._reconfigure()
         if event.obj["kind"] == "Image":
-            self._try_images_again()
+            self.kubelet.image_is_known()
         if event.obj["kind"] in ("Service", "EndpointSlice"):
             self._health_due.set()
 
@@ -374,15 +363,6 @@ class Agent:
         notes = {**annotations_of(obj), **values}
         kept = {key: value for key, value in notes.items() if value}
         self.registry.replace({**obj, "metadata": {**obj["metadata"], "annotations": kept}})
-
-    def _try_images_again(self) -> None:
-        for pod in self.store.all(PODS):
-            if any(
-                ((s.get("state") or {}).get("waiting") or {}).get("reason") == "ImagePullBackOff"
-                for s in status(pod).get("containerStatuses") or ()
-            ):
-                self.kubelet.forget_waiting(pod)
-                self.background(self.kubelet.sync(key(pod)))
 
     async def _run_health_checks(self) -> None:
         """Follow the Services; many changes at once are one look."""

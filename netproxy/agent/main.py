@@ -119,7 +119,14 @@ async def _run(paths: Paths, report: _Reporter) -> int:
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     incoming = _incoming(paths)
-    agent = Agent(paths, incoming)
+
+    async def new_shim() -> None:
+        with contextlib.suppress(OSError, ValueError):  # the one that has gone was our child, or an earlier agent's
+            os.waitpid(int(paths.shim_pid_file.read_text().split()[0]), os.WNOHANG)
+        start_shim(paths)
+        await _shim_listens(paths)
+
+    agent = Agent(paths, incoming, new_shim)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, agent.remove_cluster)

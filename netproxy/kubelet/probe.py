@@ -1,6 +1,6 @@
-"""Probes, run from the node as the kubelet runs them: httpGet, tcpSocket, exec; and how their results count.
+"""Probes, run from the node as the kubelet runs them: httpGet, tcpSocket, exec.
 
-Source: kubernetes pkg/kubelet/prober/worker.go, pkg/probe.
+Source: kubernetes pkg/probe.
 """
 
 from __future__ import annotations
@@ -8,31 +8,10 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from netproxy.core.net import join_host_port
 from netproxy.linux import netns
-
-
-@dataclass(slots=True)
-class Tally:
-    """Counts results in a row; `passing` is the verdict that holds now."""
-
-    passing: bool
-    successes_wanted: int = 1
-    failures_allowed: int = 3
-    _row: int = 0
-    _last: bool | None = None
-
-    def count(self, result: bool) -> bool:
-        """Take one result; True when the verdict is (still or newly) decided by it."""
-        self._row = self._row + 1 if result is self._last else 1
-        self._last = result
-        if self._row >= (self.successes_wanted if result else self.failures_allowed):
-            self.passing = result
-            return True
-        return False
 
 
 def port_number(port: Any, container: Mapping[str, Any]) -> int:

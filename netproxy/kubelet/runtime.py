@@ -1,124 +1,243 @@
-"""The agent's end of the shim: start, signal, and hear of exits."""
+"""The agent's end of the shim: start, signal, hear of exits, and notice when the shim itself is gone."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import signal
-from collections.abc import Callable
-from typing import Any
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, Protocol
 
 from netproxy.core.errors import KernelError
+from netproxy.kubelet.state import KILLED
+
+log = logging.getLogger(__name__)
 
 Message = dict[str, Any]
+GREETING_S = 15.0
+"""A new shim first ends what the containers of an old one left."""
+AGAIN_S = (0.0, 0.5, 2.0, 5.0, 15.0)
+"""Waiting before the n-th new shim; it begins anew after a minute."""
+WELL_S = 60.0
+
+
+class ShimLostError(KernelError):
+    """The shim has gone, and with it every container: what was asked of it may have been done or not."""
+
+
+class Listener(Protocol):
+    """Who is told what becomes of containers."""
+
+    def exited(self, name: str, code: int) -> None:
+        """A container ended."""
+        ...
+
+    def all_lost(self) -> None:
+        """The shim has gone, and every container is ended before there is a new one."""
+        ...
 
 
 class Runtime:
-    """Containers by id, through the shim's socket."""
+    """Containers by id, through the shim's socket.
 
-    def __init__(self, on_exit: Callable[[str, int], None]) -> None:
-        self._on_exit = on_exit
+    `running` has each with its process number, `notes` what was noted down at its start, `dead` the exit statuses of
+    those that ended while nobody listened.
+    """
+
+    def __init__(self, path: str, new_shim: Callable[[], Awaitable[None]]) -> None:
+        """NEW_SHIM starts a shim that listens on PATH, and returns when it does."""
+        self._path = path
+        self._new_shim = new_shim
+        self._listener: Listener | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._starting: dict[str, asyncio.Future[int]] = {}
         self._waiting: dict[str, asyncio.Future[int]] = {}
-        self._on_start: dict[str, Callable[[int], None]] = {}
-        self._known = asyncio.Event()
+        self._connected = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._over = False
         self.running: dict[str, int] = {}
+        self.notes: dict[str, Any] = {}
+        self.dead: dict[str, Message] = {}
 
-    async def connect(self, path: str) -> None:
-        """Connect and learn what runs. Raises OSError when there is no shim."""
-        reader, self._writer = await asyncio.open_unix_connection(path, limit=1 << 24)
-        self._task = asyncio.create_task(self._listen(reader))
-        await self._known.wait()
+    async def connect(self) -> None:
+        """Connect and learn what runs; from then on a shim that goes is replaced. Raises KernelError."""
+        reader = await self._open()
+        self._task = asyncio.create_task(self._keep(reader))
 
-    async def _listen(self, reader: asyncio.StreamReader) -> None:
-        while line := await reader.readline():
-            self._hear(json.loads(line))
+    def listen(self, listener: Listener) -> None:
+        """Tell LISTENER from now on."""
+        self._listener = listener
+
+    # --- the connection
+
+    async def _open(self) -> asyncio.StreamReader:
+        try:
+            async with asyncio.timeout(GREETING_S):
+                reader, writer = await asyncio.open_unix_connection(self._path, limit=1 << 24)
+                greeting = json.loads(await reader.readline())
+        except (OSError, ValueError) as error:  # a time-out is an OSError, an empty line no JSON
+            raise KernelError(f"the shim does not answer: {error}", request=self._path) from error
+        self.running = {name: each["pid"] for name, each in greeting["containers"].items()}
+        self.notes = {name: each.get("note") or {} for name, each in greeting["containers"].items()}
+        self.dead = greeting["ended"]
+        self._writer = writer
+        self._connected.set()
+        return reader
+
+    async def _keep(self, reader: asyncio.StreamReader) -> None:
+        """Listen; when the shim goes, tell, start a new one, and listen to that."""
+        tries = 0
+        clock = asyncio.get_running_loop().time
+        while True:
+            begun = clock()
+            await self._hear_all(reader)
+            if self._over:
+                return
+            self._fail_waiters()
+            again = await self._same_shim()
+            tries = 0 if clock() - begun > WELL_S else tries
+            while again is None:
+                await asyncio.sleep(AGAIN_S[min(tries, len(AGAIN_S) - 1)])
+                tries += 1
+                try:
+                    await self._new_shim()
+                    again = await self._open()
+                except Exception:
+                    log.exception("there is no new shim yet")
+            reader = again
+
+    async def _same_shim(self) -> asyncio.StreamReader | None:
+        """The connection may have been taken from us by another one: whoever answers still holds what runs."""
+        before = dict(self.running)
+        try:
+            reader = await self._open()
+        except KernelError:
+            log.error("the shim has gone; what runs is ended and started again")
+            self.running, self.notes, self.dead = {}, {}, {}
+            if self._listener:
+                self._listener.all_lost()
+            return None
+        for name in before.keys() - self.running.keys():
+            self._ended(name, self.dead.get(name, {}).get("code", KILLED))
+        return reader
+
+    async def _hear_all(self, reader: asyncio.StreamReader) -> None:
+        with suppress(OSError, ValueError):  # a line that is too long is a ValueError: not from a shim of ours
+            while line := await reader.readline():
+                try:
+                    self._hear(json.loads(line))
+                except Exception:
+                    log.exception("a message of the shim: %r", line[:200])
+
+    def _fail_waiters(self) -> None:
+        """Nobody waits for what will not come."""
+        self._connected.clear()
+        if self._writer:
+            self._writer.close()
+        self._writer = None
+        for future in (*self._starting.values(), *self._waiting.values()):
+            if not future.done():
+                future.set_exception(ShimLostError("the shim has gone"))
+        self._starting, self._waiting = {}, {}
 
     def _hear(self, message: Message) -> None:
-        name = message.get("id", "")
+        name = message["id"]
         match message["event"]:
-            case "running":
-                self.running.update(message["containers"])
-                self._known.set()
             case "started":
-                self.running[name] = message["pid"]
-                begin = self._on_start.pop(name, None)
-                if begin:
-                    begin(message["pid"])
-                waiting = self._starting.pop(name, None)
-                if waiting and not waiting.done():
-                    waiting.set_result(message["pid"])
+                if name in self._starting:
+                    self.running[name] = message["pid"]
+                elif name not in self.running:  # nobody waits for it any more
+                    self._write({"op": "signal", "id": name, "signal": int(signal.SIGKILL)})
+                _resolve(self._starting.pop(name, None), message["pid"])
             case "failed":
-                self._on_start.pop(name, None)
-                waiting = self._starting.pop(name, None)
-                if waiting and not waiting.done():
-                    waiting.set_exception(KernelError(message["error"]))
+                future = self._starting.pop(name, None)
+                if future and not future.done():
+                    future.set_exception(KernelError(message["error"]))
+                elif name in self.running:  # it was being started when we took over
+                    self._ended(name, 127)
             case "exited":
-                self.running.pop(name, None)
-                watcher = self._waiting.pop(name, None)
-                if watcher and not watcher.done():
-                    watcher.set_result(message["code"])
-                self._on_exit(name, message["code"])
+                self._ended(name, message["code"])
 
-    def _send(self, message: Message) -> None:
-        if self._writer is None:
-            raise KernelError("the shim is not connected")
-        self._writer.write(json.dumps(message).encode() + b"\n")
+    def _ended(self, name: str, code: int) -> None:
+        self.running.pop(name, None)
+        _resolve(self._waiting.pop(name, None), code)
+        if self._listener:
+            self._listener.exited(name, code)
+        else:
+            self.dead[name] = {"code": code, "at": time.time(), "note": self.notes.get(name) or {}}
 
-    async def start(self, name: str, message: Message, on_start: Callable[[int], None] = lambda _: None) -> int:
-        """Start a container; its process number. Raises KernelError with the reason.
+    async def _send(self, message: Message) -> None:
+        """Send, as soon as there is a shim. Raises KernelError when there is none for a while."""
+        try:
+            async with asyncio.timeout(GREETING_S):
+                await self._connected.wait()
+        except TimeoutError:
+            raise ShimLostError("there is no shim") from None
+        self._write(message)
 
-        ON_START hears the process number before anything else does: the container may have ended already when this
-        returns, and its end must not be heard before its start.
-        """
+    def _write(self, message: Message) -> None:
+        if self._writer:
+            self._writer.write(json.dumps(message).encode() + b"\n")
+
+    # --- containers
+
+    async def start(self, name: str, message: Message) -> int:
+        """Start a container; its process number. Raises KernelError with the reason, ShimLostError among them."""
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._starting[name] = future
-        self._on_start[name] = on_start
-        self._send({"op": "start", "id": name, **message})
-        return await future
+        try:
+            await self._send({"op": "start", "id": name, **message})
+            return await future
+        finally:
+            if self._starting.get(name) is future:
+                del self._starting[name]
 
     async def execute(self, name: str, message: Message, limit_s: float) -> int:
         """Run a command to its end; its exit status. Raises TimeoutError, KernelError."""
         ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._waiting[name] = ended
-        await self.start(name, message)
         try:
+            await self.start(name, message)
             async with asyncio.timeout(limit_s):
                 return await ended
-        except TimeoutError:
+        except BaseException:
             self.kill(name, signal.SIGKILL)
+            ended.cancel()
             raise
-
-    async def ended(self, name: str, limit_s: float) -> bool:
-        """Wait for a container's end; False when it still runs after LIMIT_S."""
-        if name not in self.running:
-            return True
-        future = self._waiting.setdefault(name, asyncio.get_running_loop().create_future())
-        try:
-            async with asyncio.timeout(limit_s):
-                await asyncio.shield(future)
-        except TimeoutError:
-            return False
-        return True
+        finally:
+            self._waiting.pop(name, None)
 
     def kill(self, name: str, number: int) -> None:
         """Send a signal to a container and all its processes; gone is fine."""
         if name in self.running:
-            self._send({"op": "signal", "id": name, "signal": int(number)})
+            self._write({"op": "signal", "id": name, "signal": int(number)})
+
+    def forget(self, prefix: str) -> None:
+        """Let the shim forget the exit statuses of the containers whose ids begin with this."""
+        self._write({"op": "forget", "prefix": prefix})
+
+    # --- the end
 
     async def quit(self, limit_s: float = 6.0) -> None:
         """End the shim and with it every container; it is given some time for that."""
+        self._over, self._listener = True, None
         if self._writer and self._task:
-            self._on_exit = lambda *_: None  # they end because they shall
-            self._send({"op": "quit"})
+            self._write({"op": "quit"})
             await asyncio.wait([self._task], timeout=limit_s)
         await self.close()
 
     async def close(self) -> None:
         """Leave the shim running, and its containers with it."""
+        self._over, self._listener = True, None
         if self._writer:
             self._writer.close()
         if self._task:
             self._task.cancel()
+
+
+def _resolve(future: asyncio.Future[int] | None, value: int) -> None:
+    if future and not future.done():
+        future.set_result(value)

@@ -120,6 +120,8 @@ class Process:
     """The pipe that is closed when its program has begun; -1 when that was told."""
     relay: Relay | None
     """None for a command, whose output nobody reads, and when the container has closed its own."""
+    note: Any = None
+    """What the agent wants to be told again about this run."""
     error: bytes = b""
     code: int = 0
     ended_at: float = 0.0
@@ -137,7 +139,8 @@ class Shim:
     _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
     _running: dict[str, Process] = field(default_factory=dict)
     _agent: Peer | None = None
-    _unsent: list[Message] = field(default_factory=list)
+    _ended: dict[str, Message] = field(default_factory=dict)
+    """How containers ended, until they run again or are to be forgotten."""
     _quit_at: float = 0.0
 
     def run(self) -> None:
@@ -175,10 +178,8 @@ class Shim:
         self._part()  # the old agent is gone or about to be: the newest one counts
         self._agent = Peer(sock)
         self._selector.register(sock, selectors.EVENT_READ, self._receive)
-        running = {p.name: p.pid for p in self._running.values() if not p.ended_at}
-        waiting, self._unsent = self._unsent, []
-        for message in ({"event": "running", "containers": running}, *waiting):
-            self._tell(message)
+        running = {p.name: {"pid": p.pid, "note": p.note} for p in self._running.values() if not p.ended_at}
+        self._tell({"event": "running", "containers": running, "ended": self._ended})
 
     def _part(self) -> None:
         if self._agent:
@@ -206,13 +207,10 @@ class Shim:
             self._selector.modify(self._agent.socket, wanted, self._receive)
 
     def _tell(self, message: Message) -> None:
-        if self._agent is None:
-            self._unsent.append(message)
-        elif self._agent.send(json.dumps(message).encode() + b"\n"):
+        if self._agent and self._agent.send(json.dumps(message).encode() + b"\n"):
             self._watch_agent()
         else:
-            self._part()
-            self._unsent.append(message)
+            self._part()  # the next agent is told with the greeting
 
     def _obey(self, message: Message) -> None:
         match message["op"]:
@@ -225,6 +223,9 @@ class Shim:
                 process = self._running.get(message["id"])
                 if process and not process.ended_at:
                     self.cells.signal(process.name, process.pid, message["signal"])
+            case "forget":
+                for name in [name for name in self._ended if name.startswith(message["prefix"])]:
+                    del self._ended[name]
             case "quit":
                 self._quit_at = time.monotonic() + GIVE_UP_S
                 for process in self._running.values():
@@ -248,7 +249,8 @@ class Shim:
         finally:
             if relay:
                 os.close(relay.write_end)
-        process = Process(name, pid, inside, why, relay)
+        process = Process(name, pid, inside, why, relay, message.get("note"))
+        self._ended.pop(name, None)
         self._running[name] = process
         self._selector.register(why, selectors.EVENT_READ, lambda: self._begun(process))
         if relay:
@@ -324,6 +326,9 @@ class Shim:
         self._begun(process)
         self._unwatch(process)
         del self._running[process.name]
+        if not process.inside:
+            code = 127 if process.error else process.code
+            self._ended[process.name] = {"code": code, "at": time.time(), "note": process.note}
         if process.error:
             self._tell({"event": "failed", "id": process.name, "error": process.error.decode(errors="replace")})
         else:

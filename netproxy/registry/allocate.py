@@ -1,4 +1,4 @@
-"""Addresses and ports that the API server hands out: VIPs, node ports, Pod addresses.
+"""Addresses and ports that the API server hands out: VIPs, node ports.
 
 Who holds what is worked out from the objects, so nothing is forgotten after a crash, and follows each write, so nothing is
 walked at a write. The first free one of the band that Kubernetes keeps for dynamic allocation is taken, so that an address
@@ -132,19 +132,3 @@ def _port_pool(first: int, last: int) -> Pool:
     return Pool(
         f"the node port range {first}-{last}", range(first + band, last + 1), range(first, first + band)
     )  # fmt: skip
-
-
-def pod_address(cidr: str, taken: set[str]) -> str:
-    """The first free Pod address of a node's range; .0 and .1 (the gateway) are never given.
-
-    >>> pod_address("10.244.1.0/24", {"10.244.1.2"})
-    '10.244.1.3'
-
-    Raises ConflictError when the range is full.
-    """
-    net = ipaddress.ip_network(cidr)
-    for offset in range(2, min(net.num_addresses - 1, 1 << 16)):
-        address = str(net[offset])
-        if address not in taken:
-            return address
-    raise ConflictError(f"the Pod range {cidr} is full")

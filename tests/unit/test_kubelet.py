@@ -3,19 +3,13 @@
 import pytest
 from support.build import pod_object, service_object
 
+from netproxy.core.errors import ConflictError
 from netproxy.kubelet import image, resolv
-from netproxy.kubelet.container import (
-    ContainerState,
-    backoff_s,
-    command_of,
-    container_status,
-    environment,
-    expand,
-    pod_status,
-    should_restart,
-)
+from netproxy.kubelet.addresses import pod_address, pod_addresses, pod_link
+from netproxy.kubelet.container import command_of, environment, expand
 from netproxy.kubelet.netexec import parse_flags
-from netproxy.kubelet.probe import Tally, port_number
+from netproxy.kubelet.probe import port_number
+from netproxy.kubelet.state import ContainerState, Seen, backoff_s, container_status, pod_status, should_restart
 from netproxy.objects.cluster import cluster_spec
 
 CLUSTER = cluster_spec()
@@ -103,7 +97,12 @@ def test_environment_of_a_container():
     }  # fmt: skip
     services = [service_object("my-db", clusterIP="10.96.0.9"), service_object("none", clusterIP="None")]
     env = environment(
-        pod_object(), container, ips=("10.0.0.1",), services=services, find=lambda *_: {"data": {"k": "v"}}, base={}
+        pod_object(),
+        container,
+        ips=("10.0.0.1",),
+        services=services,
+        config_map=lambda _: {"data": {"k": "v"}},
+        base={},
     )
     assert env["B"] == "1-$(C)"
     assert (env["IP"], env["L"], env["K"]) == ("10.0.0.1", "web", "v")
@@ -113,12 +112,32 @@ def test_environment_of_a_container():
     assert command_of(container, env) == (("echo", "1"), ("10.0.0.1",))
     assert expand("$$(A)", env) == "$(A)"
     assert "MY_DB_PORT" not in environment(
-        pod_object(spec={"enableServiceLinks": False}), {}, ips=(), services=services, find=lambda *_: None, base={}
+        pod_object(spec={"enableServiceLinks": False}),
+        {},
+        ips=(),
+        services=services,
+        config_map=lambda _: None,
+        base={},
     )
 
 
-def state(phase, code=0, **more):
-    return ContainerState("c", "i", phase, exit_code=code, **more)
+def state(phase, code=0, name="c", **more):
+    return ContainerState(name, "i", phase, exit_code=code, **more)
+
+
+def seen(states, init=(), ips=("10.0.0.1",)):
+    return Seen(ips, plugged=True, init={s.name: s for s in init}, containers={s.name: s for s in states})
+
+
+def a_pod(*, policy="Always", init=(), containers=("c",)):
+    return pod_object(
+        spec={
+            "restartPolicy": policy,
+            "containers": [{"name": at, "image": "i"} for at in containers],
+            "initContainers": [{"name": at, "image": "i"} for at in init],
+        },
+        status={},
+    )
 
 
 @pytest.mark.parametrize(
@@ -129,36 +148,25 @@ def state(phase, code=0, **more):
         ("Always", [state("terminated", 1)], "Running"),
         ("Never", [state("terminated", 1)], "Failed"),
         ("Never", [state("terminated", 0)], "Succeeded"),
-        ("OnFailure", [state("terminated", 0), state("terminated", 0)], "Succeeded"),
+        ("OnFailure", [state("terminated", 0), state("terminated", 0, "d")], "Succeeded"),
         ("OnFailure", [state("terminated", 1)], "Running"),
     ],
 )
 def test_phases(policy, states, phase):
-    status = pod_status(
-        pod_object(spec={"restartPolicy": policy}, status={}), states, [], ("10.0.0.1",), "172.18.0.2", 0
-    )
-    assert status["phase"] == phase
+    pod = a_pod(policy=policy, containers=[s.name for s in states])
+    assert pod_status(pod, seen(states), "172.18.0.2", 0)["phase"] == phase
 
 
 def test_status_keeps_transition_times_and_tells_what_happened():
-    pod = pod_object(status={})
-    first = pod_status(pod, [state("running", ready=True)], [state("terminated")], ("10.0.0.1",), "h", 0)
-    again = pod_status(
-        {**pod, "status": first}, [state("running", ready=True)], [state("terminated")], ("10.0.0.1",), "h", 100
-    )
-    assert first["conditions"] == again["conditions"]
-    assert "initContainerStatuses" in first
-    assert (
-        pod_status(
-            pod_object(spec={"restartPolicy": "Never"}, status={}),
-            [state("waiting")],
-            [state("terminated", 1)],
-            (),
-            "h",
-            0,
-        )["phase"]
-        == "Failed"
-    )
+    pod = a_pod(init=["i"])
+    now = seen([state("running", ready=True)], [state("terminated", name="i")])
+    first = pod_status(pod, now, "h", 0)
+    assert pod_status({**pod, "status": first}, now, "h", 100) == first
+    assert first["initContainerStatuses"][0]["state"]["terminated"]["exitCode"] == 0
+    assert (first["podIP"], first["hostIP"]) == ("10.0.0.1", "h")
+    failed = pod_status(a_pod(policy="Never", init=["i"]), seen([], [state("terminated", 1, "i")], ips=()), "h", 0)
+    assert (failed["phase"], "podIP" in failed) == ("Failed", False)
+    assert {c["type"]: c["status"] for c in failed["conditions"]}["Initialized"] == "False"
     killed = container_status(state("terminated", -9, last=(("exitCode", 1),)))
     assert killed["state"]["terminated"]["exitCode"] == 137
     assert killed["lastState"] == {"terminated": {"exitCode": 1}}
@@ -172,16 +180,17 @@ def test_restarts_back_off():
     assert not should_restart("Never", 1)
 
 
-def test_verdicts_need_results_in_a_row():
-    tally = Tally(passing=True, failures_allowed=2)
-    assert not tally.count(False)
-    assert tally.passing
-    assert tally.count(False)
-    assert not tally.passing
-    assert tally.count(True)
-    assert tally.passing
-
-
 def test_ports_of_probes():
     container = {"ports": [{"name": "web", "containerPort": 8080}]}
     assert [port_number(p, container) for p in (1, "web", "81", "none")] == [1, 8080, 81, 0]
+
+
+def test_addresses_of_pods():
+    with pytest.raises(ConflictError):
+        pod_address("10.0.0.0/30", {"10.0.0.2"})
+    node = cluster_spec().nodes[0]
+    assert pod_addresses(node, ("10.244.0.9",), {"10.244.0.2"}) == ("10.244.0.9",), "the one it had"
+    assert pod_addresses(node, ("10.244.0.9",), {"10.244.0.9"}) == ("10.244.0.2",), "another Pod has it"
+    assert pod_addresses(node, ("192.0.2.9",), {"10.244.0.2"}) == ("10.244.0.3",), "not of its node"
+    link = pod_link("web-1", "uid", ("10.244.0.5",), node)
+    assert (link.namespace, link.addresses) == ("web-1", (("10.244.0.5", "10.244.0.1"),))
