@@ -15,10 +15,10 @@ from bench.table import Row
 from netproxy.core.net import Family
 from netproxy.linux import netns
 from netproxy.linux.command import run
-from netproxy.linux.iptables import IptablesKernel
-from netproxy.linux.nftables import Generations, Nftables
+from netproxy.linux.host import KernelHost
+from netproxy.linux.nftables import Nftables
 from netproxy.nodeproxy.family import Choice, FamilyProxy
-from netproxy.nodeproxy.modes import Host, missing_for
+from netproxy.nodeproxy.modes import missing_for
 from netproxy.proxy.nftables import NftCompiler, compile_nftables
 from netproxy.ruleset.nft_plan import render_plan
 from netproxy.ruleset.nftables import render
@@ -27,9 +27,7 @@ NODE = {"metadata": {"name": "node1"}, "status": {"addresses": [{"type": "Intern
 
 
 def _proxy(namespace: str, count: int, choice: Choice) -> FamilyProxy:
-    kernel = IptablesKernel(namespace, Family.IPV4)
-    kernel.assume_empty()
-    host = Host(namespace, Family.IPV4, kernel, Generations(namespace), is_new=True)
+    host = KernelHost(namespace, Family.IPV4, is_new=True)
     proxy = FamilyProxy(NODE, {"clusterCIDR": "10.160.0.0/12"}, host, choice=choice)
     for obj in services(count):
         (proxy.tracker.set_service if obj["kind"] == "Service" else proxy.tracker.set_slice)(obj)
@@ -51,8 +49,8 @@ def sync() -> list[Row]:
             proxy.close()
         with _namespace() as namespace:
             proxy = _proxy(namespace, count, choice)
-            snapshot = proxy.snapshot()
-            ours.append(_seconds(functools.partial(proxy.sync, snapshot)))
+            proxy.snapshot()
+            ours.append(_seconds(proxy.sync))
             proxy.close()
         gc.unfreeze()
     return [Row("first full sync of 10,000 Services × 3, nftables flat", min(ours), min(floors), "s", "≤ 1.25 ×")]
@@ -73,7 +71,7 @@ def _change(count: int, layout: str, reach: str, rounds: int) -> Row:
     with _namespace() as mine, _namespace() as other:
         proxies = [_proxy(namespace, count, Choice("nftables", layout)) for namespace in (mine, other)]
         for proxy in proxies:
-            proxy.sync(proxy.snapshot())
+            proxy.sync()
             proxy.mode.compiler.get_ready()
         shadow: NftCompiler = proxies[1].mode.compiler
         nft = Nftables(other)
@@ -81,7 +79,7 @@ def _change(count: int, layout: str, reach: str, rounds: int) -> Row:
             changed = slice_of(n, [n * 3, n * 3 + 1, 200000 + n])
             for proxy in proxies:
                 proxy.tracker.set_slice(changed)
-            ours.append(_timed(lambda: proxies[0].sync(proxies[0].snapshot())))
+            ours.append(_timed(lambda: proxies[0].sync()))
             plan = shadow.change(proxies[1].snapshot())
             text = render_plan(plan)
             floors.append(_timed(lambda text=text: nft.run(text)))
@@ -113,13 +111,13 @@ def _ipvs_change(count: int) -> Row:
     ours, floors = [], []
     with _namespace() as namespace:
         proxy = _proxy(namespace, count, Choice("ipvs"))
-        proxy.sync(proxy.snapshot())
+        proxy.sync()
         kernel = proxy.mode.kernel
         with netns.visiting(namespace):
             plain = IPVS()
         for n in range(15):
             proxy.tracker.set_slice(slice_of(n, [n * 3, n * 3 + 1, n * 3 + 2, 200000 + n]))
-            ours.append(_timed(lambda: proxy.sync(proxy.snapshot())))
+            ours.append(_timed(lambda: proxy.sync()))
             key = next(key for key in kernel.present().servers if key.address == f"10.96.0.{n}")
             real = kernel.present().servers[key].destinations[0]
             service = IPVSService(addr=key.address, port=key.port, protocol=6)

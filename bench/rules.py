@@ -20,10 +20,8 @@ from bench.table import Row
 from netproxy.core.net import Family
 from netproxy.linux import netns
 from netproxy.linux.command import run
-from netproxy.linux.iptables import IptablesKernel
-from netproxy.linux.nftables import Generations
+from netproxy.linux.host import KernelHost
 from netproxy.nodeproxy.family import FamilyProxy
-from netproxy.nodeproxy.modes import Host
 from netproxy.proxy.iptables import compile_iptables
 from netproxy.ruleset.diff import applied, plan
 from netproxy.ruleset.iptables import render_plan
@@ -52,9 +50,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def _proxy(namespace: str, flavour: str, count: int) -> FamilyProxy:
-    kernel = IptablesKernel(namespace, Family.IPV4, flavour=flavour)
-    kernel.assume_empty()
-    host = Host(namespace, Family.IPV4, kernel, Generations(namespace), is_new=True)
+    host = KernelHost(namespace, Family.IPV4, flavour=flavour, is_new=True)
     proxy = FamilyProxy({"metadata": {"name": "node1"}}, {"clusterCIDR": "10.160.0.0/12"}, host)
     for obj in services(count):
         (proxy.tracker.set_service if obj["kind"] == "Service" else proxy.tracker.set_slice)(obj)
@@ -79,7 +75,7 @@ def render() -> list[Row]:
 
 
 def _sync(proxy: FamilyProxy) -> None:
-    proxy.sync(proxy.snapshot())
+    proxy.sync()
 
 
 def sync_legacy() -> list[Row]:
@@ -136,11 +132,11 @@ def _change(flavour: str) -> Row:
     ours, floors = [], []
     with _namespace() as namespace:
         proxy = _proxy(namespace, flavour, count)
-        proxy.sync(proxy.snapshot())
+        proxy.sync()
         for n in range(rounds * 2):
             proxy.tracker.set_slice(slice_of(n, [n * 3, n * 3 + 1, 200000 + n]))
             if n % 2:
-                ours.append(_seconds(lambda: proxy.sync(proxy.snapshot())))
+                ours.append(_seconds(lambda: proxy.sync()))
                 continue
             present = proxy.host.iptables.present()
             change = proxy.mode.change(proxy.snapshot(), present)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 import os
@@ -33,24 +34,24 @@ from netproxy.kubelet.ports import Place
 from netproxy.kubelet.resolv import nameservers
 from netproxy.kubelet.runtime import Runtime
 from netproxy.linux import netns
-from netproxy.linux.iptables import IptablesKernel
+from netproxy.linux.host import KernelHost
 from netproxy.linux.nftables import Generations
-from netproxy.manager.direct import Controllers
-from netproxy.nodeproxy.family import Choice, FamilyProxy
-from netproxy.nodeproxy.modes import Host, check_modes, missing_for
-from netproxy.nodeproxy.proxies import Proxies
+from netproxy.manager.manager import Controllers
+from netproxy.nodeproxy.choice import checked_choice
+from netproxy.nodeproxy.healthports import HealthPorts
+from netproxy.nodeproxy.http import bound
+from netproxy.nodeproxy.modes import check_modes, missing_for
+from netproxy.nodeproxy.node import NodeProxy
 from netproxy.objects.cluster import ClusterSpec, cluster_object, cluster_spec, node_object
 from netproxy.objects.kinds import (
     CLUSTERS,
     DEPLOYMENTS,
-    ENDPOINT_SLICES,
     EVENTS,
     KUBE_PROXY_CONFIGURATIONS,
     NAMESPACES,
     NODES,
     PODS,
     REPLICA_SETS,
-    SERVICE_CIDRS,
     SERVICES,
     Resource,
     resource_of,
@@ -69,17 +70,14 @@ from netproxy.objects.meta import (
     status,
     uid,
 )
-from netproxy.objects.validate import LAYOUT_ANNOTATION, MODE_ANNOTATION, NFTABLES_LAYOUTS
-from netproxy.proxy.health import health_answer
+from netproxy.objects.validate import LAYOUT_ANNOTATION, MODE_ANNOTATION
 from netproxy.registry.registry import Registry
 from netproxy.serve import http
-from netproxy.serve.health import HealthServers
 from netproxy.store.sqlite import SqliteBacking
 from netproxy.store.store import Event, Store
 
 log = logging.getLogger(__name__)
 
-PROXIED = (SERVICE_CIDRS, SERVICES, ENDPOINT_SLICES)
 DNS_LABELS = {"k8s-app": "kube-dns"}
 WORKERS = 4
 
@@ -114,14 +112,13 @@ class Agent:
         self.runtime = Runtime(str(paths.shim_socket), new_shim)
         self.controllers = Controllers(self.registry, self.clock, self._wake_controllers)
         self._work = asyncio.Event()
-        self._health_due = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._runner: web.AppRunner | None = None
-        self.health = HealthServers(self._open_in_node)
         self.started = self.clock.now()
         self.over = asyncio.Event()
         self.kubelet: Kubelet
-        self.proxies: Proxies
+        self.proxies: dict[str, NodeProxy] = {}
+        """The proxy of each node, by its name."""
 
     def _cluster(self, incoming: list[Loaded]) -> ClusterSpec:
         stored = list(self.store.all(CLUSTERS))
@@ -138,23 +135,29 @@ class Agent:
         new = await making
         config = self._apply_first()
         self.kubelet = Kubelet(
-            StoredObjects(self.store), self.cluster, self._place(), self.runtime, self.clock, self._executor, self.event
-        )  # fmt: skip
-        self.proxies = Proxies(self._make_proxies(config, new), config, self._executor)
-        for kind in PROXIED:
-            for obj in self.store.all(kind):
-                self.proxies.observe(Event("ADDED", obj, 0, kind))
+            self.store,
+            self.cluster,
+            self._place(),
+            self.runtime,
+            self.clock,
+            self._executor,
+            self.background,
+            self.event,
+        )
+        self.proxies = self._make_proxies(config, new)
+        self.kubelet.adopt(list(self.store.all(PODS)))
         for kind in (DEPLOYMENTS, REPLICA_SETS, SERVICES, PODS):
             for obj in self.store.all(kind):
                 self.controllers.observe(Event("ADDED", obj, 0, kind))
         self.store.subscribe(self._observe)
         self.kubelet.start(fresh=not self.restored)
         self.controllers.run()
-        for proxy in self.proxies.proxies:
-            self.background(self.proxies.run(proxy))
+        for pod in list(self.store.all(PODS)):
+            self.background(self.kubelet.sync(key(pod)))
+        for proxy in self.proxies.values():
+            proxy.start()
+            self.background(HealthPorts(proxy, functools.partial(self._open_in_node, proxy.name)).run())
         self.background(self._run_controllers())
-        await self._set_health_checks()
-        self.background(self._run_health_checks())
         with suppress(FileNotFoundError):
             self.paths.socket.unlink()
         self._runner = await http.serve(self.paths.socket, self.api, self.store, self.clock, self.extra)
@@ -234,21 +237,19 @@ class Agent:
             lambda namespace: machines.note(self.paths, namespace), tuple(dns.items()),
         )  # fmt: skip
 
-    def _make_proxies(self, config: Mapping[str, Any], new: set[str]) -> list[FamilyProxy]:
-        result = []
+    def _make_proxies(self, config: Mapping[str, Any], new: set[str]) -> dict[str, NodeProxy]:
+        result = {}
         for node in self.cluster.nodes:
-            obj = self.store.get(NODES, NamespacedName("", node.name))
             where = self.paths.namespace_of(node.name)
             generations = Generations(where)
-            for family in self._kernel_families():
-                rules = IptablesKernel(
-                    where, family, flavour=self.cluster.iptables, lock_file=str(self.paths.lock_file)
-                )
-                if where in new:
-                    rules.assume_empty()
-                host = Host(where, family, rules, generations, is_new=where in new)
-                choice = choice_of(obj, config)
-                result.append(FamilyProxy(obj, config, host, choice=choice, addresses=node.addresses))
+            hosts = [
+                KernelHost(where, family, generations=generations, flavour=self.cluster.iptables,
+                           lock_file=str(self.paths.lock_file), is_new=where in new)
+                for family in self._kernel_families()
+            ]  # fmt: skip
+            result[node.name] = NodeProxy(
+                node.name, self.store, hosts, config, self.clock, addresses=node.addresses
+            )  # fmt: skip
         return result
 
     @staticmethod
@@ -260,11 +261,7 @@ class Agent:
         """End the agent; with TAKE_DOWN also everything that it made."""
         for task in tuple(self._tasks):
             task.cancel()
-        self.health.close()
-        if hasattr(self, "kubelet"):
-            self.kubelet.close()
-        for proxy in self.proxies.proxies if hasattr(self, "proxies") else ():
-            proxy.close()
+        await asyncio.gather(*(proxy.close() for proxy in self.proxies.values()))
         if take_down:
             await self.runtime.quit()
         else:
@@ -304,44 +301,36 @@ class Agent:
 
     def _observe(self, event: Event) -> None:
         self.controllers.observe(event)
-        self.proxies.observe(event)
-        if event.obj["kind"] == "Pod" and event.type == "DELETED":
-            self.kubelet.gone(event.obj)
-        elif event.obj["kind"] == "Pod" and spec(event.obj).get("nodeName"):
-            self.kubelet.observe(event.obj, event.old)
+        if event.obj["kind"] == "Pod" and event.type != "DELETED":
+            old = event.old
+            bound = spec(event.obj).get("nodeName")
+            if bound and (
+                old is None or not spec(old).get("nodeName") or (is_deleting(event.obj) and not is_deleting(old))
+            ):
+                self.background(self.kubelet.sync(key(event.obj)))
         if (
             event.obj["kind"] == "KubeProxyConfiguration"
             and event.old
             and event.old.get("mode") != event.obj.get("mode")
         ):
             self._forget_choices()
-        if event.obj["kind"] in ("Node", "KubeProxyConfiguration"):
+        if event.obj["kind"] == "KubeProxyConfiguration":
             self._reconfigure()
         if event.obj["kind"] == "Image":
-            self.kubelet.image_is_known()
-        if event.obj["kind"] in ("Service", "EndpointSlice"):
-            self._health_due.set()
+            self._try_images_again()
 
     def _reconfigure(self) -> None:
-        """A node's labels, or the proxy's settings, changed: join and compile anew, and sync."""
+        """The proxies' settings changed."""
         config = self._configuration()
-        for proxy in self.proxies.proxies:
-            node = self.store.find(NODES, NamespacedName("", proxy.node))
-            if node is None:
-                continue
-            choice = choice_of(node, config)
-            lacking = missing_for(choice.mode)
-            if lacking:
-                log.error("%s stays in %s mode: %s", proxy.node, proxy.choice.mode, lacking)
-                choice = proxy.choice
-            if proxy.reconfigure(node, config, choice):
-                for kind in PROXIED:
-                    for obj in self.store.all(kind):
-                        proxy.observe(obj)
-        self.proxies.configure(config)
+        for proxy in self.proxies.values():
+            proxy.configure(config)
 
     def choose(self, mode: str, layout: str, node: str = "") -> list[str]:
-        """Put nodes (all, or the one named) into a mode; their names. Raises KernelError when the host cannot do it."""
+        """Put nodes (all, or the one named) into a mode; their names.
+
+        Raises ManifestError for an unknown one, KernelError when the host cannot do it.
+        """
+        checked_choice(mode, layout)
         lacking = missing_for(mode)
         if lacking:
             raise KernelError(f"{mode} mode is not possible here: {lacking}")
@@ -364,38 +353,9 @@ class Agent:
         kept = {key: value for key, value in notes.items() if value}
         self.registry.replace({**obj, "metadata": {**obj["metadata"], "annotations": kept}})
 
-    async def _run_health_checks(self) -> None:
-        """Follow the Services; many changes at once are one look."""
-        while True:
-            await self._health_due.wait()
-            self._health_due.clear()
-            await self._set_health_checks()
-
-    async def _set_health_checks(self) -> None:
-        wanted = {}
-        for proxy in self.proxies.proxies:
-            for check in proxy.health_checks():
-                wanted[proxy.node, check.port] = lambda proxy=proxy, port=check.port: self._health(proxy, port)
-        try:
-            await self.health.set(wanted.items())
-        except OSError as error:
-            log.error("health check node port: %s", error)
-
-    def _health(self, proxy: FamilyProxy, port: int) -> tuple[int, dict[str, str], str]:
-        check = next(c for c in proxy.health_checks() if c.port == port)
-        return health_answer(check, healthy=not self.proxies.last_error)
-
-    def _open_in_node(self, node: str, port: int) -> socket.socket:
+    def _open_in_node(self, node: str, family: Family, port: int) -> socket.socket:
         with netns.visiting(self.paths.namespace_of(node)):
-            both = Family.IPV6 in self.cluster.families
-            family = socket.AF_INET6 if both else socket.AF_INET
-            sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        if both:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(("::" if both else "0.0.0.0", port))
-        sock.setblocking(False)
-        return sock
+            return bound("::" if family is Family.IPV6 else "0.0.0.0", port)
 
     def event(self, about: Object, kind: str, reason: str, message: str) -> None:
         """Write a core/v1 Event; the same one again only counts."""
@@ -472,9 +432,21 @@ class Agent:
             end()
         with suppress(TimeoutError):
             async with asyncio.timeout(max(1.0, deadline - self.clock.monotonic())):
-                await self.proxies.settled()
+                await self.rules_settled()
         ended = ("Succeeded",)
         return settled, [p for p in self.store.list(PODS) if not is_ready(p) and status(p).get("phase") not in ended]
+
+    async def rules_settled(self) -> None:
+        """Wait until every node's rules follow everything that was heard."""
+        await asyncio.gather(*(proxy.settled() for proxy in self.proxies.values()))
+
+    def rule_errors(self) -> list[dict[str, str]]:
+        """Everything that keeps rules from being as they should be, for each node and family."""
+        return [
+            {"node": proxy.name, "family": family.value if family else "", "what": fault.what, "message": fault.message,
+             "since": timestamp(fault.since)}
+            for proxy in self.proxies.values() for family, fault in proxy.faults
+        ]  # fmt: skip
 
     def remove_cluster(self) -> None:
         """Ask for the end: everything goes."""
@@ -496,13 +468,6 @@ def _service_cidr(cluster: ClusterSpec) -> Object:
     """The object that every cluster has for its Service ranges."""
     return {"apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR", "metadata": {"name": "kubernetes"},
             "spec": {"cidrs": list(cluster.service_cidrs)}}  # fmt: skip
-
-
-def choice_of(node: Object, config: Mapping[str, Any]) -> Choice:
-    """A node's mode: what was chosen for it, or what the configuration says for all."""
-    notes = annotations_of(node)
-    mode = notes.get(MODE_ANNOTATION) or config.get("mode") or "iptables"
-    return Choice(mode, notes.get(LAYOUT_ANNOTATION) or NFTABLES_LAYOUTS[0])
 
 
 def _resource(obj: Object) -> Resource:

@@ -17,11 +17,11 @@ from netproxy.core.names import NamespacedName
 from netproxy.core.net import Family
 from netproxy.kubelet import resolv
 from netproxy.nodeproxy.family import FamilyProxy
+from netproxy.nodeproxy.messages import Report
 from netproxy.objects.kinds import DEPLOYMENTS, ENDPOINT_SLICES, PODS, SERVICES
 from netproxy.objects.manifest import Loaded
 from netproxy.objects.meta import Object, is_ready, key, labels, name, spec
 from netproxy.objects.selector import label_selector, matches, selects
-from netproxy.proxy.model import Snapshot
 
 if TYPE_CHECKING:
     from netproxy.agent.agent import Agent
@@ -50,14 +50,25 @@ async def _status(agent: Agent, _: Request) -> Response:
     return json_response({
         "apiVersion": "netproxy.dev/v1alpha1", "kind": "Status", "cluster": agent.paths.cluster,
         "agent": {"pid": os.getpid(), "since": agent.started, "state": str(agent.paths.state), "resourceVersion": store.version},
-        "mode": ", ".join(sorted({p.choice.mode for p in agent.proxies.proxies})), "iptables": agent.cluster.iptables,
-        "proxy": {"passes": agent.proxies.passes, "lastError": agent.proxies.last_error},
+        "mode": ", ".join(sorted({report.choice.mode for report in _reports(agent)})), "iptables": agent.cluster.iptables,
+        "proxy": {"passes": sum(report.passes for report in _reports(agent)), "lastError": _last_error(agent)},
+        "errors": agent.rule_errors(),
         "nodes": nodes,
         "client": {"namespace": agent.paths.namespace_of(CLIENT), "addresses": list(agent.cluster.client_addresses)},
         "pods": {"total": len(pods), "ready": sum(map(is_ready, pods))},
         "services": store.count(SERVICES), "endpointSlices": store.count(ENDPOINT_SLICES),
         "dns": {"domain": agent.cluster.dns_domain, "addresses": list(agent.cluster.dns_addresses)},
     })  # fmt: skip
+
+
+def _reports(agent: Agent) -> list[Report]:
+    """What each node's proxies last published."""
+    return [report for proxy in agent.proxies.values() for report in proxy.reports.values()]
+
+
+def _last_error(agent: Agent) -> str:
+    """The first thing that keeps rules from being written; empty when they are."""
+    return next((f"{r.node} {r.family}: {r.error}" for r in _reports(agent) if r.error), "")
 
 
 async def _apply(agent: Agent, request: Request) -> Response:
@@ -146,21 +157,15 @@ async def _logs(agent: Agent, request: Request) -> Response:
 async def _pending(agent: Agent, request: Request) -> Response:
     """What each proxy's next sync would change: the plan as text, and its size."""
     wanted = request.query.get("node", "")
-    loop = asyncio.get_running_loop()
     result = []
-    for proxy in agent.proxies.proxies:
-        if wanted and proxy.node != wanted:
+    for report in _reports(agent):
+        if wanted and report.node != wanted:
             continue
-        change = await loop.run_in_executor(None, proxy.pending, proxy.snapshot())
-        result.append(
-            {
-                "node": proxy.node,
-                "family": proxy.view.family.value,
-                "mode": proxy.choice.mode,
-                "changes": change.changes,
-                "plan": change.text,
-            }
-        )
+        change = await agent.proxies[report.node].ask(report.family, FamilyProxy.pending)
+        result.append({
+            "node": report.node, "family": report.family.value, "mode": report.choice.mode, "changes": change.changes,
+            "plan": change.text,
+        })  # fmt: skip
     return json_response({"items": result})
 
 
@@ -169,38 +174,25 @@ async def _rules(agent: Agent, request: Request) -> Response:
     agent.store.get(SERVICES, at)
     node = request.query.get("node") or agent.cluster.nodes[0].name
     family = Family.IPV6 if request.query.get("family") == "ipv6" else Family.IPV4
-    proxy = next((p for p in agent.proxies.proxies if p.node == node and p.view.family is family), None)
-    if proxy is None:
+    proxy = agent.proxies.get(node)
+    if proxy is None or family not in proxy.reports:
         raise NotFoundError(f'nodes "{node}" not found; there are {", ".join(n.name for n in agent.cluster.nodes)}')
-    snapshot = proxy.snapshot()
-    lines = await asyncio.get_running_loop().run_in_executor(None, _lines, proxy, snapshot, at)
-    ports = [
-        {
-            "port": s.port,
-            "name": s.port_name,
-            "protocol": s.protocol.upper(),
-            "clusterIP": s.cluster_ip,
-            "endpoints": [e.target for e in s.endpoints],
-        }
-        for s in snapshot.services
-        if (s.namespace, s.service) == at
-    ]
-    return json_response(
-        {
-            "node": node,
-            "family": family.value,
-            "mode": proxy.choice.mode,
-            "service": str(at),
-            "ports": ports,
-            "rules": lines,
-        }
-    )
+    found = await proxy.ask(family, lambda state: _lines(state, at))
+    mode = found.pop("mode")
+    return json_response({"node": node, "family": family.value, "mode": mode, "service": str(at), **found})
 
 
-def _lines(proxy: FamilyProxy, snapshot: Snapshot, at: NamespacedName) -> list[dict[str, Any]]:
-    with proxy.lock:
-        found = proxy.mode.lines(snapshot, lambda service: (service.namespace, service.service) == at)
-        return [{"port": service.name, **asdict(line)} for service, lines in found for line in lines]
+def _lines(proxy: FamilyProxy, at: NamespacedName) -> dict[str, Any]:
+    found = proxy.lines(lambda service: (service.namespace, service.service) == at)
+    return {
+        "mode": proxy.choice.mode,
+        "ports": [
+            {"port": s.port, "name": s.port_name, "protocol": s.protocol.upper(), "clusterIP": s.cluster_ip,
+             "endpoints": [e.target for e in s.endpoints]}
+            for s in proxy.snapshot().services if (s.namespace, s.service) == at
+        ],
+        "rules": [{"port": service.name, **asdict(line)} for service, lines in found for line in lines],
+    }  # fmt: skip
 
 
 async def _mode(agent: Agent, request: Request) -> Response:
@@ -210,13 +202,15 @@ async def _mode(agent: Agent, request: Request) -> Response:
         agent.choose(wanted["mode"], wanted.get("layout") or "", wanted.get("node") or "")
         try:
             async with asyncio.timeout(wanted.get("timeout") or 60):
-                await agent.proxies.settled()
+                await agent.rules_settled()
         except TimeoutError as error:
-            raise KernelError(f"the rules are not there yet: {agent.proxies.last_error or 'still at it'}") from error
+            raise KernelError(f"the rules are not there yet: {_last_error(agent) or 'still at it'}") from error
     nodes: dict[str, dict[str, str]] = {}
-    for proxy in agent.proxies.proxies:
-        nodes[proxy.node] = {"name": proxy.node, "mode": proxy.choice.mode, "layout": proxy.choice.layout}
-    return json_response({"nodes": list(nodes.values()), "lastError": agent.proxies.last_error})
+    for report in _reports(agent):
+        nodes[report.node] = {"name": report.node, "mode": report.choice.mode, "layout": report.choice.layout}
+    return json_response(
+        {"nodes": list(nodes.values()), "lastError": _last_error(agent), "errors": agent.rule_errors()}
+    )
 
 
 _HANDLERS: dict[str, Handler] = {

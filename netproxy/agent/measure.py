@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from netproxy.core.net import Family
 from netproxy.linux import netns
 from netproxy.linux.command import run
-from netproxy.linux.iptables import IptablesKernel
-from netproxy.linux.nftables import Generations
-from netproxy.nodeproxy.modes import Host, make_mode, missing_for
+from netproxy.linux.host import KernelHost
+from netproxy.nodeproxy.modes import make_mode, missing_for
 from netproxy.objects.meta import Object
 from netproxy.proxy.config import IPVS_SYSCTLS, node_view
 from netproxy.proxy.model import Endpoint, ServicePort, Snapshot
@@ -114,9 +113,7 @@ def _serving(namespace: str, way: str, size: int) -> Iterator[None]:
     status = {"addresses": [{"type": "InternalIP", "address": "10.201.1.1"}]}
     node: Object = {"kind": "Node", "metadata": {"name": "node"}, "status": status}
     view = node_view(node, config, Family.IPV4, mode=mode)
-    rules = IptablesKernel(namespace, Family.IPV4, flavour=flavour, lock_file=f"/tmp/{namespace}.lock")
-    rules.assume_empty()
-    host = Host(namespace, Family.IPV4, rules, Generations(namespace), is_new=True)
+    host = KernelHost(namespace, Family.IPV4, flavour=flavour, lock_file=f"/tmp/{namespace}.lock", is_new=True)
     proxy = make_mode(mode, view, host, layout=layout)
     if mode == "ipvs":
         with netns.visiting(namespace):

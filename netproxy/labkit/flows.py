@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 
 from netproxy.core.errors import KernelError, ManifestError, Problem
-from netproxy.core.net import is_address, join_host_port
+from netproxy.core.net import Family, is_address, join_host_port
 from netproxy.labkit.world import World
 from netproxy.linux.conntrack import ConntrackKernel
 
@@ -182,9 +182,10 @@ class Sender:
         return "pass"
 
     def _tracked(self, protocol: str, source: str, port: int, family: int) -> Any:
+        kind = Family.IPV6 if family == socket.AF_INET6 else Family.IPV4
         for namespace in self._nodes:
             try:
-                flows = ConntrackKernel(namespace, family).flows(protocol)
+                flows = ConntrackKernel(namespace, kind).flows(protocol)
             except KernelError:
                 continue
             for flow in flows:

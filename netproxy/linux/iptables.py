@@ -26,6 +26,7 @@ class IptablesKernel:
         self.namespace = namespace
         self.family = family
         self.flavour = flavour
+        self.lock_file = lock_file
         self._program = f"{PROGRAMS[family]}-{flavour}"
         self._env = {"XTABLES_LOCKFILE": lock_file} if lock_file else None
         self._present: Ruleset | None = None

@@ -12,7 +12,8 @@ from netproxy.core.net import Family
 from netproxy.linux import netns
 from netproxy.linux.command import find, run
 from netproxy.linux.ipvs_netlink import DestinationRequest, EntryRequest, IpvsNetlink, Request, ServerRequest
-from netproxy.linux.netlink import RouteSocket, del_address, del_link, new_address, new_dummy
+from netproxy.linux.netlink import Netlink
+from netproxy.linux.rtnetlink import del_address, del_link, new_address, new_dummy, route_socket
 from netproxy.ruleset.ipvs import (
     DEVICE,
     Counters,
@@ -76,7 +77,7 @@ class IpvsKernel:
         self.family = family
         self._present: Ipvs | None = None
         self._netlink = IpvsNetlink(namespace, family)
-        self._routes: RouteSocket | None = None
+        self._routes: Netlink | None = None
 
     def read(self) -> Ipvs:
         """All that the kernel has."""
@@ -152,10 +153,9 @@ class IpvsKernel:
 
     # addresses
 
-    def _route_socket(self) -> RouteSocket:
+    def _route_socket(self) -> Netlink:
         if self._routes is None:
-            with netns.visiting(self.namespace):
-                self._routes = RouteSocket()
+            self._routes = route_socket(self.namespace)
         return self._routes
 
     def ensure_device(self) -> None:

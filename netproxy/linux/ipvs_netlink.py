@@ -1,14 +1,13 @@
 """Requests to IPVS and ipset in one namespace, by pyroute2.
 
-pyroute2 opens one more socket in each thread that uses an object of its, in the namespace where that thread is. So one
-thread makes all of these sockets, each in its namespace, and nobody else uses them.
+pyroute2 opens one more socket in each thread that uses an object of its, in the namespace where that thread is. So the
+thread that makes the first request makes the others, too, and closes it.
 """
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -18,7 +17,6 @@ from netproxy.linux import netns
 from netproxy.ruleset.ipvs import RealServer, ServerKey, VirtualServer
 
 _PERSISTENT, _MH_PORT = 0x1, 0x10
-_thread = ThreadPoolExecutor(1, thread_name_prefix="pyroute2")
 
 
 class ServerRequest(NamedTuple):
@@ -68,22 +66,6 @@ class IpvsNetlink:
 
     def ask(self, requests: Iterable[Request]) -> None:
         """Make the requests in this order. Raises KernelError naming the first that is refused."""
-        listed = list(requests)
-        if listed:
-            _thread.submit(self._ask, listed).result()
-
-    def connections(self, key: ServerKey) -> dict[tuple[str, int], int]:
-        """How many connections each destination of a virtual server has, active or waiting to be forgotten."""
-        return _thread.submit(self._connections, key).result()
-
-    def close(self) -> None:
-        """Close the sockets."""
-        if self._ipvs is not None or self._ipset is not None:
-            _thread.submit(self._close).result()
-
-    # in the thread
-
-    def _ask(self, requests: list[Request]) -> None:
         for request in requests:
             with _asked(request):
                 match request:
@@ -94,7 +76,8 @@ class IpvsNetlink:
                     case EntryRequest():
                         self._set_entry(request)
 
-    def _connections(self, key: ServerKey) -> dict[tuple[str, int], int]:
+    def connections(self, key: ServerKey) -> dict[tuple[str, int], int]:
+        """How many connections each destination of a virtual server has, active or waiting to be forgotten."""
         with _asked(f"destinations of {key}"):
             answers = list(self._servers().dest("dump", _service(VirtualServer(key))))
         listed = [dict(answer.get("IPVS_CMD_ATTR_DEST")["attrs"]) for answer in answers]
@@ -134,7 +117,8 @@ class IpvsNetlink:
                 self._ipset = IPSet(nfgen_family=self._number)
         return self._ipset
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Close the sockets."""
         for opened in (self._ipvs, self._ipset):
             if opened is not None:
                 opened.close()

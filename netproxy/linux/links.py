@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from netproxy.core.errors import KernelError
-from netproxy.linux import netlink, netns
+from netproxy.linux import netns, rtnetlink
+from netproxy.linux.netlink import Netlink, Request
 
 ETH0 = 2
 """Index of eth0 in every namespace (lo is 1)."""
@@ -54,12 +55,12 @@ class PodLink:
 
 
 @contextmanager
-def _new_namespace(name: str, *, ipv6: bool) -> Iterator[tuple[int, netlink.RouteSocket]]:
+def _new_namespace(name: str, *, ipv6: bool) -> Iterator[tuple[int, Netlink]]:
     """Make a namespace with lo up; give its descriptor and a socket in it, with the thread inside."""
     with netns.visiting():
         netns.create(name)
         fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        routes = netlink.RouteSocket()
+        routes = rtnetlink.route_socket()
         try:
             netns.write_sysctls(_EARLY6 if ipv6 else _QUIET6)
             yield fd, routes
@@ -71,22 +72,23 @@ def _new_namespace(name: str, *, ipv6: bool) -> Iterator[tuple[int, netlink.Rout
 def create_switch(name: str) -> None:
     """The LAN: a namespace with one bridge."""
     with _new_namespace(name, ipv6=False) as (_, routes):
-        routes.send([netlink.set_up(1), netlink.new_bridge("br0", ETH0)])
+        routes.send([rtnetlink.set_up(1), rtnetlink.new_bridge("br0", ETH0)])
 
 
 def create_machine(switch: str, machine: Machine, index: int) -> None:
     """A machine joined to the switch by a veth: eth0 in it, its port's name in the switch; INDEX is the port's."""
     with _new_namespace(machine.namespace, ipv6=machine.ipv6) as (fd, routes):
         netns.write_sysctls((*_ROUTER, *(_ROUTER6 if machine.ipv6 else ())) if machine.router else _ROUTER[1:])
-        with netns.visiting(switch):
-            there = netlink.RouteSocket()
+        there = rtnetlink.route_socket(switch)
         try:
-            there.send([netlink.new_veth(machine.port, index, "eth0", ETH0, fd), netlink.set_up(index, master=ETH0)])
+            there.send(
+                [rtnetlink.new_veth(machine.port, index, "eth0", ETH0, fd), rtnetlink.set_up(index, master=ETH0)]
+            )
         finally:
             there.close()
-        requests = [netlink.set_up(1), netlink.set_up(ETH0)]
-        requests += [netlink.new_address(ETH0, address, length) for address, length in machine.addresses]
-        requests += [netlink.new_route(cidr, ETH0, via=via) for cidr, via in machine.routes]
+        requests = [rtnetlink.set_up(1), rtnetlink.set_up(ETH0)]
+        requests += [rtnetlink.new_address(ETH0, address, length) for address, length in machine.addresses]
+        requests += [rtnetlink.new_route(cidr, ETH0, via=via) for cidr, via in machine.routes]
         routes.send(requests)
 
 
@@ -99,36 +101,34 @@ class NodePort:
 
     def plug(self, pods: Iterable[PodLink]) -> None:
         """Make each Pod's namespace and link it to this node by a point-to-point veth and a host route."""
-        with netns.visiting(self.namespace):
-            node = netlink.RouteSocket()
+        node = rtnetlink.route_socket(self.namespace)
         try:
             for pod in pods:
                 self._plug(node, pod)
         finally:
             node.close()
 
-    def _plug(self, node: netlink.RouteSocket, pod: PodLink) -> None:
+    def _plug(self, node: Netlink, pod: PodLink) -> None:
         with _new_namespace(pod.namespace, ipv6=self.ipv6) as (fd, inside):
-            node.send([netlink.new_veth(pod.name, pod.index, "eth0", ETH0, fd), netlink.set_up(pod.index)])
-            mine: list[netlink.Request] = [netlink.set_up(1), netlink.set_up(ETH0)]
-            theirs: list[netlink.Request] = []
+            node.send([rtnetlink.new_veth(pod.name, pod.index, "eth0", ETH0, fd), rtnetlink.set_up(pod.index)])
+            mine: list[Request] = [rtnetlink.set_up(1), rtnetlink.set_up(ETH0)]
+            theirs: list[Request] = []
             for address, gateway in pod.addresses:
                 length = 128 if ":" in address else 32
-                mine.append(netlink.new_address(ETH0, address, length))
-                mine.append(netlink.new_route(f"{gateway}/{length}", ETH0))
-                mine.append(netlink.new_route("default", ETH0, via=gateway))
-                theirs.append(netlink.new_address(pod.index, gateway, length))
-                theirs.append(netlink.new_route(f"{address}/{length}", pod.index))
+                mine.append(rtnetlink.new_address(ETH0, address, length))
+                mine.append(rtnetlink.new_route(f"{gateway}/{length}", ETH0))
+                mine.append(rtnetlink.new_route("default", ETH0, via=gateway))
+                theirs.append(rtnetlink.new_address(pod.index, gateway, length))
+                theirs.append(rtnetlink.new_route(f"{address}/{length}", pod.index))
             inside.send(mine)
             node.send(theirs)
 
 
 def add_neighbours(namespace: str, cidrs: Iterable[str]) -> None:
     """Routes on the LAN to ranges, or machines, that the own address does not cover."""
-    with netns.visiting(namespace):
-        routes = netlink.RouteSocket()
+    routes = rtnetlink.route_socket(namespace)
     try:
-        routes.send([netlink.new_route(cidr, ETH0) for cidr in cidrs])
+        routes.send([rtnetlink.new_route(cidr, ETH0) for cidr in cidrs])
     finally:
         routes.close()
 

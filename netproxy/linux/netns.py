@@ -16,7 +16,7 @@ _OWN = "/proc/thread-self/ns/net"
 
 
 def path_of(name: str) -> Path:
-    """The file that stands for the namespace."""
+    """The file that stands for the namespace; a path stands for itself."""
     return RUN_NETNS / name
 
 
@@ -54,6 +54,13 @@ def create(name: str) -> None:
     except KernelError:
         path.unlink()
         raise
+
+
+def open_unnamed() -> int:
+    """A descriptor of a new namespace without a name: it ends with its last user. Raises KernelError."""
+    with visiting():
+        libc.unshare(libc.CLONE_NEWNET)
+        return os.open(_OWN, os.O_RDONLY | os.O_CLOEXEC)
 
 
 def delete(name: str) -> None:

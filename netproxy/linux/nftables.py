@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import socket
-import struct
-import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import cache
 
 from netproxy.core.errors import KernelError
 from netproxy.core.net import Family
 from netproxy.linux import netns
+from netproxy.linux.netlink import NETFILTER, Netlink, Request, netfilter_attributes, netfilter_body
 from netproxy.ruleset.nft import WORDS, Table
 from netproxy.ruleset.nft_plan import NftPlan, render_plan_parts
 from netproxy.ruleset.nftables import parse
@@ -27,7 +24,6 @@ LARGE = 2000
 """After a transaction of more parts than this the library's memory, which is large, goes back to the kernel."""
 
 _STATELESS = 1 << 2
-_NETLINK_NETFILTER = 12
 _GET_GENERATION = 10 << 8 | 16
 _GENERATION_ID = 1
 
@@ -91,42 +87,70 @@ def _library() -> ctypes.CDLL:
     return library
 
 
-@dataclass
 class Generations:
-    """What is known of one namespace's ruleset: its generation after our last transaction, and who else wrote.
+    """Who changes one namespace's nftables: the kernel counts all transactions, and each Writer counts its own.
 
-    The proxies of both families share one, since the kernel counts all transactions of a namespace together.
+    Writers may live in different threads. Each writes only its own counts and reads those of the others, so no lock is
+    needed; while one of them is in the middle of a transaction, the others cannot tell and say so.
     """
 
-    namespace: str | None
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    known: int = -1
-    strangers: int = 0
-    """How often somebody else had changed the ruleset when we looked."""
-    _socket: socket.socket | None = None
+    def __init__(self, namespace: str | None) -> None:
+        self.namespace = namespace
+        self._writers: tuple[Writer, ...] = ()
 
-    def look(self) -> int:
-        """Ask the kernel; the number of foreign changes noticed so far."""
-        with self.lock:
-            self._notice(self._current())
-            return self.strangers
+    def writer(self) -> Writer:
+        """One more writer; call this before the writers' threads begin."""
+        made = Writer(self)
+        self._writers = (*self._writers, made)
+        return made
 
-    def during(self, transaction: Iterable[None]) -> None:
-        """Run our own transactions, one with each step, and do not take them for somebody else's."""
-        with self.lock:
-            steps = iter(transaction)
-            while True:
-                before = self._current()
-                self._notice(before)
-                if next(steps, steps) is steps:
-                    return
-                self.known = before + 1
-                self._notice(self._current())
+    @property
+    def writers(self) -> tuple[Writer, ...]:
+        """All of them."""
+        return self._writers
 
-    def _notice(self, current: int) -> None:
-        if current != self.known:
-            self.strangers += 1
-            self.known = current
+
+class Writer:
+    """One thread's transactions in a namespace, and its eye on everybody else's."""
+
+    def __init__(self, generations: Generations) -> None:
+        self._generations = generations
+        self._socket: Netlink | None = None
+        self.begun = 0
+        """Transactions that were begun, failed ones among them."""
+        self.ended = 0
+        """Those of them that are over."""
+        self.done = 0
+        """Those of them that changed something."""
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Around one transaction of our own, so that nobody takes it for a stranger's."""
+        self.begun += 1
+        try:
+            yield
+            self.done += 1
+        finally:
+            self.ended += 1
+
+    def strangers(self) -> int | None:
+        """How many transactions were not of our writers; None while another writer is in the middle of one."""
+        writers = self._generations.writers
+        ended = [writer.ended for writer in writers]
+        done = [writer.done for writer in writers]
+        current = self._current()
+        if any(writer.begun != before for writer, before in zip(writers, ended, strict=True)):
+            return None
+        return (current - sum(done)) & 0xFFFFFFFF
+
+    def _current(self) -> int:
+        if self._socket is None:
+            self._socket = Netlink(NETFILTER, self._generations.namespace)
+        answer = self._socket.ask(Request(_GET_GENERATION, 0, netfilter_body(0), "nftables generation"))
+        generation = netfilter_attributes(answer).get(_GENERATION_ID)
+        if generation is None:
+            raise KernelError("the kernel does not tell the generation of its nftables ruleset")
+        return int.from_bytes(generation, "big")
 
     def close(self) -> None:
         """Close the socket; the next look opens another one."""
@@ -134,39 +158,20 @@ class Generations:
             self._socket.close()
             self._socket = None
 
-    def __del__(self) -> None:
-        self.close()
-
-    def _current(self) -> int:
-        if self._socket is None:
-            with netns.visiting(self.namespace):
-                self._socket = socket.socket(
-                    socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_NETFILTER
-                )
-        self._socket.send(struct.pack("=IHHIIBBH", 20, _GET_GENERATION, 1, 0, 0, 0, 0, 0))
-        answer = self._socket.recv(4096)
-        at = 20
-        while at + 4 <= len(answer):
-            length, kind = struct.unpack_from("=HH", answer, at)
-            if kind == _GENERATION_ID:
-                return int(struct.unpack_from(">I", answer, at + 4)[0])
-            at += max(4, (length + 3) & ~3)
-        raise KernelError("the kernel does not tell the generation of its nftables ruleset")
-
 
 class NftablesKernel:
     """One table of one family in one namespace."""
 
-    def __init__(self, namespace: str | None, family: Family, generations: Generations, *, table: str) -> None:
+    def __init__(self, namespace: str | None, family: Family, writer: Writer, *, table: str) -> None:
         self.namespace = namespace
         self.family = family
         self.table = table
-        self._generations = generations
+        self._writer = writer
         self._nft: Nftables | None = None
 
-    def strangers(self) -> int:
-        """How many times somebody else was noticed to have changed this namespace's ruleset: the same, so has nobody."""
-        return self._generations.look()
+    def strangers(self) -> int | None:
+        """A number that stays the same as long as nobody else changes the namespace's ruleset; None: somebody may just now."""
+        return self._writer.strangers()
 
     def read(self) -> Table | None:
         """The table as the kernel has it; None when there is none."""
@@ -180,31 +185,23 @@ class NftablesKernel:
 
     def write(self, change: NftPlan) -> None:
         """Make the change, in one transaction."""
-        self._generations.during(self._transaction(change))
+        self._load("".join(render_plan_parts(change)), large=change.size > LARGE)
 
     def write_all(self, changes: Iterable[NftPlan]) -> None:
         """Make several changes, one transaction each; each is made ready while the one before is loaded."""
-        self._generations.during(self._transactions(changes))
-
-    def _transaction(self, change: NftPlan) -> Iterator[None]:
-        self._load("".join(render_plan_parts(change)), change.size > LARGE)
-        yield
-
-    def _transactions(self, changes: Iterable[NftPlan]) -> Iterator[None]:
         with ThreadPoolExecutor(1, thread_name_prefix="nft") as loading:
             last: Future[None] | None = None
             for change in changes:
                 text = "".join(render_plan_parts(change))
                 if last is not None:
                     last.result()
-                    yield
-                last = loading.submit(self._load, text, change.size > LARGE)
+                last = loading.submit(self._load, text, large=change.size > LARGE)
             if last is not None:
                 last.result()
-                yield
 
-    def _load(self, text: str, large: bool) -> None:
-        self.run(text)
+    def _load(self, text: str, *, large: bool) -> None:
+        with self._writer.transaction():
+            self.run(text)
         if large:
             with contextlib.suppress(AttributeError):  # a C library that does it by itself
                 ctypes.CDLL(None).malloc_trim(0)
@@ -217,6 +214,7 @@ class NftablesKernel:
 
     def close(self) -> None:
         """Give sockets back."""
+        self._writer.close()
         if self._nft:
             self._nft.close()
             self._nft = None

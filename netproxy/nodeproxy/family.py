@@ -1,29 +1,31 @@
-"""One pass of a node's proxy: objects → rules → plan → kernel, for both address families."""
+"""One pass of a node's proxy in one address family: objects → rules → plan → kernel.
+
+Plain methods without threads: a worker calls them from one thread, a test from wherever it is.
+"""
 
 from __future__ import annotations
 
 import gc
-import socket
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from netproxy.core.errors import KernelError
 from netproxy.core.net import Family
-from netproxy.linux import netns
-from netproxy.linux.conntrack import ConntrackKernel
-from netproxy.nodeproxy.modes import Host, Mode, Pending, make_mode, may_be_left
+from netproxy.linux.ports import Host
+from netproxy.nodeproxy.choice import Choice
+from netproxy.nodeproxy.modes import Line, Mode, Pending, Wanted, make_mode, may_be_left
 from netproxy.objects.meta import Object
 from netproxy.objects.validate import PROXY_MODES
+from netproxy.proxy.blame import Blame, culprits, without
 from netproxy.proxy.config import BE_LIBERAL, node_view, sysctls
 from netproxy.proxy.conntrack import stale_flows, udp_targets
 from netproxy.proxy.health import HealthCheck, health_checks
-from netproxy.proxy.model import Snapshot
+from netproxy.proxy.model import ServicePort, Snapshot
 from netproxy.proxy.tracker import Tracker
 
-_AF = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
+__all__ = ["Choice", "FamilyProxy", "Pass"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,9 @@ class Pass:
     family: Family
     changed: int
     forgotten_flows: int = 0
+
+
+USUAL = Choice()
 
 
 @contextmanager
@@ -48,14 +53,6 @@ def _no_collections() -> Iterator[None]:
             gc.enable()
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Which mode a node is in, and the layout of nftables mode."""
-
-    mode: str = "iptables"
-    layout: str = "kube-proxy"
-
-
 class FamilyProxy:
     """The proxy of one node in one address family, whatever its mode."""
 
@@ -65,24 +62,26 @@ class FamilyProxy:
         config: Mapping[str, Any],
         host: Host,
         *,
-        choice: Choice = Choice(),  # frozen
+        choice: Choice = USUAL,
         addresses: tuple[str, ...] = (),
     ) -> None:
         self.host = host
         self.choice = choice
         self.view = node_view(node, config, host.family, addresses=addresses, mode=choice.mode)
-        self._addresses = addresses
         self.tracker = Tracker(self.view)
         self.mode = make_mode(choice.mode, self.view, host, layout=choice.layout)
+        self.blamed: tuple[Blame[Exception], ...] = ()
+        """The service ports that are left out, since the kernel does not take them."""
         self._retired: list[Mode] = [] if host.is_new else self._others()
-        self._config = config
+        self._node = node
+        self.config = config
+        self._addresses = addresses
         self._targets: frozenset[tuple[str, int]] = frozenset()
         self._flows_checked: tuple[object, int] | None = None
         self._sysctls_written = False
-        self.lock = threading.Lock()
 
     def _others(self) -> list[Mode]:
-        """The other modes, of which something may be left by an agent before us."""
+        """The other modes, of which something may be left by a proxy before us."""
         names = [name for name in PROXY_MODES if name != self.choice.mode and may_be_left(name)]
         return [make_mode(name, self.view, self.host) for name in names]
 
@@ -91,76 +90,148 @@ class FamilyProxy:
         """The node's name."""
         return self.view.name
 
-    def reconfigure(self, node: Object, config: Mapping[str, Any], choice: Choice) -> bool:
-        """Take another Node, configuration or mode; true when that changes anything, and all objects must come again."""
-        view = node_view(node, config, self.view.family, addresses=self._addresses, mode=choice.mode)
-        if (view, dict(config), choice) == (self.view, dict(self._config), self.choice):
+    def reconfigure(
+        self, node: Object, config: Mapping[str, Any], choice: Choice, *, addresses: tuple[str, ...] | None = None
+    ) -> bool:
+        """Take another Node, configuration, mode or other addresses; true when that changes anything."""
+        addresses = self._addresses if addresses is None else addresses
+        view = node_view(node, config, self.view.family, addresses=addresses, mode=choice.mode)
+        self._node, self._addresses = node, addresses
+        if (view, dict(config), choice) == (self.view, dict(self.config), self.choice):
             return False
-        with self.lock:
-            self.view, self._config, self._sysctls_written = view, config, False
-            self.tracker = Tracker(view)
-            if self.mode.name != choice.mode:
-                self._retired.append(self.mode)
-                self.host.iptables.forget()
-            else:
-                self.mode.close()
-            self.mode = make_mode(choice.mode, view, self.host, layout=choice.layout)
-            self.choice = choice
+        made = make_mode(choice.mode, view, self.host, layout=choice.layout)
+        self.view, self.config, self._sysctls_written = view, config, False
+        self.tracker = self.tracker.again_for(view)
+        if self.mode.name != choice.mode:
+            self._retired.append(self.mode)
+            self.host.iptables.forget()
+        else:
+            self.mode.close()
+        self.mode, self.choice = made, choice
         return True
 
-    def observe(self, obj: Object, *, old: Object | None = None, deleted: bool = False) -> None:
-        """A Service, an EndpointSlice or a ServiceCIDR was added, changed or deleted."""
-        if obj["kind"] == "Service":
-            self.tracker.set_service(obj, deleted=deleted)
-        elif obj["kind"] == "EndpointSlice":
-            self.tracker.set_slice(obj, old=old, deleted=deleted)
-        elif obj["kind"] == "ServiceCIDR":
-            self.tracker.set_service_cidr(obj, deleted=deleted)
+    def move_to(self, addresses: tuple[str, ...]) -> bool:
+        """The interfaces have other addresses now; true when that changes anything."""
+        return self.reconfigure(self._node, self.config, self.choice, addresses=addresses)
+
+    def observe(self, obj: Object, *, old: Object | None = None, deleted: bool = False, kind: str = "") -> None:
+        """A Service, an EndpointSlice or a ServiceCIDR was added, changed or deleted; KIND where the object does not say."""
+        match kind or obj["kind"]:
+            case "Service":
+                self.tracker.set_service(obj, deleted=deleted)
+            case "EndpointSlice":
+                self.tracker.set_slice(obj, old=old, deleted=deleted)
+            case "ServiceCIDR":
+                self.tracker.set_service_cidr(obj, deleted=deleted)
 
     def snapshot(self) -> Snapshot:
-        """What the rules are to be made of, at this moment (call it where objects change)."""
+        """What the objects ask for at this moment."""
         with _no_collections():
             return self.tracker.snapshot()
 
-    def sync(self, snapshot: Snapshot, *, check: bool = False) -> Pass:
+    def served(self) -> Snapshot:
+        """The same without what the kernel refuses."""
+        return without(self.snapshot(), self.blamed) if self.blamed else self.snapshot()
+
+    def sync(self, *, check: bool = False) -> Pass:
         """Make the kernel right. CHECK looks at it first, so that what others changed comes back.
 
-        A mode that is left goes when the new one's rules are there. Raises KernelError when the kernel refuses twice:
-        once for the small change, once after reading everything.
+        A service port for which the kernel refuses a transaction is found, left out and noted in `blamed`, until it is
+        changed or a check finds that the kernel takes it. A mode that is left goes when the new one's rules are there.
+        Raises KernelError when the kernel refuses whatever it is.
         """
-        with self.lock, _no_collections():
+        with _no_collections():
             self._write_sysctls()
-            try:
-                changed = self.mode.sync(snapshot, check=check)
-            except KernelError:
-                changed = self.mode.sync(snapshot, check=True)
+            if check:
+                self._pardon()
+            changed = self._write(check=check)
             self._retired = [mode for mode in self._retired if not self._is_gone(mode)]
-            return Pass(self.node, self.view.family, changed, self._forget_stale_flows(snapshot))
+            return Pass(self.node, self.view.family, changed, self._forget_stale_flows(self.served()))
 
     def _is_gone(self, mode: Mode) -> bool:
         return mode.name == self.choice.mode or mode.remove(successor=self.choice.mode)
 
-    def pending(self, snapshot: Snapshot) -> Pending:
+    # --- what the kernel refuses
+
+    def _write(self, *, check: bool) -> int:
+        self._forget_changed()
+        snapshot = self.served()
+        try:
+            try:
+                return self.mode.sync(snapshot, check=check)
+            except KernelError:
+                return self.mode.sync(snapshot, check=True)  # once more, after reading everything
+        except Exception:
+            self.host.iptables.forget()
+            blamed = culprits(snapshot, self._refusal)
+            if not blamed:
+                raise
+            self.blamed = (*self.blamed, *blamed)
+            return self.mode.sync(self.served(), check=True)
+
+    def _refusal(self, snapshot: Snapshot) -> Exception | None:
+        """Try a snapshot out where nobody lives; what is wrong with it."""
+        host = self.host.trial()
+        mode = make_mode(self.choice.mode, self.view, host, layout=self.choice.layout)
+        try:
+            mode.sync(snapshot, check=False)
+        except Exception as error:  # of whatever type: a Service that breaks us is to blame, too
+            return error
+        finally:
+            mode.close()
+            host.close()
+        return None
+
+    def _forget_changed(self) -> None:
+        """Who is not what it was, or is gone, is not to blame any more."""
+        if self.blamed:
+            there = set(self.snapshot().services)
+            self.blamed = tuple(blame for blame in self.blamed if blame.service in there)
+
+    def _pardon(self) -> None:
+        """Who is taken by now is not to blame any more."""
+        if self.blamed:
+            self.blamed = tuple(blame for blame in self.blamed if self._refusal(Snapshot((blame.service,))))
+
+    # --- questions
+
+    def pending(self) -> Pending:
         """What is different in the kernel from what should be there; changes nothing."""
-        with self.lock:
-            return self.mode.pending(snapshot)
+        return self.mode.pending(self.served())
+
+    def lines(self, wanted: Wanted) -> Iterable[tuple[ServicePort, Iterable[Line]]]:
+        """What the rules of the WANTED service ports are, with what they have seen."""
+        return self.mode.lines(self.served(), wanted)
+
+    def health_checks(self) -> tuple[HealthCheck, ...]:
+        """The health check node ports that this node answers."""
+        return health_checks(self.tracker.snapshot())
+
+    # --- ends
+
+    def clear(self) -> None:
+        """Take everything away that any mode has left in this kernel."""
+        for mode in (*self._others(), self.mode):
+            mode.remove(successor="nftables")
+            mode.close()
 
     def close(self) -> None:
-        """Give sockets and processes back."""
+        """Give sockets and processes back; the rules stay."""
         for mode in (self.mode, *self._retired):
             mode.close()
         self.host.close()
 
+    # --- beside the rules
+
     def _write_sysctls(self) -> None:
         if self._sysctls_written:
             return
-        with netns.visiting(self.host.namespace):
-            wanted = sysctls(self._config, self.view, mode=self.choice.mode)
-            if self.view.family is Family.IPV6:
-                wanted.pop(BE_LIBERAL, None)
-            netns.write_sysctls(
-                (path, value) for path, value in wanted.items() if netns.read_sysctl(path) not in ("", value)
-            )
+        wanted = sysctls(self.config, self.view, mode=self.choice.mode)
+        if self.view.family is Family.IPV6:
+            wanted.pop(BE_LIBERAL, None)
+        for path, value in wanted.items():
+            if self.host.sysctls.read(path) not in ("", value):
+                self.host.sysctls.write(path, value)
         self._sysctls_written = True
 
     def _forget_stale_flows(self, snapshot: Snapshot) -> int:
@@ -170,7 +241,7 @@ class FamilyProxy:
         targets = udp_targets(snapshot)
         forgotten = 0
         if targets or self._targets:
-            flows = ConntrackKernel(self.host.namespace, _AF[self.view.family])
+            flows = self.host.flows
             try:
                 stale = stale_flows(
                     flows.flows("udp"), snapshot, self.view, former=self._targets,
@@ -181,7 +252,3 @@ class FamilyProxy:
                 return 0
         self._targets, self._flows_checked = targets, checked
         return forgotten
-
-    def health_checks(self) -> tuple[HealthCheck, ...]:
-        """The health check node ports that this node answers."""
-        return health_checks(self.tracker.snapshot())

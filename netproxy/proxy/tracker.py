@@ -16,6 +16,8 @@ class Tracker:
 
     def __init__(self, node: NodeView) -> None:
         self.node = node
+        self.faults: dict[tuple[str, str], Exception] = {}
+        """Services whose objects cannot be understood, and why."""
         self._services: dict[tuple[str, str], Object] = {}
         self._slices: dict[tuple[str, str], dict[NamespacedName, Object]] = {}
         self._ports: dict[tuple[str, str], tuple[ServicePort, ...]] = {}
@@ -27,6 +29,16 @@ class Tracker:
         self._steps = self._udp_steps = 0
         self._places: list[int] = []
         self._has_moved = False
+
+    def again_for(self, node: NodeView) -> Tracker:
+        """The same objects, to be joined for another view of the node."""
+        other = Tracker(node)
+        other._services = self._services
+        other._slices = self._slices
+        other._cidrs = self._cidrs
+        other._dirty = {*self._services, *self._slices}
+        other._snapshot = None
+        return other
 
     def set_service(self, obj: Object, *, deleted: bool = False) -> None:
         """A Service was added, changed or deleted."""
@@ -71,14 +83,7 @@ class Tracker:
     def _rejoin(self) -> None:
         moved = False
         for at in self._dirty:
-            service = self._services.get(at)
-            new: tuple[ServicePort, ...] = ()
-            if service is not None:
-                slices = self._slices.get(at, {})
-                ordered = slices.values() if len(slices) == 1 else [slices[name] for name in sorted(slices)]
-                new = service_ports(service, ordered, self.node)
-                if len(new) > 1:
-                    new = tuple(sorted(new, key=lambda p: (p.port_name, p.protocol)))
+            new = self._joined(at)
             old = self._ports.get(at, ())
             if new == old:
                 continue
@@ -100,6 +105,21 @@ class Tracker:
             self._has_moved = True
             self._lay_out()
         self._dirty.clear()
+
+    def _joined(self, at: tuple[str, str]) -> tuple[ServicePort, ...]:
+        """The ports of one Service; none, and a note in `faults`, when its objects are not what they should be."""
+        service = self._services.get(at)
+        self.faults.pop(at, None)
+        if service is None:
+            return ()
+        slices = self._slices.get(at, {})
+        ordered = slices.values() if len(slices) == 1 else [slices[name] for name in sorted(slices)]
+        try:
+            new = service_ports(service, ordered, self.node)
+        except Exception as error:  # whatever an API may hand out: it is this Service's own fault
+            self.faults[at] = error
+            return ()
+        return new if len(new) < 2 else tuple(sorted(new, key=lambda p: (p.port_name, p.protocol)))
 
     def _lay_out(self) -> None:
         """Put all ports in order anew, and remember where those of each Service begin."""

@@ -61,7 +61,7 @@ def test_iptables_keeps_the_longest_names(node, snapshot, flavour, namespace):
 @each_family
 def test_nftables_keeps_the_longest_names(node, snapshot, layout, namespace):
     desired = compile_nftables(snapshot, node, layout=layout)
-    generations = Generations(namespace)
+    generations = Generations(namespace).writer()
     kernel = NftablesKernel(namespace, node.family, generations, table=TABLE)
     try:
         kernel.write(nft_plan(desired, None))

@@ -50,7 +50,7 @@ def test_nothing_is_left_of_the_mode_before(before: str, after: str, namespace: 
         assert node.sync() > 0
         there = state(namespace)
         for proxy in node.proxies:
-            assert not proxy.pending(proxy.snapshot())
+            assert not proxy.pending()
         node.switch(**choice(before))
         node.sync()
         node.switch(**choice(after))

@@ -2,14 +2,13 @@
 
 import os
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
 
 from netproxy.core.net import Family
 from netproxy.linux.command import run
-from netproxy.linux.iptables import IptablesKernel
+from netproxy.linux.host import KernelHost
 from netproxy.linux.nftables import Generations
-from netproxy.nodeproxy.family import Choice, FamilyProxy
-from netproxy.nodeproxy.modes import Host
+from netproxy.nodeproxy.choice import Choice
+from netproxy.nodeproxy.family import FamilyProxy
 from support.cases import Case, canonical
 
 SAVE = {Family.IPV4: "iptables", Family.IPV6: "ip6tables"}
@@ -27,12 +26,11 @@ class Node:
         }
         self.node = next(o for o in self.objects.values() if o["kind"] == "Node")
         generations = Generations(namespace)
+        hosts = [KernelHost(namespace, family, generations=generations, flavour=flavour) for family in Family]
         self.proxies = [
-            FamilyProxy(self.node, case.config(),
-                        Host(namespace, family, IptablesKernel(namespace, family, flavour=flavour), generations),
-                        choice=Choice(mode, layout), addresses=tuple(case.addresses()))
-            for family in Family
-        ]  # fmt: skip
+            FamilyProxy(self.node, case.config(), host, choice=Choice(mode, layout), addresses=tuple(case.addresses()))
+            for host in hosts
+        ]
         for obj in self.objects.values():
             self.feed(obj)
 
@@ -40,8 +38,6 @@ class Node:
         """Into another mode; the next sync does it."""
         for proxy in self.proxies:
             proxy.reconfigure(self.node, self.case.config(), Choice(mode, layout))
-        for obj in self.objects.values():
-            self.feed(obj)
 
     def close(self) -> None:
         for proxy in self.proxies:
@@ -68,13 +64,8 @@ class Node:
         return bool(step.get("exec"))
 
     def sync(self, *, check: bool = False) -> int:
-        """One pass; in a thread of its own, since the agent's passes are in one thread today and in another tomorrow."""
-
-        def all_of_it() -> int:
-            return sum(proxy.sync(proxy.snapshot(), check=check).changed for proxy in self.proxies)
-
-        with ThreadPoolExecutor(1) as pool:
-            return pool.submit(all_of_it).result()
+        """One pass of both families; how much it changed."""
+        return sum(proxy.sync(check=check).changed for proxy in self.proxies)
 
     def saved(self, family: Family) -> str:
         return canonical(run([f"{SAVE[family]}-{self.flavour}-save"], namespace=self.namespace))

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from netproxy.core.net import Family
-from netproxy.linux.ipvs import IpvsKernel
 from netproxy.nodeproxy.modes.iptables import IptablesPart
 from netproxy.nodeproxy.modes.port import Host, Line, Pending, Wanted
 from netproxy.proxy.ipvs import IpvsCompiler, compile_ipvs, service_part
@@ -22,7 +21,8 @@ class IpvsMode:
 
     def __init__(self, view: NodeView, host: Host) -> None:
         self.view = view
-        self.kernel = IpvsKernel(host.namespace, view.family)
+        self.host = host
+        self.kernel = host.virtual_servers(view.family)
         self.part = IptablesPart(host)
         self.compiler = IpvsCompiler(view)
         self._applied: Ipvs | None = None
@@ -102,7 +102,7 @@ class IpvsMode:
 
     def _other_family_is_there(self) -> bool:
         other = Family.IPV4 if self.view.family is Family.IPV6 else Family.IPV6
-        return bool(IpvsKernel(self.kernel.namespace, other).read().addresses)
+        return bool(self.host.virtual_servers(other).read().addresses)
 
     def close(self) -> None:
         """Close the sockets."""

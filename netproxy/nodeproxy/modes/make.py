@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from netproxy.core.errors import ManifestError, Problem
+from netproxy.core.errors import ManifestError, Problem, UnsupportedError
 from netproxy.linux.ipvs import is_loaded, missing_modules
 from netproxy.linux.nftables import is_installed
 from netproxy.nodeproxy.modes.iptables import IptablesMode
@@ -27,8 +27,10 @@ def make_mode(name: str, view: NodeView, host: Host, *, layout: str = "kube-prox
             return IpvsMode(view, host)
         case "userspace":
             return UserspaceMode(view, host)
-        case _:
+        case "iptables":
             return IptablesMode(view, host)
+        case _:
+            raise UnsupportedError(f"there is no proxy mode {name}")
 
 
 def may_be_left(mode: str) -> bool:

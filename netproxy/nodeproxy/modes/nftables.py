@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from netproxy.linux.nftables import NftablesKernel
 from netproxy.nodeproxy.modes.port import Host, Line, Pending, Wanted
 from netproxy.proxy.model import NodeView, ServicePort, Snapshot
 from netproxy.proxy.nftables import TABLE, NftCompiler, compile_nftables, service_part
@@ -20,14 +19,14 @@ class NftablesMode:
     def __init__(self, view: NodeView, host: Host, *, layout: str = "kube-proxy") -> None:
         self.view = view
         self.layout = layout
-        self.kernel = NftablesKernel(host.namespace, view.family, host.generations, table=TABLE)
+        self.kernel = host.nft_table(TABLE)
         self.compiler = NftCompiler(view, layout=layout)
         self._is_applied = False
-        self._strangers = -1
+        self._strangers: int | None = None
 
     def sync(self, snapshot: Snapshot, *, check: bool) -> int:
         """Make the kernel right; how many parts changed. The table is read only when somebody else wrote anything."""
-        if self._is_applied and (not check or self.kernel.strangers() == self._strangers):
+        if self._is_applied and (not check or self._is_ours_alone()):
             change = self.compiler.change(snapshot)
             if change is not None:
                 return self._write_one(change)
@@ -38,6 +37,10 @@ class NftablesMode:
             return self._write(self.compiler.fresh(snapshot))
         change = plan(self.compiler.table(snapshot), present)
         return self._write_one(change)
+
+    def _is_ours_alone(self) -> bool:
+        """Whether nobody else has changed any nftables rules since the table was read."""
+        return self._strangers is not None and self.kernel.strangers() == self._strangers
 
     def _write_one(self, change: NftPlan) -> int:
         self._is_applied = False

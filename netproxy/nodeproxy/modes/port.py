@@ -1,46 +1,18 @@
-"""What a proxy mode is to the rest of the agent."""
+"""What a proxy mode is to the rest of the room."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
-from netproxy.core import programs
-from netproxy.core.net import Family
-from netproxy.linux.iptables import IptablesKernel
-from netproxy.linux.nftables import Generations
-from netproxy.linux.partner import Partner
+from netproxy.linux.ports import Host
 from netproxy.proxy.model import ServicePort, Snapshot
 from netproxy.proxy.rules import Line
 
 __all__ = ["Host", "Line", "Mode", "Pending", "Wanted"]
 
 Wanted = Callable[[ServicePort], bool]
-
-
-@dataclass
-class Host:
-    """One address family of one node's kernel: what all modes share of it."""
-
-    namespace: str | None
-    family: Family
-    iptables: IptablesKernel
-    generations: Generations
-    is_new: bool = False
-    """Nobody has written anything there yet."""
-    forwarder: Partner = field(init=False)
-    """The process of userspace mode; it begins at its first question, and may outlive the mode for its connections."""
-
-    def __post_init__(self) -> None:
-        family = "ipv6" if self.family is Family.IPV6 else "ipv4"
-        self.forwarder = Partner([sys.executable, "-m", programs.USERSPACE, family], self.namespace)
-
-    def close(self) -> None:
-        """Give sockets and the process back."""
-        self.forwarder.close()
-        self.generations.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +27,7 @@ class Pending:
 
 
 class Mode(Protocol):
-    """One node's rules in one mode and one address family. Not safe for two threads at once."""
+    """One node's rules in one mode and one address family. One thread owns it."""
 
     name: str
 

@@ -1,0 +1,87 @@
+"""One address family of one node's kernel: opens the drivers that the modes ask for."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from netproxy.core import programs
+from netproxy.core.net import Family
+from netproxy.linux import netns
+from netproxy.linux.conntrack import ConntrackKernel
+from netproxy.linux.iptables import IptablesKernel
+from netproxy.linux.ipvs import IpvsKernel
+from netproxy.linux.nftables import Generations, NftablesKernel
+from netproxy.linux.partner import Partner
+
+
+class KernelHost:
+    """Drivers of one family in one namespace; None is the namespace that this process is in.
+
+    All of it belongs to the thread that uses it. GENERATIONS knows the transactions of the node's other family, too.
+    """
+
+    def __init__(
+        self, namespace: str | None, family: Family, *, generations: Generations | None = None, flavour: str = "nft",
+        lock_file: str = "", is_new: bool = False,
+    ) -> None:  # fmt: skip
+        self.namespace = namespace
+        self.family = family
+        self.is_new = is_new
+        self.iptables = IptablesKernel(namespace, family, flavour=flavour, lock_file=lock_file)
+        if is_new:
+            self.iptables.assume_empty()
+        self.flows = ConntrackKernel(namespace, family)
+        self.sysctls = KernelSysctls(namespace)
+        number = "ipv6" if family is Family.IPV6 else "ipv4"
+        self.forwarder = Partner([sys.executable, "-m", programs.USERSPACE, number], namespace)
+        self._writer = (generations or Generations(namespace)).writer()
+
+    def nft_table(self, name: str) -> NftablesKernel:
+        """The nftables table of this name."""
+        return NftablesKernel(self.namespace, self.family, self._writer, table=name)
+
+    def virtual_servers(self, family: Family) -> IpvsKernel:
+        """The virtual servers of a family."""
+        return IpvsKernel(self.namespace, family)
+
+    def trial(self) -> KernelHost:
+        """The same in a namespace of its own, which ends when it is closed."""
+        return _Trial(netns.open_unnamed(), self)
+
+    def close(self) -> None:
+        """Give sockets and the process back."""
+        self.forwarder.close()
+
+
+class _Trial(KernelHost):
+    """A kernel where nobody lives."""
+
+    def __init__(self, fd: int, like: KernelHost) -> None:
+        self._fd = fd
+        rules = like.iptables
+        super().__init__(
+            f"/proc/self/fd/{fd}", like.family, flavour=rules.flavour, lock_file=rules.lock_file, is_new=True
+        )
+
+    def close(self) -> None:
+        """Give sockets back; the namespace ends."""
+        super().close()
+        os.close(self._fd)
+
+
+class KernelSysctls:
+    """The settings of one namespace."""
+
+    def __init__(self, namespace: str | None) -> None:
+        self._namespace = namespace
+
+    def read(self, path: str) -> str:
+        """A setting; empty when there is none of this name."""
+        with netns.visiting(self._namespace):
+            return netns.read_sysctl(path)
+
+    def write(self, path: str, value: str) -> None:
+        """Set it. Raises KernelError."""
+        with netns.visiting(self._namespace):
+            netns.write_sysctls([(path, value)])
