@@ -13,6 +13,8 @@ from netproxy.linux.iptables import IptablesKernel
 from netproxy.linux.ipvs import IpvsKernel
 from netproxy.linux.nftables import Generations, NftablesKernel
 from netproxy.linux.partner import Partner
+from netproxy.linux.rtnetlink import interface_addresses
+from netproxy.ruleset.ipvs import DEVICE
 
 
 class KernelHost:
@@ -44,6 +46,11 @@ class KernelHost:
     def virtual_servers(self, family: Family) -> IpvsKernel:
         """The virtual servers of a family."""
         return IpvsKernel(self.namespace, family)
+
+    def addresses(self) -> tuple[str, ...]:
+        """The addresses of the interfaces, loopback's and those of IPVS's interface not among them."""
+        found = interface_addresses(self.namespace, self.family)
+        return tuple(a.address for a in found if a.interface not in ("lo", DEVICE) and not a.is_link_local)
 
     def trial(self) -> KernelHost:
         """The same in a namespace of its own, which ends when it is closed."""

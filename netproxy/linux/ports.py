@@ -211,6 +211,10 @@ class Host(Protocol):
         """The virtual servers of FAMILY: the own one, or the other one that shares the interface."""
         ...
 
+    def addresses(self) -> tuple[str, ...]:
+        """The addresses of the interfaces, loopback's and those of IPVS's interface not among them."""
+        ...
+
     def trial(self) -> Host:
         """Such a kernel without anything in it, where nobody lives: to see what it refuses. Closing it removes it."""
         ...

@@ -5,11 +5,14 @@ from __future__ import annotations
 import ipaddress
 import socket
 import struct
+from typing import NamedTuple
 
-from netproxy.linux.netlink import CREATE, EXCL, REPLACE, ROUTE, Netlink, Request, attribute
+from netproxy.core.net import Family
+from netproxy.linux import netns
+from netproxy.linux.netlink import CREATE, EXCL, REPLACE, ROUTE, Netlink, Request, attribute, attributes
 
 RTM_NEWLINK = 16
-RTM_NEWADDR, RTM_DELADDR, RTM_NEWROUTE = 20, 21, 24
+RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR, RTM_NEWROUTE = 20, 21, 22, 24
 RTM_DELLINK = 17
 IFLA_IFNAME, IFLA_MASTER, IFLA_LINKINFO, IFLA_NET_NS_FD = 3, 10, 18, 28
 IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
@@ -107,3 +110,35 @@ def new_route(destination: str, index: int, *, via: str = "", source: str = "") 
 def route_socket(namespace: str | None = None) -> Netlink:
     """A socket for these requests in a namespace; None is where the calling thread is."""
     return Netlink(ROUTE, namespace)
+
+
+class InterfaceAddress(NamedTuple):
+    """One address of one interface."""
+
+    interface: str
+    address: str
+
+    @property
+    def is_link_local(self) -> bool:
+        """Whether it means nothing beyond the link."""
+        return ipaddress.ip_address(self.address).is_link_local
+
+
+def interface_addresses(namespace: str | None, family: Family) -> tuple[InterfaceAddress, ...]:
+    """All addresses of a family in a namespace, in the kernel's order. Raises KernelError."""
+    number = socket.AF_INET6 if family is Family.IPV6 else socket.AF_INET
+    sock = route_socket(namespace)
+    try:
+        bodies = list(sock.dump(Request(RTM_GETADDR, 0, _ADDR.pack(number, 0, 0, 0, 0), "addr show")))
+    finally:
+        sock.close()
+    with netns.visiting(namespace):
+        names = dict(socket.if_nameindex())
+    found = []
+    for body in bodies:
+        index = _ADDR.unpack_from(body)[4]
+        parts = dict(attributes(body[_ADDR.size :]))
+        packed = parts.get(IFA_LOCAL) or parts.get(IFA_ADDRESS)
+        if packed and index in names:
+            found.append(InterfaceAddress(names[index], str(ipaddress.ip_address(packed))))
+    return tuple(found)
