@@ -26,6 +26,7 @@ _COMMANDS = {
     "plan": ("netproxy.cli.inspect", "plan", "Show what the next sync would change."),
     "verify": ("netproxy.cli.inspect", "verify", "Compare the kernel with what should be there."),
     "mode": ("netproxy.cli.mode", "mode", "Show or switch the proxy mode; say where two modes differ."),
+    "proxy": ("netproxy.cli.proxy", "proxy", "Be a real node's service proxy, in kube-proxy's place."),
     "capture": ("netproxy.cli.capture", "capture", "Capture packets at several points into one file."),
     "lab": ("netproxy.cli.lab", "lab", "Run a lab: up, check, down."),
     "bench": ("netproxy.cli.bench", "bench", "Measure the proxy modes on this machine."),

@@ -26,7 +26,7 @@ def run(
 
     STDIN is written piece by piece while the program reads. Raises KernelError with everything that was asked of it.
     """
-    with netns.visiting(namespace):
+    with netns.inside(namespace):
         process = _start(argv, env)
     written: list[str] = []
     try:

@@ -85,10 +85,10 @@ class KernelSysctls:
 
     def read(self, path: str) -> str:
         """A setting; empty when there is none of this name."""
-        with netns.visiting(self._namespace):
+        with netns.inside(self._namespace):
             return netns.read_sysctl(path)
 
     def write(self, path: str, value: str) -> None:
         """Set it. Raises KernelError."""
-        with netns.visiting(self._namespace):
+        with netns.inside(self._namespace):
             netns.write_sysctls([(path, value)])

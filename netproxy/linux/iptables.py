@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from netproxy.core.errors import KernelError
 from netproxy.core.net import Family
-from netproxy.linux.command import run
+from netproxy.linux.command import find, run
 from netproxy.ruleset.diff import Plan, applied, in_batches
 from netproxy.ruleset.iptables import parse, parse_counted, render_fresh_parts, render_plan_parts
 from netproxy.ruleset.ir import Chain, Counters, Ruleset
@@ -14,6 +15,28 @@ BATCH_CHAINS = 800
 """New chains in one transaction of iptables-nft, which is quadratic in them (some 200 Services)."""
 
 PROGRAMS = {Family.IPV4: "iptables", Family.IPV6: "ip6tables"}
+
+
+def back_ends() -> tuple[str, ...]:
+    """The back ends whose tools are installed."""
+    return tuple(name for name in ("nft", "legacy") if find(f"iptables-{name}-save"))
+
+
+def back_end_in_use(namespace: str | None) -> str:
+    """The back end that this machine's rules are made with: the one in which the kubelet has left its mark, else nft's.
+
+    Source: kubernetes-sigs iptables-wrappers, which kube-proxy's image runs.
+    """
+    installed = back_ends()
+    for name in installed:
+        for program in PROGRAMS.values():
+            try:
+                saved = run([f"{program}-{name}-save", "-t", "mangle"], namespace=namespace)
+            except KernelError:
+                continue
+            if any(f":{mark} " in saved for mark in ("KUBE-IPTABLES-HINT", "KUBE-KUBELET-CANARY")):
+                return name
+    return installed[0] if installed else "nft"
 
 
 class IptablesKernel:

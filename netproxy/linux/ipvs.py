@@ -103,7 +103,7 @@ class IpvsKernel:
                 yield words[3].partition("/")[0]
 
     def _index(self) -> int:
-        with netns.visiting(self.namespace):
+        with netns.inside(self.namespace):
             try:
                 return socket.if_nametoindex(DEVICE)
             except OSError:

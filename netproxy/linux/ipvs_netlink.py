@@ -105,7 +105,7 @@ class IpvsNetlink:
         if self._ipvs is None:
             from pyroute2 import IPVS
 
-            with netns.visiting(self._namespace):
+            with netns.inside(self._namespace):
                 self._ipvs = IPVS()
         return self._ipvs
 
@@ -113,7 +113,7 @@ class IpvsNetlink:
         if self._ipset is None:
             from pyroute2 import IPSet
 
-            with netns.visiting(self._namespace):
+            with netns.inside(self._namespace):
                 self._ipset = IPSet(nfgen_family=self._number)
         return self._ipset
 

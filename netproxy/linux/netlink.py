@@ -11,7 +11,6 @@ import os
 import socket
 import struct
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from typing import NamedTuple
 
 from netproxy.core.errors import KernelError
@@ -106,7 +105,7 @@ class Netlink:
     """A netlink socket of one namespace (None: where the calling thread is). Use one thread at a time."""
 
     def __init__(self, protocol: int, namespace: str | None = None, *, buffer: int = 0) -> None:
-        with netns.visiting(namespace) if namespace is not None else nullcontext():
+        with netns.inside(namespace):
             self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
         if buffer:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from netproxy.core.errors import KernelError
@@ -87,6 +87,11 @@ def visiting(name: str | None = None) -> Iterator[None]:
     finally:
         libc.setns(home)
         os.close(home)
+
+
+def inside(name: str | None) -> AbstractContextManager[None]:
+    """Be in namespace NAME and come back; without one, stay where we are, which needs no privilege."""
+    return nullcontext() if name is None else visiting(name)
 
 
 def open_namespace(name: str) -> int:

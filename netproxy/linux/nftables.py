@@ -34,7 +34,7 @@ class Nftables:
     def __init__(self, namespace: str | None) -> None:
         self._library = _library()
         self._namespace = namespace
-        with netns.visiting(namespace):
+        with netns.inside(namespace):
             self._context = self._library.nft_ctx_new(0)
         if not self._context:
             raise KernelError("libnftables: no context")
@@ -44,7 +44,7 @@ class Nftables:
 
     def run(self, commands: str) -> str:
         """Run commands as one transaction; what they print. Raises KernelError with the request."""
-        with netns.visiting(self._namespace):  # the library may open its socket anew, where the calling thread is
+        with netns.inside(self._namespace):  # the library may open its socket anew, where the calling thread is
             failed = self._library.nft_run_cmd_from_buffer(self._context, commands.encode())
         output = self._library.nft_ctx_get_output_buffer(self._context) or b""
         message = self._library.nft_ctx_get_error_buffer(self._context) or b""

@@ -41,7 +41,7 @@ class Partner:
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
             pipe = subprocess.PIPE
-            with netns.visiting(self._namespace):
+            with netns.inside(self._namespace):
                 self._process = subprocess.Popen(
                     self._argv, stdin=pipe, stdout=pipe, cwd="/", start_new_session=True
                 )  # fmt: skip

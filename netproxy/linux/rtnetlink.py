@@ -132,7 +132,7 @@ def interface_addresses(namespace: str | None, family: Family) -> tuple[Interfac
         bodies = list(sock.dump(Request(RTM_GETADDR, 0, _ADDR.pack(number, 0, 0, 0, 0), "addr show")))
     finally:
         sock.close()
-    with netns.visiting(namespace):
+    with netns.inside(namespace):
         names = dict(socket.if_nameindex())
     found = []
     for body in bodies:

@@ -63,8 +63,11 @@ class FamilyProxy:
         host: Host,
         *,
         choice: Choice = USUAL,
-        addresses: tuple[str, ...] = (),
+        addresses: tuple[str, ...] | None = (),
     ) -> None:
+        """ADDRESSES are those of the node's interfaces: none are the Node's own, None asks the kernel, again at each check."""
+        self._asks_for_addresses = addresses is None
+        addresses = addresses or ()
         self.host = host
         self.choice = choice
         self.view = node_view(node, config, host.family, addresses=addresses, mode=choice.mode)
@@ -141,6 +144,8 @@ class FamilyProxy:
         Raises KernelError when the kernel refuses whatever it is.
         """
         with _no_collections():
+            if self._asks_for_addresses and (check or not self._addresses):
+                self.move_to(self.host.addresses())
             self._write_sysctls()
             if check:
                 self._pardon()
@@ -207,13 +212,17 @@ class FamilyProxy:
         """The health check node ports that this node answers."""
         return health_checks(self.tracker.snapshot())
 
-    # --- ends
+    def rule_counts(self) -> tuple[tuple[str, int], ...]:
+        """How many rules of ours each iptables table has; none in a mode without any."""
+        if self.mode.name == "nftables":
+            return ()
+        tables = self.host.iptables.present().tables.values()
+        return tuple(
+            (table.name, sum(len(c.rules) for name, c in table.chains.items() if name.startswith("KUBE-")))
+            for table in tables
+        )
 
-    def clear(self) -> None:
-        """Take everything away that any mode has left in this kernel."""
-        for mode in (*self._others(), self.mode):
-            mode.remove(successor="nftables")
-            mode.close()
+    # --- ends
 
     def close(self) -> None:
         """Give sockets and processes back; the rules stay."""

@@ -104,6 +104,27 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True)
+class LastPass:
+    """What the last pass that worked did."""
+
+    changed: int = 0
+    is_full: bool = True
+    """Whether it looked at the kernel first, or wrote everything."""
+    took_s: float = 0.0
+    forgotten_flows: int = 0
+    programmed_s: tuple[float, ...] = ()
+    """How long after each Pod's change its endpoints were in the kernel, as far as slices say when that was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """How many changes so far."""
+
+    services: int = 0
+    slices: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What a worker last published of one family of a node."""
 
@@ -113,16 +134,12 @@ class Report:
     seen: int = 0
     """The number of the last message that the kernel follows."""
     passes: int = 0
-    changed: int = 0
-    """How much the last pass changed."""
-    repaired: int = 0
-    """How much of what others had changed was put right so far."""
-    pass_s: float = 0.0
-    """How long the last pass took."""
-    queued_at: float = 0.0
-    """When something last waited for a pass; seconds since the epoch, 0 for never."""
+    failures: int = 0
+    last: LastPass = LastPass()
+    heard: Heard = Heard()
+    """Of everything that the kernel follows."""
     synced_at: float = 0.0
-    """When the kernel was last right."""
+    """When the kernel was last right; seconds since the epoch, 0 for never."""
     faults: tuple[Fault, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     obstacles: tuple[str, ...] = ()

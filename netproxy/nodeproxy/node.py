@@ -15,7 +15,18 @@ from netproxy.core.net import Family
 from netproxy.linux.ports import Host
 from netproxy.nodeproxy.choice import Choice, choice_of
 from netproxy.nodeproxy.family import FamilyProxy
-from netproxy.nodeproxy.messages import Batch, Checked, Configured, Ended, Fault, Message, Observed, Report, periods
+from netproxy.nodeproxy.messages import (
+    Batch,
+    Checked,
+    Configured,
+    Ended,
+    Fault,
+    Heard,
+    Message,
+    Observed,
+    Report,
+    periods,
+)
 from netproxy.nodeproxy.worker import Worker
 from netproxy.objects.kinds import ENDPOINT_SLICES, NODES, SERVICE_CIDRS, SERVICES, Resource
 from netproxy.objects.meta import Object
@@ -63,11 +74,18 @@ class NodeProxy:
 
     def __init__(
         self, name: str, objects: Objects, hosts: Iterable[Host], config: Mapping[str, Any], clock: Clock, *,
-        addresses: tuple[str, ...] = (),
+        addresses: tuple[str, ...] | None = (), resources: tuple[Resource, ...] = PROXIED,
+        choose: Callable[[Object, Mapping[str, Any]], Choice] = choice_of,
     ) -> None:  # fmt: skip
+        """ADDRESSES are those of the node's interfaces: none are the Node's own, None follows the kernel's.
+
+        RESOURCES are followed, CHOOSE says which mode a Node with a configuration is in.
+        """
         self.name = name
         self.reports: dict[Family, Report] = {}
         self._objects = objects
+        self._resources = resources
+        self._choose = choose
         self._config = config
         self._clock = clock
         self._choice_fault: Fault | None = None
@@ -75,6 +93,12 @@ class NodeProxy:
         self._sent = 0
         self._collected: list[Observed] = []
         self._listeners: list[Callable[[Report], None]] = []
+        self.told = Heard()
+        """How many changes so far, those among them that the kernel does not follow yet."""
+        self.waiting_since: dict[Family, float] = {}
+        """Since when something waits for a pass, where something does."""
+        self.queued_at: dict[Family, float] = {}
+        """When something last began to wait for a pass; seconds since the epoch."""
         self._moved = asyncio.Event()
         self._end: Callable[[], None] | None = None
         self._loop = asyncio.get_running_loop()
@@ -90,7 +114,7 @@ class NodeProxy:
     def start(self) -> None:
         """Take everything that is there, then follow it."""
         self._end = self._objects.subscribe(self._heard)
-        for resource in PROXIED:
+        for resource in self._resources:
             self._collected += [Observed(resource.kind, obj) for obj in self._objects.all(resource)]
         self._flush(even_nothing=True)
         for worker in self._workers.values():
@@ -124,7 +148,7 @@ class NodeProxy:
 
     def _heard(self, change: Change) -> None:
         resource = change.resource
-        if resource in PROXIED:
+        if resource in self._resources:
             if not self._collected:
                 self._loop.call_soon(self._flush)
             self._collected.append(Observed(resource.kind, change.obj, change.old, change.type == "DELETED"))
@@ -146,7 +170,14 @@ class NodeProxy:
     def _send(self, make: Callable[[int], Message]) -> None:
         self._sent += 1
         message = make(self._sent)
-        for worker in self._workers.values():
+        if isinstance(message, Batch):
+            kinds = [change.kind for change in message.changes]
+            self.told = Heard(
+                self.told.services + kinds.count(SERVICES.kind), self.told.slices + kinds.count(ENDPOINT_SLICES.kind)
+            )
+        for family, worker in self._workers.items():
+            self.queued_at[family] = self._clock.now()
+            self.waiting_since.setdefault(family, self.queued_at[family])
             worker.tell(message)
 
     def _node(self) -> Object:
@@ -156,7 +187,7 @@ class NodeProxy:
     def _choice(self, now: Choice) -> Choice:
         """What the Node and the configuration ask for; an unknown mode changes nothing."""
         try:
-            choice = choice_of(self._node(), self._config)
+            choice = self._choose(self._node(), self._config)
         except ManifestError as error:
             log.error("%s stays in %s mode: %s", self.name, now.mode, error)
             self._choice_fault = Fault("mode", str(error), self._clock.now())
@@ -166,12 +197,22 @@ class NodeProxy:
 
     # --- what it tells
 
+    def find(self, resource: Resource, at: NamespacedName) -> Object | None:
+        """One of the objects that it follows."""
+        return self._objects.find(resource, at)
+
     def _publish(self, report: Report) -> None:
         with suppress(RuntimeError):  # the loop has ended before the worker
             self._loop.call_soon_threadsafe(self._published, report)
 
     def _published(self, report: Report) -> None:
         self.reports[report.family] = report
+        if report.error:
+            self.waiting_since.setdefault(report.family, self._clock.now())
+        elif report.seen < self._sent:
+            self.waiting_since[report.family] = self._clock.now()
+        else:
+            self.waiting_since.pop(report.family, None)
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
         for listener in self._listeners:

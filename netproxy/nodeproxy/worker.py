@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, TypeVar
 
 from netproxy.core.clock import Clock
@@ -23,6 +24,8 @@ from netproxy.nodeproxy.messages import (
     Configured,
     Ended,
     Fault,
+    Heard,
+    LastPass,
     LeftOut,
     Message,
     Observed,
@@ -30,13 +33,16 @@ from netproxy.nodeproxy.messages import (
     Report,
 )
 from netproxy.nodeproxy.modes import missing_for
-from netproxy.objects.meta import describe
+from netproxy.objects.kinds import ENDPOINT_SLICES, SERVICES
+from netproxy.objects.meta import Object, annotations_of, describe
 from netproxy.proxy.model import Snapshot
 
 log = logging.getLogger(__name__)
 
 FIRST_RETRY_S, LAST_RETRY_S = 1.0, 30.0
 """After a failure the next pass comes after the first of these; each further one waits twice as long, up to the last."""
+
+TRIGGER_TIME = "endpoints.kubernetes.io/last-change-trigger-time"
 
 T = TypeVar("T")
 PeriodsOf = Callable[[FamilyProxy], Periods]
@@ -57,6 +63,9 @@ class Worker:
         self._faults: dict[str, Fault] = {}
         self._counted: Snapshot | None = None
         self._heard = 0
+        self._changes = Heard()
+        self._triggers: list[float] = []
+        self._begun = clock.now()
         self._over = False
         now = clock.monotonic()
         self._due: float | None = now
@@ -126,6 +135,7 @@ class Worker:
             case Batch(number, changes):
                 for change in changes:
                     self._observe(change)
+                self._count(changes)
                 self._heard = number
                 self._want_pass()
             case Configured(number):
@@ -152,6 +162,14 @@ class Worker:
         else:
             if self._faults:
                 self._faults.pop(describe(change.obj), None)
+
+    def _count(self, changes: tuple[Observed, ...]) -> None:
+        kinds = [change.kind for change in changes]
+        slices = kinds.count(ENDPOINT_SLICES.kind)
+        self._changes = Heard(self._changes.services + kinds.count(SERVICES.kind), self._changes.slices + slices)
+        if slices:
+            found = (trigger_time(change.obj) for change in changes if change.kind == ENDPOINT_SLICES.kind)
+            self._triggers += [at for at in found if at is not None and at >= self._begun]
 
     def _configure(self, message: Configured) -> None:
         try:
@@ -192,7 +210,7 @@ class Worker:
         begun = self._clock.monotonic()
         failed_before = "rules" in self._faults
         check = self._check_at <= begun or failed_before
-        heard, queued_at = self._heard, self._clock.now()
+        heard, changes = self._heard, self._changes
         try:
             done = self._proxy.sync(check=check)
         except Exception as error:
@@ -206,10 +224,12 @@ class Worker:
         self._due, self._passed_at, self._retry_s = None, now, FIRST_RETRY_S
         if self._faults.pop("rules", None):
             log.info("%s: the rules are written", self._name)
+        synced_at = self._clock.now()
+        last = LastPass(done.changed, check or not self.report.passes, now - begun, done.forgotten_flows,
+                        tuple(synced_at - at for at in self._triggers))  # fmt: skip
+        self._triggers = []
         self._tell(replace(
-            self.report, seen=heard, passes=self.report.passes + 1, changed=done.changed, pass_s=now - begun,
-            repaired=self.report.repaired + (done.changed if check else 0), queued_at=queued_at,
-            synced_at=self._clock.now(),
+            self.report, seen=heard, passes=self.report.passes + 1, last=last, heard=changes, synced_at=synced_at
         ))  # fmt: skip
 
     def _failed(self, error: Exception) -> None:
@@ -222,7 +242,7 @@ class Worker:
         self._due = self._failed_at + self._retry_s
         self._check_at = self._failed_at + self._periods(self._proxy).sync_s
         self._retry_s = min(LAST_RETRY_S, 2 * self._retry_s)
-        self._tell(replace(self.report, queued_at=self._clock.now()))
+        self._tell(replace(self.report, failures=self.report.failures + 1))
 
     def _note(self, what: str, error: Exception) -> None:
         known = self._faults.get(what)
@@ -249,6 +269,20 @@ def _left_out(proxy: FamilyProxy) -> Iterator[LeftOut]:
         yield LeftOut(service.namespace, service.service, service.name, _words(blame.error))
     for (namespace, service_name), error in proxy.tracker.faults.items():
         yield LeftOut(namespace, service_name, f"{namespace}/{service_name}", _words(error))
+
+
+def trigger_time(item: Object) -> float | None:
+    """When the change of Pods was that an EndpointSlice comes from, in seconds since the epoch; None when it does not say.
+
+    Source: kubernetes pkg/proxy/endpointschangetracker.go, getLastChangeTriggerTime.
+    """
+    text = annotations_of(item).get(TRIGGER_TIME)
+    if not text:
+        return None
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return None
 
 
 def _words(error: Exception) -> str:

@@ -100,6 +100,15 @@ class IpvsMode:
         self.close()
         return True
 
+    def drop_everything(self) -> None:
+        """Take away what `remove` has left for the sake of connections."""
+        present = self.kernel.read()
+        self.kernel.write(IpvsPlan(
+            self.view.family, removed_servers=tuple(present.servers), removed_addresses=tuple(present.addresses)
+        ))  # fmt: skip
+        if not self._other_family_is_there():
+            self.kernel.drop_device()
+
     def _other_family_is_there(self) -> bool:
         other = Family.IPV4 if self.view.family is Family.IPV6 else Family.IPV6
         return bool(self.host.virtual_servers(other).read().addresses)

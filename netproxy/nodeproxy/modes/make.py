@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from netproxy.core.errors import ManifestError, Problem, UnsupportedError
+from netproxy.linux.iptables import back_ends
 from netproxy.linux.ipvs import is_loaded, missing_modules
 from netproxy.linux.nftables import is_installed
 from netproxy.nodeproxy.modes.iptables import IptablesMode
@@ -15,6 +16,7 @@ from netproxy.nodeproxy.modes.userspace import UserspaceMode
 from netproxy.objects.cluster import modes_asked
 from netproxy.objects.manifest import Loaded
 from netproxy.objects.meta import describe
+from netproxy.objects.validate import PROXY_MODES
 from netproxy.proxy.model import NodeView
 
 
@@ -35,9 +37,28 @@ def make_mode(name: str, view: NodeView, host: Host, *, layout: str = "kube-prox
 
 def may_be_left(mode: str) -> bool:
     """Whether this kernel can hold something of a mode; loads nothing."""
-    if mode == "ipvs":
-        return is_loaded()
-    return mode != "nftables" or is_installed()
+    match mode:
+        case "ipvs":
+            return is_loaded()
+        case "nftables":
+            return is_installed()
+        case _:
+            return bool(back_ends())
+
+
+def clear(host: Host) -> None:
+    """Take away everything that any mode has left; connections that a process or IPVS carries end. Raises KernelError."""
+    view = NodeView("", host.family)
+    for name in PROXY_MODES:
+        if not may_be_left(name):
+            continue
+        mode = make_mode(name, view, host)
+        try:
+            mode.remove(successor="nftables")
+            if isinstance(mode, IpvsMode):
+                mode.drop_everything()
+        finally:
+            mode.close()
 
 
 def missing_for(mode: str) -> str:
