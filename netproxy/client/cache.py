@@ -116,6 +116,10 @@ class Cache:
         for each in self._followed.values():
             await each.synced.wait()
 
+    async def reached(self, resource: Resource, version: int) -> None:
+        """Wait until the API has told everything of a resource up to VERSION, and the listeners have been told."""
+        await self._followed[resource].reached(version)
+
     # --- news
 
     def subscribe(self, listener: Listener, *, replay: bool = False) -> Callable[[], None]:

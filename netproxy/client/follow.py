@@ -47,6 +47,7 @@ class Follower:
     ) -> None:  # fmt: skip
         self.shelf = Shelf(resource, selector)
         self.synced = asyncio.Event()
+        self._moved = asyncio.Event()
         self.is_stale = True
         self._last_seen = 0.0
         self._last_error = ""
@@ -64,6 +65,11 @@ class Follower:
     def state(self) -> State:
         """How well it is known now."""
         return State(self.synced.is_set(), self.is_stale, self._last_seen, self._last_error)
+
+    async def reached(self, version: int) -> None:
+        """Wait until everything up to VERSION has been told."""
+        while not (self.shelf.told.isdigit() and int(self.shelf.told) >= version):
+            await self._moved.wait()
 
     async def run(self) -> None:
         """Follow for ever; only cancellation ends it."""
@@ -150,6 +156,8 @@ class Follower:
     def _seen(self) -> None:
         self._last_seen = self._clock.now()
         self.is_stale = False
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
         if self._last_error:
             log.info("%s: the API tells again", self._resource.plural)
             self._last_error = ""

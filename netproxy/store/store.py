@@ -71,6 +71,7 @@ class Store:
         self._indexes: dict[str, list[Index]] = {}
         self._listeners: list[Listener] = []
         self._untold: deque[Event] = deque()
+        self._latest: dict[str, int] = {}
         self._is_telling = False
         self._open: Transaction | None = None
         self.version = 0
@@ -110,6 +111,10 @@ class Store:
     def all(self, resource: Resource) -> Iterable[Object]:
         """All objects of a resource in no order; cheap."""
         return self._objects[resource.stored].values()
+
+    def latest(self, resource: Resource) -> int:
+        """The version of the last write of this resource in this process; 0 when there was none."""
+        return self._latest.get(resource.stored, 0)
 
     def count(self, resource: Resource) -> int:
         """How many objects of a resource there are."""
@@ -167,6 +172,7 @@ class Store:
                 self._sorted.pop(write.resource.stored, None)
             event = Event(write.type, write.obj, write.version, stored_resource(write.resource), write.old)
             self._history.append(event)
+            self._latest[write.resource.stored] = write.version
             self._untold.append(event)
         self.version = writes[-1].version
         self._tell()

@@ -1,0 +1,102 @@
+"""The objects that a cluster begins with: what every cluster has, and what its user gave. Values, and one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from netproxy.core.names import NamespacedName
+from netproxy.core.net import Family
+from netproxy.objects.cluster import ClusterSpec, cluster_object, node_object
+from netproxy.objects.kinds import KUBE_PROXY_CONFIGURATIONS, NODES, resource_of
+from netproxy.objects.manifest import Loaded
+from netproxy.objects.meta import Object, key, name
+from netproxy.registry.registry import Registry
+
+DNS_LABELS = {"k8s-app": "kube-dns"}
+NAMESPACES = ("default", "kube-system")
+
+
+def put_first(registry: Registry, incoming: list[Loaded], *, restored: bool) -> None:
+    """Admit the objects that every cluster has, then those of the user; all in one transaction. Raises ManifestError."""
+    cluster = registry.cluster
+    with registry.transaction() as change:
+        if not restored:
+            base = [cluster_object(cluster), *map(_namespace, NAMESPACES)]
+            if not any(item.obj["kind"] == "ServiceCIDR" for item in incoming):
+                base.append(_service_cidr(cluster))
+            registry.apply(_own(base))
+        given = {name(item.obj): item.obj for item in incoming if item.obj["kind"] == "Node"}
+        nodes = (
+            node_object(node, given.get(node.name) or change.find(NODES, NamespacedName("", node.name)))
+            for node in cluster.nodes
+        )
+        registry.apply(_own(nodes))
+        registry.apply(item for item in incoming if item.obj["kind"] not in ("Cluster", "Node"))
+        for obj in _dns(cluster):
+            resource = resource_of(obj)
+            assert resource is not None
+            if change.find(resource, key(obj)) is None:
+                registry.create(obj)
+
+
+def proxy_configuration(registry: Registry) -> Mapping[str, Any]:
+    """What all nodes' proxies are told: the cluster's ranges and mode, and the KubeProxyConfiguration if there is one."""
+    given = next(iter(registry.store.all(KUBE_PROXY_CONFIGURATIONS)), None)
+    own = {"clusterCIDR": ",".join(registry.cluster.pod_cidrs), "mode": registry.cluster.proxy_mode}
+    if given is None:
+        return own
+    return {**own, **{k: v for k, v in given.items() if k not in ("hostnameOverride", "clusterCIDR") or v}}
+
+
+def name_server_settings(cluster: ClusterSpec, socket: str, upstreams: Iterable[str]) -> dict[str, Any]:
+    """What the name server is started with."""
+    families = cluster.families
+    both = len(families) > 1 or families[0] is Family.IPV6
+    return {
+        "socket": socket, "domain": cluster.dns_domain, "pods": cluster.dns_pods_mode,
+        "cidrs": [*cluster.pod_cidrs, *cluster.service_cidrs], "upstreams": list(upstreams),
+        "addresses": ["0.0.0.0", *(["::"] if both else [])],
+    }  # fmt: skip
+
+
+def _own(objects: Iterable[Object]) -> list[Loaded]:
+    return [Loaded(obj, "netproxy") for obj in objects]
+
+
+def _namespace(name: str) -> Object:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+
+
+def _service_cidr(cluster: ClusterSpec) -> Object:
+    return {"apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR", "metadata": {"name": "kubernetes"},
+            "spec": {"cidrs": list(cluster.service_cidrs)}}  # fmt: skip
+
+
+def _dns(cluster: ClusterSpec) -> list[Object]:
+    """The Service and the Deployment of the name server."""
+    addresses = list(cluster.dns_addresses)
+    service = {
+        "clusterIP": addresses[0], "clusterIPs": addresses, "selector": DNS_LABELS,
+        "ipFamilies": [family.value for family in cluster.families][: len(addresses)],
+        "ipFamilyPolicy": "SingleStack" if len(addresses) == 1 else "RequireDualStack",
+        "ports": [
+            {"name": "dns", "port": 53, "protocol": "UDP", "targetPort": 53},
+            {"name": "dns-tcp", "port": 53, "protocol": "TCP", "targetPort": 53},
+        ],
+    }  # fmt: skip
+    container = {
+        "name": "coredns", "image": "netproxy-dns", "ports": [{"containerPort": 53, "protocol": "UDP", "name": "dns"}],
+        "livenessProbe": {"httpGet": {"path": "/health", "port": 8080}, "initialDelaySeconds": 60, "timeoutSeconds": 5,
+                          "failureThreshold": 5},
+        "readinessProbe": {"httpGet": {"path": "/ready", "port": 8181}},
+    }  # fmt: skip
+    pod = {"dnsPolicy": "Default", "terminationGracePeriodSeconds": 0, "containers": [container]}
+    template = {"metadata": {"labels": DNS_LABELS}, "spec": pod}
+    return [
+        {"apiVersion": "v1", "kind": "Service",
+         "metadata": {"name": "kube-dns", "namespace": "kube-system", "labels": DNS_LABELS}, "spec": service},
+        {"apiVersion": "apps/v1", "kind": "Deployment",
+         "metadata": {"name": "coredns", "namespace": "kube-system", "labels": DNS_LABELS},
+         "spec": {"replicas": 1, "selector": {"matchLabels": DNS_LABELS}, "template": template}},
+    ]  # fmt: skip
