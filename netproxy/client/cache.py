@@ -14,10 +14,11 @@ from random import Random
 
 from netproxy.client.follow import Follower, State
 from netproxy.client.port import Api, Selector
-from netproxy.client.shelf import Event, Values, namespace_of, node_of, owners_of, service_of
+from netproxy.client.shelf import namespace_of, node_of, owners_of, service_of
 from netproxy.client.supervise import Pause
 from netproxy.core.clock import Clock
 from netproxy.core.names import NamespacedName
+from netproxy.objects.change import Event, Values
 from netproxy.objects.kinds import PODS, Resource, resource_of
 from netproxy.objects.meta import Object, metadata
 

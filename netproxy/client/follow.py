@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from random import Random
 
 from netproxy.client.port import INITIAL, INITIAL_EVENTS_END, Api, Selector, WatchEvent
-from netproxy.client.shelf import Event, Shelf, is_older
+from netproxy.client.shelf import Shelf, is_older
 from netproxy.client.supervise import STEADY_S, Backoff, Pause, supervised
 from netproxy.core.clock import Clock
 from netproxy.core.errors import ExpiredError, NetproxyError, UnavailableError, UnsupportedError
 from netproxy.core.names import NamespacedName
+from netproxy.objects.change import Event
 from netproxy.objects.kinds import Resource
 from netproxy.objects.meta import Object, annotations_of, key, metadata
 

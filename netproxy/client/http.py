@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -30,7 +30,7 @@ from netproxy.client.port import (
     WatchEvent,
 )
 from netproxy.client.supervise import Backoff, Pause
-from netproxy.client.transport import Reply, Request, Transport
+from netproxy.client.transport import NOBODY, Reply, Request, Transport
 from netproxy.core.clock import Clock
 from netproxy.core.errors import ExpiredError, ManifestError, Problem, UnavailableError, UnsupportedError
 from netproxy.core.names import NamespacedName
@@ -141,7 +141,8 @@ class HttpApi:
         initial = version == INITIAL
         if initial and resource in self._without_initial:
             raise UnsupportedError(f"initial events of {resource.plural}: the server does not send them")
-        async with self._opened("GET", self._watch_target(resource, version, selector), idle_s=2 * WATCH_S[1]) as reply:
+        request = replace(self._request("GET", self._watch_target(resource, version, selector)), idle_s=2 * WATCH_S[1])
+        async with self._opened(request) as reply:
             if initial and reply.status in (400, 422):
                 self._without_initial.add(resource)
                 why = wire.error_of(reply.status, await reply.read())
@@ -195,59 +196,48 @@ class HttpApi:
 
     async def _object(self, method: str, target: str, body: Any = None, content_type: str = JSON) -> Object:
         """A request and its whole answer; sent again when the server says when to come back."""
-        backoff = Backoff(self._random)
-        for left in reversed(range(TRIES)):
+        backoff, tries = Backoff(self._random), 0
+        while True:
+            tries += 1
             try:
-                async with self._opened(method, target, body, content_type) as reply:
+                async with self._opened(self._request(method, target, body, content_type)) as reply:
                     await _checked(reply)
                     return _decoded(await reply.read())
             except UnavailableError as error:
-                if error.retry_after_s is None or not left:
+                if error.retry_after_s is None or tries == TRIES:
                     raise
                 log.debug("%s %s: %s; again after %s s", method, target, error, error.retry_after_s)
                 await self._pause(backoff.next(at_least_s=error.retry_after_s))
-        raise AssertionError("the last try returns or raises")
+
+    def _request(self, method: str, target: str, body: Any = None, content_type: str = JSON) -> Request:
+        headers = self._headers if body is None else (*self._headers, ("Content-Type", content_type))
+        data = b"" if body is None else orjson.dumps(body)
+        return Request(method, target, headers, data, self._patience.answer_s)
 
     @asynccontextmanager
-    async def _opened(
-        self, method: str, target: str, body: Any = None, content_type: str = JSON, *, idle_s: float = 0.0
-    ) -> AsyncIterator[Reply]:
+    async def _opened(self, request: Request) -> AsyncIterator[Reply]:
         """The answer to a request, whatever its status; after a 401 once more as who we are by then."""
         identity = await self._identity()
         async with AsyncExitStack() as stack:
-            reply = await self._reply(stack, identity, method, target, body, content_type, idle_s)
+            reply = await self._reply(stack, request, identity)
             if reply.status == 401 and self._credentials:
                 self._credentials.refused(identity)
                 again = await self._identity()
                 if again != identity:
                     await stack.aclose()
-                    reply = await self._reply(stack, again, method, target, body, content_type, idle_s)
+                    reply = await self._reply(stack, request, again)
             yield reply
 
     async def _identity(self) -> Identity:
-        return await self._credentials.current() if self._credentials else Identity()
+        return await self._credentials.current() if self._credentials else NOBODY
 
-    async def _reply(
-        self,
-        stack: AsyncExitStack,
-        identity: Identity,
-        method: str,
-        target: str,
-        body: Any,
-        content_type: str,
-        idle_s: float,
-    ) -> Reply:
-        headers = self._headers
-        if identity.authorization:
-            headers = (*headers, ("Authorization", identity.authorization))
-        if body is not None:
-            headers = (*headers, ("Content-Type", content_type))
-        data = orjson.dumps(body) if body is not None else b""
+    async def _reply(self, stack: AsyncExitStack, request: Request, identity: Identity) -> Reply:
+        given = (("Authorization", identity.authorization),) if identity.authorization else ()
+        signed = replace(request, headers=(*request.headers, *given), identity=identity)
         wait = self._patience.answer_s
-        request = Request(method, target, headers, data, idle_s or wait, identity)
         try:
             async with asyncio.timeout(wait):
-                return await stack.enter_async_context(self._transport.open(request))
+                return await stack.enter_async_context(self._transport.open(signed))
         except TimeoutError as error:
             raise UnavailableError(0, "Timeout", f"the server did not answer within {wait:.0f} s") from error
 
@@ -270,7 +260,7 @@ def _decoded(body: bytes) -> Object:
 
 async def _events(reply: Reply, patience: Patience, *, initial: bool) -> AsyncIterator[WatchEvent]:
     """The events of a watch until it ends, or is silent for too long. A line that does not end is no event."""
-    lines, chunks = wire.Lines(), aiter(reply.chunks())
+    lines, chunks = wire.Lines(), reply.chunks()
     while True:
         try:
             async with asyncio.timeout(patience.initial_s if initial else patience.watch_s):

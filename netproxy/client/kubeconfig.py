@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import yaml
-
 from netproxy.core.errors import ManifestError, Problem
 from netproxy.core.net import join_host_port
 
@@ -245,6 +243,8 @@ def _of_files(files: Sequence[Path], context: str) -> Connection:
 
 
 def _read(file: Path) -> _Fields:
+    import yaml  # here: the name server has no kubeconfig, and 20 ms are many there
+
     try:
         text = file.read_text()
     except (OSError, UnicodeDecodeError) as error:

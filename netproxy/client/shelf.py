@@ -7,34 +7,16 @@ Source: kubernetes KEP-5504, Comparable Resource Version.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 
 from netproxy.client.port import Selector
 from netproxy.core.errors import NotFoundError
 from netproxy.core.names import NamespacedName
+from netproxy.objects.change import Event, Values
 from netproxy.objects.kinds import Resource
 from netproxy.objects.meta import Object, labels, metadata, namespace, spec, uid
 from netproxy.objects.selector import field_filter, matches, parse_selector
 
 SERVICE_NAME = "kubernetes.io/service-name"
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One change that a cache saw: TYPE is ADDED, MODIFIED or DELETED.
-
-    OBJ is the state after it (the last one, when deleted), OLD what was known before (None when added). An object that took
-    another's name is two events: DELETED and ADDED.
-    """
-
-    type: str
-    obj: Object
-    old: Object | None
-    resource: Resource
-
-
-Values = Callable[[Object], Iterable[str]]
-"""Under which values an index has an object."""
 
 
 def owners_of(obj: Object) -> Iterable[str]:

@@ -27,19 +27,20 @@ UNACKNOWLEDGED_MS = 30_000
 class TcpReply:
     """An answer on a connection of aiohttp."""
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, where: str) -> None:
         self.status = response.status
         self.headers = {name.lower(): value for name, value in response.headers.items()}
         self._response = response
+        self._where = where
 
     async def read(self) -> bytes:
         """The whole body."""
-        with _lost():
+        with _lost(self._where):
             return await self._response.read()
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body, piece by piece as it comes."""
-        with _lost():
+        with _lost(self._where):
             async for chunk in self._response.content.iter_any():
                 yield chunk
 
@@ -60,7 +61,7 @@ class TcpTransport:
         with _lost(f"{self._server}: "):
             response = await self._sent(request)
         try:
-            yield TcpReply(response)
+            yield TcpReply(response, f"{self._server}: ")
         finally:
             response.close() if not response.content.at_eof() else response.release()
 
@@ -122,7 +123,7 @@ def proxy_of_environment(server: str) -> str:
 
 
 @contextmanager
-def _lost(where: str = "") -> Iterator[None]:
+def _lost(where: str) -> Iterator[None]:
     try:
         yield
     except aiohttp.ClientConnectorCertificateError as error:

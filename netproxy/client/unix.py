@@ -20,11 +20,14 @@ HEAD_BYTES = 1 << 16
 class UnixReply:
     """An answer on a stream."""
 
-    def __init__(self, reader: asyncio.StreamReader, request: Request, status: int, headers: dict[str, str]) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, status: int, headers: dict[str, str], *, idle_s: float, where: str
+    ) -> None:
         self.status = status
         self.headers = headers
         self._reader = reader
-        self._idle_s = request.idle_s
+        self._idle_s = idle_s
+        self._where = where
 
     async def read(self) -> bytes:
         """The whole body."""
@@ -32,7 +35,7 @@ class UnixReply:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body, piece by piece as it comes."""
-        with _lost():
+        with _lost(self._where):
             if self.headers.get("transfer-encoding", "").lower() == "chunked":
                 while chunk := await self._chunk():
                     yield chunk
@@ -55,20 +58,21 @@ class UnixTransport:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._where = f"{path}: "
 
     @asynccontextmanager
     async def open(self, request: Request) -> AsyncIterator[UnixReply]:
         """Send a request and wait for the head of its answer. Raises UnavailableError."""
-        with _lost(f"{self._path}: "):
+        with _lost(self._where):
             async with asyncio.timeout(CONNECT_S):
                 reader, writer = await asyncio.open_unix_connection(self._path, limit=HEAD_BYTES)
         try:
-            with _lost(f"{self._path}: "):
+            with _lost(self._where):
                 async with asyncio.timeout(request.idle_s):
                     writer.write(_head(request) + request.body)
                     await writer.drain()
                     status, headers = _parsed(await reader.readuntil(b"\r\n\r\n"))
-            yield UnixReply(reader, request, status, headers)
+            yield UnixReply(reader, status, headers, idle_s=request.idle_s, where=self._where)
         finally:
             writer.close()
 
@@ -95,7 +99,7 @@ def _parsed(head: bytes) -> tuple[int, dict[str, str]]:
 
 
 @contextmanager
-def _lost(where: str = "") -> Iterator[None]:
+def _lost(where: str) -> Iterator[None]:
     try:
         yield
     except (OSError, EOFError, ValueError, IndexError, asyncio.LimitOverrunError) as error:

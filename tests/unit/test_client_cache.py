@@ -9,9 +9,9 @@ from support.build import FixedClock, pod_object, service_object, slice_object
 from support.etcd import Etcd, EtcdApi
 
 from netproxy.client.cache import Cache
-from netproxy.client.port import Selector
+from netproxy.client.port import Selector, WatchEvent
 from netproxy.client.shelf import Shelf, namespace_of, owners_of
-from netproxy.core.errors import ManifestError, NotFoundError
+from netproxy.core.errors import ApiError, ManifestError, NotFoundError
 from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import ENDPOINT_SLICES, PODS, REPLICA_SETS, SERVICES
 
@@ -373,3 +373,87 @@ def test_an_api_that_is_too_busy_says_when_to_come_back():
 def test_a_selector_that_is_none_is_refused_at_the_door():
     with pytest.raises(ManifestError):
         Cache(EtcdApi(a_world()), {SERVICES: Selector(labels="app in (")}, clock=FixedClock(), random=Random(1))
+
+
+# --- an API that tells what it likes
+
+
+class Script:
+    """An Api whose watches tell what is written here, one line each; an iterator only, without `aclose`."""
+
+    def __init__(self, *watches, clock=None):
+        self.watches = list(watches)
+        self.clock = clock
+
+    def watch(self, resource, version, selector):
+        lines = iter(self.watches.pop(0) if self.watches else ())
+
+        class Stream:
+            def __aiter__(self):
+                return self
+
+            async def __anext__(stream):  # noqa: N805  # `self` is the script
+                await asyncio.sleep(0)
+                event = next(lines, None)
+                if event is None:
+                    raise StopAsyncIteration
+                if isinstance(event, float):
+                    self.clock.time += event
+                    return await stream.__anext__()
+                if isinstance(event, Exception):
+                    raise event
+                return event
+
+        return Stream()
+
+
+def mark(version, **annotations):
+    return WatchEvent("BOOKMARK", {"metadata": {"resourceVersion": version, "annotations": annotations}})
+
+
+END = {"k8s.io/initial-events-end": "true"}
+
+
+def scripted(*watches, pause=no_pause, clock=None):
+    """What a cache knows, and told, after these watches."""
+    heard, clock = [], clock or FixedClock()
+
+    async def play():
+        api = Script(*watches, clock=clock)
+        async with a_cache(api, {SERVICES: Selector()}, pause=pause, clock=clock) as cache:
+            cache.subscribe(heard.append)
+            await until(lambda: not api.watches)
+            await until(lambda: cache.state(SERVICES).is_synced)
+            for _ in range(20):
+                await asyncio.sleep(0)
+
+    asyncio.run(play())
+    return told(heard)
+
+
+def test_what_changes_among_the_initial_events_is_part_of_them():
+    other = {**web("3"), "metadata": {**web("3")["metadata"], "name": "other"}}
+    stream = [WatchEvent("ADDED", other), mark("2"), WatchEvent("ADDED", web("1")), WatchEvent("MODIFIED", web("5")),
+              WatchEvent("DELETED", other), mark("6", **END)]  # fmt: skip
+    assert scripted(stream) == "ADDED:5"
+
+
+def test_an_api_that_went_back_is_asked_for_everything():
+    stream = [WatchEvent("ADDED", web("5")), mark("6", **END), mark("4")]
+    assert scripted(stream, [WatchEvent("ADDED", web("2", "uid-2")), mark("4", **END)]) == "ADDED:5 DELETED:5 ADDED:2"
+
+
+def test_a_quiet_watch_that_lives_for_a_while_and_ends_well_is_asked_for_again_at_once():
+    pauses, noted = [], []
+
+    async def pause(seconds):
+        pauses.append(seconds)
+        await asyncio.sleep(0)
+
+    scripted([mark("6", **END), 1.0], [mark("6"), 1.0], (noted.append(len(pauses)) for _ in range(1)), pause=pause)
+    assert noted == [0]
+
+
+def test_an_error_that_is_not_about_now_asks_for_everything():
+    stream = [WatchEvent("ADDED", web("5")), mark("6", **END), ApiError(500, "InternalError", "broken")]
+    assert scripted(stream, [WatchEvent("ADDED", web("5")), mark("7", **END)]) == "ADDED:5"

@@ -14,7 +14,7 @@ from netproxy.client import wire
 from netproxy.client.cache import Cache
 from netproxy.client.http import USUAL, HttpApi, Patience
 from netproxy.client.kubeconfig import Connection
-from netproxy.client.port import INITIAL, MERGE_PATCH, Selector
+from netproxy.client.port import APPLY_PATCH, INITIAL, MERGE_PATCH, Selector
 from netproxy.core.errors import (
     AlreadyExistsError,
     ApiError,
@@ -49,10 +49,13 @@ async def a_server(tmp_path, way="tcp", count=1, patience=USUAL):
     where = await server.start(path=tmp_path / "s" if way == "unix" else None)
     more = {"clock": clock, "random": Random(1), "pause": pauses, "patience": patience}
     made = HttpApi.on_socket(tmp_path / "s", **more) if way == "unix" else HttpApi.of(Connection(where), **more)
-    made.pauses = pauses
+    made.pauses, made.running = pauses, []
     try:
         yield server, made
     finally:
+        for task in made.running:
+            task.cancel()
+        await asyncio.gather(*made.running, return_exceptions=True)
         await made.close()
         await server.stop()
 
@@ -104,6 +107,50 @@ def test_the_verbs(way, tmp_path):
             with pytest.raises(NotFoundError):
                 await api.get(SERVICES, WEB)
             assert not names(server.world.listed(SERVICES))
+
+    asyncio.run(ask())
+
+
+def test_an_applied_object_says_who_applies_it(tmp_path):
+    async def ask():
+        async with a_server(tmp_path) as (server, api):
+            with pytest.raises(UnsupportedError):
+                await api.patch(SERVICES, WEB, {}, APPLY_PATCH)
+            assert server.asked == ["patch /api/v1/namespaces/default/services/web?fieldManager=netproxy"]
+
+    asyncio.run(ask())
+
+
+def test_an_answer_of_old_that_ends_with_its_connection(tmp_path):
+    """As HTTP/1.0 has it: neither a length nor chunks."""
+
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.0 200 OK\r\n\r\n" + json.dumps(service_object()).encode())
+        writer.close()
+
+    async def ask():
+        listening = await asyncio.start_unix_server(answer, tmp_path / "s")
+        api = HttpApi.on_socket(tmp_path / "s", clock=FixedClock(), random=Random(1))
+        found = await api.get(SERVICES, WEB)
+        listening.close()
+        return found
+
+    assert asyncio.run(ask()) == service_object()
+
+
+@pytest.mark.parametrize("head", [b"nonsense\r\n\r\n", b"\r\n\r\n", b"HTTP/1.1 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\n" + b"x" * 70000,
+                                  b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", b""])  # fmt: skip
+def test_what_is_no_http(head, tmp_path):
+    async def answer(reader, writer):
+        writer.write(head)
+        writer.close()
+
+    async def ask():
+        listening = await asyncio.start_unix_server(answer, tmp_path / "s")
+        with pytest.raises(UnavailableError, match=str(tmp_path)):
+            await HttpApi.on_socket(tmp_path / "s", clock=FixedClock(), random=Random(1)).get(SERVICES, WEB)
+        listening.close()
 
     asyncio.run(ask())
 
@@ -443,7 +490,7 @@ def test_a_cache_survives_everything_and_tells_every_change_once(way, initial_ev
                 api, {SERVICES: Selector(labels="!hidden")}, clock=FixedClock(), random=Random(1), pause=api.pauses
             )
             cache.subscribe(lambda event: heard.append((event.type, event.obj["metadata"]["name"])))
-            running = asyncio.create_task(cache.run())
+            api.running.append(asyncio.create_task(cache.run()))
             await cache.synced()
             for number, fault in enumerate([*WATCH_FAULTS, *random.choices(WATCH_FAULTS, k=12)]):
                 server.faults["watch"].append(fault)
@@ -454,8 +501,6 @@ def test_a_cache_survives_everything_and_tells_every_change_once(way, initial_ev
                 if number % 5 == 4:
                     world.compact()
                 await until(lambda: list(cache.list(SERVICES)) == world.listed(SERVICES))
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
             for number in range(24):
                 assert heard.count(("ADDED", f"extra{number}")) == 1
                 assert heard.count(("DELETED", f"extra{number}")) == (number < 23)
@@ -468,7 +513,7 @@ def test_a_server_that_is_gone_for_a_while(tmp_path):
     async def live():
         async with a_server(tmp_path, count=3) as (server, api):
             cache = Cache(api, {SERVICES: Selector()}, clock=FixedClock(), random=Random(1), pause=api.pauses)
-            running = asyncio.create_task(cache.run())
+            api.running.append(asyncio.create_task(cache.run()))
             await cache.synced()
             await server.stop()
             await until(lambda: cache.is_stale)
@@ -480,7 +525,5 @@ def test_a_server_that_is_gone_for_a_while(tmp_path):
             await server.start()
             await until(lambda: not cache.is_stale and list(cache.list(SERVICES)) == server.world.listed(SERVICES))
             assert all("resourceVersion=3" in line for line in server.asked[asked:]), "it goes on where it was"
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
 
     asyncio.run(live())
