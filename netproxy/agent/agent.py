@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 import os
-import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +34,7 @@ from netproxy.kubelet.objects import ApiObjects
 from netproxy.kubelet.ports import Place
 from netproxy.kubelet.resolv import nameservers
 from netproxy.kubelet.runtime import Runtime
+from netproxy.linux.clock import SystemClock
 from netproxy.manager.manager import Manager
 from netproxy.nodeproxy.modes import check_modes
 from netproxy.nodeproxy.node import PROXIED, NodeProxy
@@ -55,18 +55,6 @@ WORKERS = 4
 CACHED = tuple(resource for resource in RESOURCES if stored_resource(resource) is resource)
 
 
-class SystemClock:
-    """The machine's clock."""
-
-    def now(self) -> float:
-        """Seconds since the epoch."""
-        return time.time()
-
-    def monotonic(self) -> float:
-        """Seconds that never go back."""
-        return time.monotonic()
-
-
 class Agent:
     """One cluster, alive."""
 
@@ -85,7 +73,7 @@ class Agent:
         self.runtime = Runtime(str(paths.shim_socket), new_shim)
         self.started = self.clock.now()
         self.over = asyncio.Event()
-        self.kubelet: Kubelet | None = None
+        self.kubelet: Kubelet
         self.proxies: dict[str, NodeProxy] = {}
         """The proxy of each node, by its name."""
         self._incoming = incoming
@@ -144,7 +132,7 @@ class Agent:
         """End the agent; with TAKE_DOWN also everything that it made."""
         for task in tuple(self._tasks):
             task.cancel()
-        if self.kubelet:
+        if hasattr(self, "kubelet"):
             self.kubelet.close()
         await asyncio.gather(*(proxy.close() for proxy in self.proxies.values()))
         if take_down:
@@ -179,7 +167,6 @@ class Agent:
         self.background(self.recorder.event(about, kind, reason, message))
 
     def _observe(self, event: Event) -> None:
-        assert self.kubelet is not None
         if event.resource is PODS and event.type == "DELETED":
             self.kubelet.gone(event.obj)
         elif event.resource is PODS and spec(event.obj).get("nodeName"):

@@ -23,11 +23,12 @@ from netproxy.client.kubeconfig import load as load_connection
 from netproxy.client.port import Api, Selector
 from netproxy.client.recorder import Recorder
 from netproxy.client.supervise import Backoff, supervised
-from netproxy.core.clock import Clock, SystemClock
+from netproxy.core.clock import Clock
 from netproxy.core.errors import KernelError
 from netproxy.core.names import NamespacedName
 from netproxy.core.net import Family
 from netproxy.linux import netns
+from netproxy.linux.clock import SystemClock
 from netproxy.linux.host import KernelHost
 from netproxy.linux.iptables import back_end_in_use, back_ends
 from netproxy.linux.nftables import Generations

@@ -12,7 +12,7 @@ from netproxy.core.net import Family
 from netproxy.objects.cluster import cluster_spec
 from netproxy.objects.kinds import SERVICES
 from netproxy.objects.manifest import Loaded
-from netproxy.registry.allocate import Holdings, pod_address
+from netproxy.registry.allocate import Holdings
 from netproxy.registry.registry import Registry
 
 
@@ -45,8 +45,6 @@ def test_addresses_and_ports_come_from_the_dynamic_band_and_run_out():
         few.free({6})
     with pytest.raises(ConflictError, match="the range of IPv6 is full"):
         holdings().addresses(Family.IPV6).free()
-    with pytest.raises(ConflictError):
-        pod_address("10.0.0.0/30", {"10.0.0.2"})
 
 
 def test_the_static_band_is_the_last_to_be_given():
