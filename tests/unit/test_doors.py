@@ -23,9 +23,7 @@ def trespasses(text):
             case ast.Import():
                 names = [alias.name for alias in node.names]
             case ast.Call(func=ast.Attribute(attr="transaction", value=owner)):
-                if (owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", "")).strip(
-                    "_"
-                ) != "registry":
+                if (owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", "")).endswith("store"):
                     yield node.lineno, "begins a transaction of the store"
                 continue
             case _:
