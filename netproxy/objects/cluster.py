@@ -77,25 +77,11 @@ def cluster_spec(objects: Iterable[Object] = (), *, cluster_name: str = "default
     wanted = _with_found(spec(next(iter(by_kind.get("Cluster", ())), {})), by_kind)
     families = _families(wanted)
     pods, services, lan = (_ranges(wanted, field, families) for field in ("podCIDRs", "serviceCIDRs", "nodeCIDRs"))
-    drafts = _drafts(wanted, by_kind.get("Node", ()))
-    ranges = [list(node_ranges(cidr, len(drafts))) for cidr in pods]
-    made = []
-    for index, draft in enumerate(drafts):
-        addresses = tuple(
-            next((a for a in draft.addresses if family_of(a) is family_of(cidr)), "")
-            or str(ipaddress.ip_network(cidr)[index + 2])
-            for cidr in lan
-        )
-        extra = tuple(a for a in draft.addresses if a not in addresses and family_of(a) in families)
-        own = tuple(
-            next((c for c in draft.pod_cidrs if family_of(c) is family_of(pods[at])), ranges[at][index])
-            for at in range(len(pods))
-        )
-        made.append(NodeSpec(draft.name, addresses + extra, own, draft.labels, draft.proxy_mode))
+    made = _nodes(_drafts(wanted, by_kind.get("Node", ())), pods, lan, families)
     first, _, last = str(wanted.get("nodePortRange") or "30000-32767").partition("-")
     return ClusterSpec(
         name=cluster_name,
-        nodes=tuple(made),
+        nodes=made,
         families=families,
         pod_cidrs=pods,
         service_cidrs=services,
@@ -110,6 +96,27 @@ def cluster_spec(objects: Iterable[Object] = (), *, cluster_name: str = "default
         log_size=str(wanted.get("containerLogMaxSize") or "10Mi"),
         log_files=files if isinstance(files := wanted.get("containerLogMaxFiles"), int) else 5,
     )
+
+
+def _nodes(
+    drafts: list[NodeSpec], pods: tuple[str, ...], lan: tuple[str, ...], families: tuple[Family, ...]
+) -> tuple[NodeSpec, ...]:
+    """The nodes with the addresses and Pod ranges that they do not bring with them."""
+    ranges = [list(node_ranges(cidr, len(drafts))) for cidr in pods]
+    made = []
+    for index, draft in enumerate(drafts):
+        addresses = tuple(
+            next((a for a in draft.addresses if family_of(a) is family_of(cidr)), "")
+            or str(ipaddress.ip_network(cidr)[index + 2])
+            for cidr in lan
+        )
+        extra = tuple(a for a in draft.addresses if a not in addresses and family_of(a) in families)
+        own = tuple(
+            next((c for c in draft.pod_cidrs if family_of(c) is family_of(pods[at])), ranges[at][index])
+            for at in range(len(pods))
+        )
+        made.append(NodeSpec(draft.name, addresses + extra, own, draft.labels, draft.proxy_mode))
+    return tuple(made)
 
 
 def _dns_addresses(cidrs: Iterable[str], services: Iterable[Object]) -> list[str]:
