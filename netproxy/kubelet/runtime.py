@@ -47,9 +47,12 @@ class Runtime:
     those that ended while nobody listened.
     """
 
-    def __init__(self, path: str, new_shim: Callable[[], Awaitable[None]]) -> None:
-        """NEW_SHIM starts a shim that listens on PATH, and returns when it does."""
+    def __init__(
+        self, path: str, new_shim: Callable[[], Awaitable[None]], *, patience_s: float = GREETING_S
+    ) -> None:  # fmt: skip
+        """NEW_SHIM starts a shim that listens on PATH, and returns when it does; PATIENCE_S is how long to wait for one."""
         self._path = path
+        self._patience_s = patience_s
         self._new_shim = new_shim
         self._listener: Listener | None = None
         self._writer: asyncio.StreamWriter | None = None
@@ -75,7 +78,7 @@ class Runtime:
 
     async def _open(self) -> asyncio.StreamReader:
         try:
-            async with asyncio.timeout(GREETING_S):
+            async with asyncio.timeout(self._patience_s):
                 reader, writer = await asyncio.open_unix_connection(self._path, limit=1 << 24)
                 greeting = json.loads(await reader.readline())
         except (OSError, ValueError) as error:  # a time-out is an OSError, an empty line no JSON
@@ -172,7 +175,7 @@ class Runtime:
     async def _send(self, message: Message) -> None:
         """Send, as soon as there is a shim. Raises KernelError when there is none for a while."""
         try:
-            async with asyncio.timeout(GREETING_S):
+            async with asyncio.timeout(self._patience_s):
                 await self._connected.wait()
         except TimeoutError:
             raise ShimLostError("there is no shim") from None
