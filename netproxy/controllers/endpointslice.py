@@ -5,7 +5,7 @@ Source: kubernetes pkg/controller/endpointslice (labels, conditions, names, limi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from netproxy.controllers.ownership import controls, is_leaving, owner_reference, short_name
@@ -77,12 +77,13 @@ def _delete(item: Object) -> Delete:
 
 def _groups(view: IndexedView, service: Object) -> dict[str, Groups]:
     result: dict[str, Groups] = {}
+    zones = _Zones(view)
     for pod in selected(view, PODS, namespace(service), terms_of(service)):
         if status(pod).get("phase") in ("Succeeded", "Failed"):
             continue
         ports = _ports(service, pod)
         for ip in [item["ip"] for item in status(pod).get("podIPs") or ()]:
-            endpoint = _endpoint(view, service, pod, ip)
+            endpoint = _endpoint(service, pod, ip, zones)
             result.setdefault(family_of(ip).value, {}).setdefault(ports, {})[name(pod)] = endpoint
     return result
 
@@ -105,10 +106,23 @@ def _named_port(pod: Object, wanted: str, protocol: str) -> int:
     return 0
 
 
-def _endpoint(view: IndexedView, service: Object, pod: Object, ip: str) -> Endpoint:
+class _Zones(dict[str, str]):
+    """The zone of each node that is asked for; empty for one that has none or is not known."""
+
+    def __init__(self, view: IndexedView) -> None:
+        super().__init__()
+        self._view = view
+
+    def __missing__(self, node: str) -> str:
+        found = self._view.find(NODES, NamespacedName("", node))
+        zone = self[node] = str(labels(found or {}).get(ZONE_LABEL, ""))
+        return zone
+
+
+def _endpoint(service: Object, pod: Object, ip: str, zones: Mapping[str, str]) -> Endpoint:
     ready, ending = is_ready(pod), is_deleting(pod)
     node = str(spec(pod).get("nodeName") or "")
-    zone = labels(view.find(NODES, NamespacedName("", node)) or {}).get(ZONE_LABEL, "")
+    zone = zones[node]
     endpoint: Endpoint = {
         "addresses": [ip],
         "conditions": {

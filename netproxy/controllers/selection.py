@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from netproxy.objects.change import IndexedView
 from netproxy.objects.kinds import Resource
-from netproxy.objects.meta import Object, key, labels, namespace, spec
+from netproxy.objects.meta import Object, labels, name, namespace, spec
 from netproxy.objects.selector import Selector, label_selector, matches
 
 
@@ -27,7 +27,7 @@ def selected(view: IndexedView, resource: Resource, in_namespace: str, terms: Se
         candidates = min((view.having(resource, by_label, word) for word in words), key=len)
     else:
         candidates = view.by_namespace(resource, in_namespace)
-    return sorted((obj for obj in candidates if matches(terms, labels(obj))), key=key)
+    return sorted((obj for obj in candidates if matches(terms, labels(obj))), key=name)
 
 
 def selecting(view: IndexedView, resource: Resource, obj: Object) -> Iterator[Object]:

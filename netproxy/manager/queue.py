@@ -20,13 +20,16 @@ class Queue(Generic[K]):
         self._due: OrderedDict[K, None] = OrderedDict()
         self._later: dict[K, float] = {}
         self._times: list[tuple[float, int, K]] = []
+        self._resting: dict[K, float] = {}
         self._failures: dict[K, int] = {}
         self._added = 0
 
     def add(self, key: K, *, at: float | None = None) -> None:
-        """Look at KEY: now, or not before AT."""
+        """Look at KEY: now, or not before AT; one that rests waits for the end of that."""
         if key in self._due:
             return
+        if key in self._resting:
+            at = max(at or 0.0, self._resting[key])
         if at is None:
             self._later.pop(key, None)
             self._due[key] = None
@@ -40,8 +43,13 @@ class Queue(Generic[K]):
         while self._times and (self._times[0][0] <= now or not self._is_valid()):
             is_valid, (_, _, key) = self._is_valid(), heappop(self._times)
             if is_valid:
-                self.add(key)
-        return self._due.popitem(last=False)[0] if self._due else None
+                del self._later[key]
+                self._due[key] = None
+        if not self._due:
+            return None
+        key, _ = self._due.popitem(last=False)
+        self._resting.pop(key, None)
+        return key
 
     def next_at(self) -> float | None:
         """When the next key is due, 0 for now; None for an empty queue."""
@@ -55,6 +63,13 @@ class Queue(Generic[K]):
         """Whether the earliest time is still that of its key."""
         at, _, key = self._times[0]
         return self._later.get(key) == at
+
+    def rest(self, key: K, until: float) -> None:
+        """Leave KEY alone until then, whatever happens to it meanwhile."""
+        self._resting[key] = until
+        if key in self._due:
+            del self._due[key]
+            self.add(key)
 
     def failed(self, key: K, now: float, *, at_least_s: float = 0.0) -> None:
         """KEY could not be done: try again with back-off, not before AT_LEAST_S seconds are over."""

@@ -32,6 +32,10 @@ log = logging.getLogger(__name__)
 
 K = TypeVar("K", bound=Hashable)
 
+SLOW_S, PACE = 0.001, 4.0
+"""A look that took longer is not repeated before PACE times that has passed: a storm of events about a large object costs
+at most a share of the time, and each look takes in more of them."""
+
 
 class Known(IndexedView, Protocol):
     """What is known of an API: a client's cache."""
@@ -88,7 +92,7 @@ class Worker(Generic[K]):
             return False
         what = f"{self.controller.name}: {key}"
         try:
-            outcome = self.controller.reconcile(self._known, key, self._clock.now())
+            outcome = self._look(key)
             await self._carry_out(outcome)
         except (ConflictError, NotFoundError) as error:
             log.debug("%s: it is looked at again: %s", what, error)
@@ -107,6 +111,14 @@ class Worker(Generic[K]):
             if outcome.again_at is not None:
                 self._queue.add(key, at=self._clock.monotonic() + outcome.again_at - self._clock.now())
         return True
+
+    def _look(self, key: K) -> Outcome:
+        began = self._clock.monotonic()
+        outcome = self.controller.reconcile(self._known, key, self._clock.now())
+        ended = self._clock.monotonic()
+        if ended - began > SLOW_S:
+            self._queue.rest(key, ended + PACE * (ended - began))
+        return outcome
 
     async def _carry_out(self, outcome: Outcome) -> None:
         """Make all changes in their order; what is answered is known at once, so that the next look sees it."""

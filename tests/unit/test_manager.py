@@ -77,6 +77,21 @@ def test_failures_wait_twice_as_long_each_time_up_to_a_limit():
     assert queue.next_at() == 3
 
 
+def test_a_key_that_rests_is_left_alone_whatever_happens_to_it():
+    queue = Queue()
+    queue.add("a")
+    queue.rest("a", 5)
+    queue.add("a")
+    queue.add("a", at=3)
+    assert queue.take(4) is None
+    assert queue.take(5) == "a"
+    queue.add("a")
+    assert queue.take(5) == "a", "it has rested"
+    queue.rest("a", 9)
+    queue.add("a", at=20)
+    assert queue.next_at() == 20
+
+
 # --- the manager
 
 
@@ -182,6 +197,25 @@ def test_time_alone_brings_a_look():
     world.clock.time += 1
     work(manager)
     assert looks.seen == ["a", "a"]
+
+
+def test_a_look_that_takes_long_is_not_repeated_at_once():
+    world = World(config("large"))
+
+    def does(view, key, now):
+        world.clock.time += 0.5
+
+    looks = Looks(does)
+    manager = a_manager(world, looks.controller)
+    work(manager)
+    for _ in range(10):
+        world.put(config("large", n=world.clock.time))
+        world.clock.time += 0.19
+        work(manager)
+    assert looks.seen == ["large"]
+    world.clock.time += 0.2
+    work(manager)
+    assert looks.seen == ["large", "large"]
 
 
 def test_controllers_take_turns():
