@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from netproxy.controllers.ownership import claim, is_leaving, owner_reference, short_name
+from netproxy.controllers.ownership import claim, in_namespace_of, is_leaving, owner_reference, short_name
 from netproxy.controllers.port import NOTHING, Controller, Outcome, controllers_of, itself
 from netproxy.controllers.selection import selecting
 from netproxy.core.names import NamespacedName
 from netproxy.objects.change import Change, Create, Event, IndexedView, Update, UpdateStatus
-from netproxy.objects.kinds import DEPLOYMENTS, REPLICA_SETS
+from netproxy.objects.kinds import DEPLOYMENTS, NAMESPACES, REPLICA_SETS
 from netproxy.objects.meta import (
     Object,
     annotations_of,
@@ -126,4 +126,8 @@ def _of_replica_set(view: IndexedView, event: Event) -> Iterable[NamespacedName]
     return keys
 
 
-DEPLOYMENT_CONTROLLER = Controller("deployment", {DEPLOYMENTS: itself, REPLICA_SETS: _of_replica_set}, reconcile)
+DEPLOYMENT_CONTROLLER = Controller(
+    "deployment",
+    {DEPLOYMENTS: itself, REPLICA_SETS: _of_replica_set, NAMESPACES: in_namespace_of(DEPLOYMENTS)},
+    reconcile,
+)

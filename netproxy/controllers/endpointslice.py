@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from netproxy.controllers.ownership import controls, is_leaving, owner_reference, short_name
+from netproxy.controllers.ownership import controls, in_namespace_of, is_leaving, owner_reference, short_name
 from netproxy.controllers.port import NOTHING, Controller, Outcome, itself
 from netproxy.controllers.selection import selected, selecting, terms_of
 from netproxy.core.names import NamespacedName
 from netproxy.core.net import family_of
 from netproxy.objects.change import Change, Create, Delete, Event, IndexedView, Update
 from netproxy.objects.cluster import ZONE_LABEL
-from netproxy.objects.kinds import ENDPOINT_SLICES, NODES, PODS, SERVICES
+from netproxy.objects.kinds import ENDPOINT_SLICES, NAMESPACES, NODES, PODS, SERVICES
 from netproxy.objects.meta import (
     Object,
     is_deleting,
@@ -273,5 +273,13 @@ def _of_slice(view: IndexedView, event: Event) -> Iterable[NamespacedName]:
 
 
 ENDPOINT_SLICE_CONTROLLER = Controller(
-    "endpointslice", {SERVICES: itself, PODS: _of_pod, NODES: _of_node, ENDPOINT_SLICES: _of_slice}, reconcile
+    "endpointslice",
+    {
+        SERVICES: itself,
+        PODS: _of_pod,
+        NODES: _of_node,
+        ENDPOINT_SLICES: _of_slice,
+        NAMESPACES: in_namespace_of(SERVICES),
+    },
+    reconcile,
 )

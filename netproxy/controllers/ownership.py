@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
+from netproxy.controllers.port import Keys
 from netproxy.controllers.selection import selected, terms_of
 from netproxy.core.names import NamespacedName
-from netproxy.objects.change import Change, IndexedView, Update
+from netproxy.objects.change import Change, Event, IndexedView, Update
 from netproxy.objects.kinds import NAMESPACES, Resource
 from netproxy.objects.meta import Object, controller_of, is_deleting, key, labels, metadata, name, namespace, uid
 from netproxy.objects.selector import matches
@@ -55,9 +56,23 @@ def with_owners(obj: Object, references: Iterable[dict[str, Any]]) -> Object:
 
 
 def is_leaving(view: IndexedView, owner: Object) -> bool:
-    """Whether OWNER, or the Namespace that it is in, is on its way out: then it makes nothing new."""
+    """Whether OWNER, or the Namespace that it is in, is on its way out: then it makes nothing new.
+
+    Who asks this watches Namespaces, too: see `in_namespace_of`.
+    """
     space = view.find(NAMESPACES, NamespacedName("", namespace(owner)))
     return is_deleting(owner) or (space is not None and is_deleting(space))
+
+
+def in_namespace_of(resource: Resource) -> Keys[NamespacedName]:
+    """Watch Namespaces: when one comes or goes, whoever makes things in it looks again at whether it may."""
+
+    def keys(view: IndexedView, event: Event) -> Iterable[NamespacedName]:
+        if event.type == "MODIFIED" and event.old is not None and is_deleting(event.old) == is_deleting(event.obj):
+            return ()
+        return sorted(key(obj) for obj in view.by_namespace(resource, name(event.obj)))
+
+    return keys
 
 
 def controls(owner: Object, obj: Object) -> bool:

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from netproxy.controllers.ownership import claim, is_leaving, owner_reference, short_name
+from netproxy.controllers.ownership import claim, in_namespace_of, is_leaving, owner_reference, short_name
 from netproxy.controllers.port import NOTHING, Controller, Outcome, controllers_of, itself
 from netproxy.controllers.selection import selecting
 from netproxy.core.clock import seconds
 from netproxy.core.names import NamespacedName
 from netproxy.objects.change import Change, Create, Delete, Event, IndexedView, UpdateStatus
-from netproxy.objects.kinds import PODS, REPLICA_SETS
+from netproxy.objects.kinds import NAMESPACES, PODS, REPLICA_SETS
 from netproxy.objects.meta import (
     Object,
     annotations_of,
@@ -129,4 +129,6 @@ def _counted(pod: Object) -> tuple[Any, ...]:
     return labels(pod), controller_of(pod), _is_active(pod), condition(pod, "Ready")
 
 
-REPLICA_SET_CONTROLLER = Controller("replicaset", {REPLICA_SETS: itself, PODS: _of_pod}, reconcile)
+REPLICA_SET_CONTROLLER = Controller(
+    "replicaset", {REPLICA_SETS: itself, PODS: _of_pod, NAMESPACES: in_namespace_of(REPLICA_SETS)}, reconcile
+)

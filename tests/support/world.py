@@ -1,29 +1,28 @@
-"""An API in memory, as strict as the real one, for whoever acts on objects: versions, names, finalizers, grace.
+"""A registry and all that is in it, for whoever acts on objects; nothing else is alive in it.
 
 Its indexes are searches: slow, and obviously right.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
-from netproxy.client.port import EVERYTHING, Listing, Selector
 from netproxy.controllers.port import Controller, Outcome
-from netproxy.core.clock import timestamp
-from netproxy.core.errors import ApiError, ConflictError, ManifestError, NotFoundError, Problem, UnavailableError
+from netproxy.core.errors import ConflictError, NotFoundError, UnavailableError
 from netproxy.core.names import NamespacedName
-from netproxy.objects.change import Bind, Change, Create, Delete, Event, Finalize, Update, UpdateStatus, Values
+from netproxy.manager.worker import carried_out
+from netproxy.objects.change import Change, Event, Values
+from netproxy.objects.cluster import ClusterSpec
 from netproxy.objects.defaults import with_defaults
-from netproxy.objects.kinds import NAMESPACES, PODS, RESOURCES, Resource, resource_of, stored_resource
-from netproxy.objects.meta import Object, is_deleting, key, labels, metadata, namespace, spec, status, uid
-from netproxy.objects.selector import matches, parse_selector
+from netproxy.objects.kinds import PODS, RESOURCES, Resource, resource_of, stored_resource
+from netproxy.objects.meta import Object, key, labels, metadata, namespace, spec, uid
+from netproxy.registry.registry import Registry
 from netproxy.store.store import Event as StoreEvent
 from netproxy.store.store import Store
 from support.build import FixedClock
 
 STORED = tuple(resource for resource in RESOURCES if stored_resource(resource) is resource)
-POLICIES = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}
 
 
 class Searching:
@@ -62,6 +61,7 @@ class World(Searching):
         self.clock = FixedClock()
         self.made = 0
         self.store = Store(self.clock, self._new_uid)
+        self.registry = Registry(self.store, ClusterSpec())
         self.find, self.list, self.all = self.store.find, self.store.list, self.store.all
         for obj in objects:
             self.put(obj)
@@ -73,114 +73,22 @@ class World(Searching):
     # --- what a test does to it
 
     def put(self, obj: Object) -> Object:
-        """Create the object or put it in the place of what is there, status and all."""
+        """Let the object be there as it is given, status and all, whoever may write that."""
         obj = with_defaults(obj)
-        if self.find(_resource(obj), key(obj)) is None:
-            return self._create(obj)
-        meta = {k: v for k, v in metadata(obj).items() if k not in ("resourceVersion", "uid")}
-        return self._written({**obj, "metadata": meta})
+        with self.store.transaction() as change:
+            if change.find(_resource(obj), key(obj)) is None:
+                return change.create(obj)
+            meta = {k: v for k, v in metadata(obj).items() if k not in ("resourceVersion", "uid")}
+            return change.replace({**obj, "metadata": meta})
 
     def remove(self, resource: Resource, at: NamespacedName) -> None:
-        """What the end of an object's grace is, and of its finalizers."""
-        self._remove(resource, at)
+        """Let the object be gone at once."""
+        with self.store.transaction() as change:
+            change.remove(resource, at)
 
     def make(self, change: Change) -> Object | None:
         """Carry out one change."""
-        match change:
-            case Create(obj):
-                return self.create(obj)
-            case Update(obj):
-                return self.replace(obj)
-            case UpdateStatus(obj):
-                return self.replace_status(obj)
-            case Finalize(obj):
-                return self.finalize(obj)
-            case Bind(pod, node):
-                return self.bind(pod, node)
-            case Delete(resource, at, of, options):
-                return self.delete(resource, at, of, options)
-
-    # --- what the API does
-
-    def create(self, obj: Object) -> Object:
-        resource = _resource(obj)
-        space = self.find(NAMESPACES, NamespacedName("", namespace(obj))) if resource.namespaced else None
-        if space is not None and is_deleting(space):
-            raise ApiError(403, "Forbidden", f"namespace {namespace(obj)} is being terminated")
-        return self._create(with_defaults({**obj, "metadata": {**metadata(obj), "resourceVersion": ""}}))
-
-    def replace(self, obj: Object) -> Object:
-        old = self.store.get(_resource(obj), key(obj))
-        if obj["kind"] == "Pod" and spec(obj).get("nodeName") != spec(old).get("nodeName"):
-            raise ManifestError([Problem("spec.nodeName", "may not change")])
-        return self._written(with_defaults({**obj, "status": dict(status(old))}))
-
-    def replace_status(self, obj: Object) -> Object:
-        old = self.store.get(_resource(obj), key(obj))
-        version = {"resourceVersion": metadata(obj).get("resourceVersion"), "uid": uid(obj)}
-        return self._replace({**old, "metadata": {**old["metadata"], **version}, "status": obj["status"]})
-
-    def bind(self, at: NamespacedName, node: str) -> None:
-        pod = self.store.get(PODS, at)
-        if spec(pod).get("nodeName") or is_deleting(pod):
-            raise ConflictError(f"pod {at} is bound or being deleted")
-        self._replace({**pod, "spec": {**spec(pod), "nodeName": node}})
-
-    def finalize(self, obj: Object) -> Object:
-        old = self.store.get(NAMESPACES, key(obj))
-        given = {"finalizers": spec(obj).get("finalizers") or []}
-        meta = {**old["metadata"], "resourceVersion": metadata(obj).get("resourceVersion"), "uid": uid(obj)}
-        return self._written({**old, "metadata": meta, "spec": {**spec(old), **given}})
-
-    def delete(
-        self, resource: Resource, at: NamespacedName, of: str = "", options: Mapping[str, Any] | None = None
-    ) -> None:
-        old = self.store.get(resource, at)
-        if of and of != uid(old):
-            raise ConflictError(f"{resource.plural} {at} is another one")
-        policy = POLICIES.get(str((options or {}).get("propagationPolicy")))
-        grace = (options or {}).get("gracePeriodSeconds")
-        if grace is None:
-            grace = spec(old).get("terminationGracePeriodSeconds", 30)
-        grace = grace if resource is PODS and spec(old).get("nodeName") else 0
-        marked = self.mark_deleted(resource, at, grace_s=grace, finalizers=[policy] if policy else [])
-        if resource is NAMESPACES:
-            marked = self._replace({**marked, "status": {**status(marked), "phase": "Terminating"}})
-        self._gone_if_done(marked)
-
-    def mark_deleted(
-        self, resource: Resource, at: NamespacedName, *, grace_s: int, finalizers: Iterable[str] = ()
-    ) -> Object:
-        """Set the deletion timestamp, and more finalizers."""
-        old = self.store.get(resource, at)
-        held = [*(metadata(old).get("finalizers") or ())]
-        held += [item for item in finalizers if item not in held]
-        meta = {**metadata(old), **({"finalizers": held} if held else {})}
-        when = metadata(old).get("deletionTimestamp") or timestamp(self.clock.now() + grace_s)
-        with self.store.transaction() as change:
-            return change.mark_deleted(resource, at, at=when, grace_s=grace_s, changes={"metadata": meta})
-
-    def _create(self, obj: Object) -> Object:
-        with self.store.transaction() as change:
-            return change.create(obj)
-
-    def _replace(self, obj: Object) -> Object:
-        with self.store.transaction() as change:
-            return change.replace(obj)
-
-    def _remove(self, resource: Resource, at: NamespacedName) -> Object:
-        with self.store.transaction() as change:
-            return change.remove(resource, at)
-
-    def _written(self, obj: Object) -> Object:
-        return self._gone_if_done(self._replace(obj))
-
-    def _gone_if_done(self, obj: Object) -> Object:
-        """An object that is deleted, has no grace left and nobody who finalizes it is removed."""
-        holds = metadata(obj).get("finalizers") or (spec(obj).get("finalizers") if obj["kind"] == "Namespace" else ())
-        if is_deleting(obj) and not metadata(obj).get("deletionGracePeriodSeconds") and not holds:
-            self._remove(_resource(obj), key(obj))
-        return obj
+        return now(carried_out(WorldApi(self), change))
 
     # --- what a cache has, too: nothing here is ever late
 
@@ -232,40 +140,35 @@ class World(Searching):
 
 
 class WorldApi:
-    """A World as a client's Api."""
+    """A World as a client's Api, as far as controllers need one: its registry."""
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self.registry = world.registry
 
     async def get(self, resource: Resource, at: NamespacedName) -> Object:
         return self.world.store.get(resource, at)
 
-    async def list(self, resource: Resource, selector: Selector = EVERYTHING) -> Listing:
-        terms = parse_selector(selector.labels)
-        found = [obj for obj in self.world.list(resource, selector.namespace) if matches(terms, labels(obj))]
-        return Listing(tuple(found), str(self.world.store.version))
-
     async def create(self, obj: Object) -> Object:
-        return self.world.create(obj)
+        return self.registry.create(obj)
 
     async def replace(self, obj: Object) -> Object:
-        return self.world.replace(obj)
+        return self.registry.replace(obj)
 
     async def replace_status(self, obj: Object) -> Object:
-        return self.world.replace_status(obj)
+        return self.registry.replace_status(obj)
 
     async def bind(self, pod: NamespacedName, node: str) -> None:
-        self.world.bind(pod, node)
+        self.registry.bind(pod, node)
 
     async def finalize(self, obj: Object) -> Object:
-        return self.world.finalize(obj)
+        return self.registry.finalize(obj)
 
     async def delete(
         self, resource: Resource, at: NamespacedName, *, grace_s: int | None = None, propagation: str | None = None,
         uid: str | None = None,
     ) -> None:  # fmt: skip
-        options = {"gracePeriodSeconds": grace_s, "propagationPolicy": propagation}
-        self.world.delete(resource, at, uid or "", options)
+        self.registry.delete(resource, at, grace_s=grace_s, propagation=propagation, uid=uid)
 
 
 class Unsteady(WorldApi):
@@ -277,7 +180,7 @@ class Unsteady(WorldApi):
 
     def __getattribute__(self, name: str) -> Any:
         method = super().__getattribute__(name)
-        if name not in ("get", "list", "create", "replace", "replace_status", "bind", "finalize", "delete"):
+        if name not in ("get", "create", "replace", "replace_status", "bind", "finalize", "delete"):
             return method
 
         async def tried(*args: Any, **options: Any) -> Any:

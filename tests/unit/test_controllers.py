@@ -209,10 +209,25 @@ def test_what_is_gone_or_going_is_left_alone():
 
 
 def test_nothing_new_is_made_in_a_namespace_that_is_to_go():
-    world = World({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}}, deployment(), service())
-    world.put(replica_set())
-    world.make(Delete(NAMESPACES, NamespacedName("", "default")))
+    made = [
+        {**obj, "metadata": {**obj["metadata"], "namespace": "shop"}}
+        for obj in (deployment(), replica_set(), service())
+    ]
+    world = World({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}, *made)
+    world.make(Delete(NAMESPACES, NamespacedName("", "shop")))
     assert world.settle(*WORKLOADS, ENDPOINT_SLICE_CONTROLLER) == 0
+
+
+def test_a_namespace_that_comes_or_goes_wakes_whoever_makes_things_in_it():
+    space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}}
+    world = World(deployment(), replica_set(), service())
+    keys = []
+    for controller in (*WORKLOADS, ENDPOINT_SLICE_CONTROLLER):
+        world.subscribe(lambda event, watch=controller.watches[NAMESPACES]: keys.extend(watch(world, event)))
+    world.put(space)
+    assert keys == [WEB] * 3
+    world.put({**space, "status": {"phase": "Active", "conditions": []}})
+    assert keys == [WEB] * 3
 
 
 # --- the scheduler

@@ -10,7 +10,7 @@ from netproxy.controllers.namespace import NAMESPACE_CONTROLLER
 from netproxy.controllers.ownership import owner_reference
 from netproxy.controllers.podgarbage import POD_GARBAGE_COLLECTOR
 from netproxy.core.names import NamespacedName
-from netproxy.objects.change import Delete, Event, Identity
+from netproxy.objects.change import Delete, Event, Identity, Update
 from netproxy.objects.kinds import CONFIG_MAPS, DEPLOYMENTS, ENDPOINT_SLICES, EVENTS, NAMESPACES, NODES, PODS
 from netproxy.objects.meta import is_deleting, key, metadata, name, uid
 
@@ -143,12 +143,8 @@ def test_in_the_foreground_the_owner_waits_for_those_that_block_it():
     assert left(world) == {"owner", "held", "loose"}
     assert all(is_deleting(obj) for obj in world.all(CONFIG_MAPS))
     assert metadata(world.find(CONFIG_MAPS, at("owner")))["finalizers"] == [FOREGROUND]
-    world.replace(
-        {
-            **world.find(CONFIG_MAPS, key(held)),
-            "metadata": {**metadata(world.find(CONFIG_MAPS, key(held))), "finalizers": []},
-        }
-    )
+    freed = world.find(CONFIG_MAPS, key(held))
+    world.make(Update({**freed, "metadata": {**metadata(freed), "finalizers": []}}))
     collect(world)
     assert left(world) == {"loose"}
 
@@ -244,7 +240,8 @@ def test_pods_of_a_node_that_is_gone_go_at_once():
 def test_a_pod_that_is_ending_and_has_no_node_ends():
     world = World(pod_object("pending", node="", metadata={"finalizers": ["somebody/holds"]}))
     pod = world.find(PODS, at("pending"))
-    world.mark_deleted(PODS, key(pod), grace_s=30)
+    with world.store.transaction() as change:
+        change.mark_deleted(PODS, key(pod), at="2026-01-01T00:00:30Z", grace_s=30, changes={})
     assert len(world.look(POD_GARBAGE_COLLECTOR, key(pod)).changes) == 1
     assert world.look(POD_GARBAGE_COLLECTOR, key(pod)).changes == (), "its finalizer is not ours"
     assert world.look(POD_GARBAGE_COLLECTOR, at("nobody")).changes == ()

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 from random import Random
 
 import pytest
@@ -13,12 +14,13 @@ from support.world import Late, Unsteady, World, WorldApi, now
 from netproxy.controllers import ALL
 from netproxy.controllers.ownership import owner_reference
 from netproxy.controllers.port import NOTHING, Controller, Outcome, itself
-from netproxy.core.errors import ConflictError, ManifestError, NotFoundError, Problem, UnavailableError
+from netproxy.core.errors import ConflictError, ManifestError, NetproxyError, NotFoundError, Problem, UnavailableError
 from netproxy.core.names import NamespacedName
 from netproxy.manager.manager import Manager, watched
 from netproxy.manager.queue import FIRST_S, MOST_S, Queue
 from netproxy.objects.change import Bind, Create, Delete, Event, Finalize, Identity, Update, UpdateStatus
 from netproxy.objects.kinds import CONFIG_MAPS, DEPLOYMENTS, NAMESPACES, NODES, PODS, SERVICES
+from netproxy.objects.manifest import Loaded
 from netproxy.objects.meta import is_deleting, key, metadata, name, spec, status, uid
 
 
@@ -371,35 +373,34 @@ class Life:
         found = list(self.world.list(resource))
         return self.random.choice(found) if found else None
 
+    def _applies(self, obj):
+        with suppress(NetproxyError):  # a Namespace on its way out takes nothing
+            self.world.registry.apply([Loaded(obj, "life.yaml")])
+
     def deploys(self):
-        if not is_deleting(
-            self.world.find(NAMESPACES, at("shop", "")) or {"metadata": {"deletionTimestamp": "never was"}}
-        ):
-            self.world.put(
-                deployment(self.random.randrange(4), self.random.choice("ab"), self.random.choice(["web", "api"]))
-            )
+        self._applies(
+            deployment(self.random.randrange(4), self.random.choice("ab"), self.random.choice(["web", "api"]))
+        )
 
     def serves(self):
-        if self.world.find(NAMESPACES, at("shop", "")) is None:
-            self.world.put(space())
-        elif not is_deleting(self.world.find(NAMESPACES, at("shop", ""))):
-            self.world.put(service_object(namespace="shop", ipFamilies=["IPv4"]))
+        self._applies(space())
+        self._applies(service_object(namespace="shop"))
 
     def is_ready(self):
         pod = self._any(PODS)
         if pod is not None and spec(pod).get("nodeName"):
             number = int(uid(pod).removeprefix("uid-"))
-            self.world.put({**pod, "status": {
+            self.world.make(UpdateStatus({**pod, "status": {
                 "phase": self.random.choice(["Running", "Running", "Failed"]),
                 "podIPs": [{"ip": f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"}],
                 "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}],
-            }})  # fmt: skip
+            }}))  # fmt: skip
 
     def relabels(self):
         pod = self._any(PODS)
         if pod is not None:
             changed = {**metadata(pod)["labels"], "app": self.random.choice(["web", "api", "other"])}
-            self.world.put({**pod, "metadata": {**metadata(pod), "labels": changed}})
+            self.world.make(Update({**pod, "metadata": {**metadata(pod), "labels": changed}}))
 
     def loses(self):
         pod = self._any(PODS)
@@ -453,14 +454,14 @@ def test_whatever_fails_and_however_late_it_hears_the_state_is_one_that_every_co
     manager = Manager(api, known, ALL, world.clock)
     known.subscribe(manager.observe)
     life = Life(world, random)
-    for first in (space(), node("n1"), node("n2"), service_object(namespace="shop", ipFamilies=["IPv4"])):
+    for first in (space(), node("n1"), node("n2"), service_object(namespace="shop")):
         world.put(first)
     owner = world.put(node("kept"))
     world.put(
         {**config("kept"), "metadata": {**config("kept")["metadata"], "ownerReferences": [owner_reference(owner)]}}
     )
     life.deploys()
-    for _ in range(40):
+    for _ in range(100):
         random.choice(
             (life.act, lambda: known.late() and known.tell(random.choice(known.late())), lambda: work(manager))
         )()
