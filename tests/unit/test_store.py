@@ -1,5 +1,7 @@
 """The store: versions, conflicts, history, transactions, indexes; one order of events for everybody."""
 
+import shutil
+
 import pytest
 from support.api import a_store
 from support.build import pod_object, service_object
@@ -129,11 +131,14 @@ def test_everything_is_there_after_a_crash(tmp_path):
         change.create(service_object("b"))
     gone = create(store, service_object("c"))
     remove(store, "c")
-    again = a_store(SqliteBacking(file))
+    shutil.copytree(tmp_path, tmp_path / "after")
+    after = SqliteBacking(str(tmp_path / "after" / "state.db"))
+    again = a_store(after)
     assert [o["metadata"]["name"] for o in again.list(SERVICES)] == ["a", "b"]
     assert again.version == store.version > int(gone["metadata"]["resourceVersion"])
     with pytest.raises(ExpiredError):
         again.since(0)
+    after.close()
     backing.close()
 
 
