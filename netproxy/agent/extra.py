@@ -51,8 +51,7 @@ async def _status(agent: Agent, _: Request) -> Response:
         "apiVersion": "netproxy.dev/v1alpha1", "kind": "Status", "cluster": agent.paths.cluster,
         "agent": {"pid": os.getpid(), "since": agent.started, "state": str(agent.paths.state), "resourceVersion": store.version},
         "mode": ", ".join(sorted({report.choice.mode for report in _reports(agent)})), "iptables": agent.cluster.iptables,
-        "proxy": {"passes": sum(report.passes for report in _reports(agent)), "lastError": _last_error(agent)},
-        "errors": agent.rule_errors(),
+        "proxy": {"passes": sum(report.passes for report in _reports(agent)), "errors": agent.rule_errors()},
         "nodes": nodes,
         "client": {"namespace": agent.paths.namespace_of(CLIENT), "addresses": list(agent.cluster.client_addresses)},
         "pods": {"total": len(pods), "ready": sum(map(is_ready, pods))},
@@ -78,7 +77,7 @@ async def _apply(agent: Agent, request: Request) -> Response:
 
 async def _wait(agent: Agent, request: Request) -> Response:
     settled, pods = await agent.settle(float(request.query.get("timeout", "30")))
-    return json_response({"settled": settled, "notReady": pods})
+    return json_response({"settled": settled, "notReady": pods, "errors": agent.rule_errors()})
 
 
 async def _down(agent: Agent, _: Request) -> Response:
@@ -209,7 +208,7 @@ async def _mode(agent: Agent, request: Request) -> Response:
     for report in _reports(agent):
         nodes[report.node] = {"name": report.node, "mode": report.choice.mode, "layout": report.choice.layout}
     return json_response(
-        {"nodes": list(nodes.values()), "lastError": _last_error(agent), "errors": agent.rule_errors()}
+        {"nodes": list(nodes.values()), "errors": agent.rule_errors()}
     )
 
 

@@ -144,12 +144,20 @@ def _among(numbers: list[int], kind: str, namespaces: set[tuple[int, int]]) -> I
 def control_groups(state: Path) -> list[Path]:
     """The control groups (version 2) of the cluster in this folder, inner ones first."""
     name = f"netproxy/{sha256(str(state).encode()).hexdigest()[:12]}"
-    found = []
-    for mount in _cgroup2_mounts():
-        top = mount / name
+    found: list[Path] = []
+    for top in dict.fromkeys([*(mount / name for mount in _cgroup2_mounts()), *_noted(state, name)]):
         if top.is_dir():
             found += [*sorted((path for path in top.rglob("*") if path.is_dir()), reverse=True), top]
     return found
+
+
+def _noted(state: Path, name: str) -> list[Path]:
+    """Where the shim says that it has put them: not at a mount's top, when a service manager gave it a place."""
+    with suppress(OSError):
+        noted = (state / "cgroup").read_text().strip()
+        if noted.endswith(f"/{name}"):
+            return [Path(noted)]
+    return []
 
 
 def _cgroup2_mounts() -> list[Path]:

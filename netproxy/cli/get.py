@@ -10,6 +10,7 @@ from netproxy.agent.paths import Paths
 from netproxy.cli.client import Agent, cluster_option
 from netproxy.cli.files import read_manifests
 from netproxy.cli.show import output_option, print_server_table, print_value
+from netproxy.cli.wait import wait_and_tell
 from netproxy.core.errors import ManifestError, NotFoundError, Problem
 from netproxy.objects.kinds import RESOURCES, Resource, resource_of_word
 
@@ -118,13 +119,17 @@ def _watch(agent: Agent, kind: Resource, at: str, query: dict[str, str], *, wide
 
 @click.command()
 @click.option("-f", "--filename", "files", multiple=True, required=True, metavar="PATH", help="File, folder or -.")
+@click.option("--wait", "wait_s", type=click.FloatRange(0, 1e6), metavar="SECONDS",
+              help="Wait so long for Pods to be ready and rules to be written; exit status 1 when they are not.")  # fmt: skip
 @cluster_option
-def apply(files: tuple[str, ...], where: Paths) -> None:
+def apply(files: tuple[str, ...], wait_s: float | None, where: Paths) -> int:
     """Create or update objects in a running cluster; all of them or none."""
     loaded = read_manifests(files)
     items = [{"obj": item.obj, "source": item.source} for item in loaded]
-    for line in Agent(where).ask("POST", "/netproxy/apply", body=items)["applied"]:
+    agent = Agent(where)
+    for line in agent.ask("POST", "/netproxy/apply", body=items)["applied"]:
         click.echo(f"{line} applied")
+    return 0 if wait_s is None else wait_and_tell(agent, wait_s)
 
 
 @click.command()

@@ -15,6 +15,7 @@ import click
 from netproxy.agent.paths import Paths
 from netproxy.cli.client import Agent, cluster_option
 from netproxy.cli.show import output_option, print_table, print_value
+from netproxy.cli.wait import rules_not_written
 from netproxy.core.errors import NotFoundError
 from netproxy.kubelet.logs import Reader, parts
 
@@ -33,8 +34,8 @@ def status(output: str | None, where: Paths) -> None:
     )
     click.echo(f"{value['pods']['ready']}/{value['pods']['total']} Pods ready, {value['services']} Services; "
                f"DNS {', '.join(value['dns']['addresses'])} for {value['dns']['domain']}")  # fmt: skip
-    if value["proxy"]["lastError"]:
-        click.echo(f"proxy: {value['proxy']['lastError']}")
+    for error in value["proxy"]["errors"]:
+        click.echo(rules_not_written(error))
     rows = [
         [n["name"], n["namespace"], ",".join(n["addresses"]), ",".join(n["podCIDRs"]), n["pods"]]
         for n in value["nodes"]

@@ -29,18 +29,20 @@ def lab() -> None:
 @click.option(
     "--variant", type=click.Choice(VARIANTS), default="start", show_default=True, help="With the solution, or broken."
 )
-def up(name: str, variant: str) -> None:
-    """Start the lab's cluster."""
+def up(name: str, variant: str) -> int:
+    """Start the lab's cluster; exit status 1 when Pods are not ready in the end."""
     from netproxy.cli.up import up as start
 
     found = load_lab(name)
+    failed = 0
     for folder in found.manifests(variant):
-        start.main(["--cluster", found.cluster, "-f", folder], standalone_mode=False)
+        failed = start.main(["--cluster", found.cluster, "-f", folder], standalone_mode=False)
         signal.signal(signal.SIGINT, signal.default_int_handler)  # `up` ignores both when it has done its work
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
     for machine, program in found.programs_of(variant):
         _run_program(found.cluster, machine, program)
     click.echo(f"{found.title}: read {found.folder / 'README.md'}; then `netproxy lab check {name}`")
+    return failed
 
 
 def _run_program(cluster: str, machine: str, program: str) -> None:

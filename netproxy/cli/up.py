@@ -19,14 +19,14 @@ from netproxy.agent.lock import ClusterLock, holder, wait_a_tick
 from netproxy.agent.marks import MARK
 from netproxy.agent.paths import Paths, is_root
 from netproxy.agent.sweep import sweep
-from netproxy.cli.client import Agent, answers, checked_paths, cluster_option, on_terminal, progress, shim_pid
+from netproxy.cli.client import Agent, answers, checked_paths, cluster_option, progress, shim_pid
 from netproxy.cli.down import take_down
 from netproxy.cli.files import read_manifests
+from netproxy.cli.wait import wait_and_tell
 from netproxy.core import programs
 from netproxy.core.errors import KernelError, ManifestError, Problem
 from netproxy.objects.cluster import modes_asked
 from netproxy.objects.manifest import Loaded
-from netproxy.objects.meta import describe
 
 LOCK_LIMIT_S = 60
 """How long somebody else may take to start the cluster, or to take it down."""
@@ -42,10 +42,11 @@ LOCK_LIMIT_S = 60
 )
 @click.argument("more_files", nargs=-1, metavar="[PATH]...")
 @cluster_option
-def up(files: tuple[str, ...], more_files: tuple[str, ...], foreground: bool, wait_s: float, where: Paths) -> None:
+def up(files: tuple[str, ...], more_files: tuple[str, ...], foreground: bool, wait_s: float, where: Paths) -> int:
     """Start a cluster from Kubernetes manifests; a running one is brought to what they say.
 
-    As an ordinary user everything happens inside a user namespace of your own.
+    Exit status 1 when Pods are not ready in time or rules cannot be written; the cluster stays then. As an ordinary
+    user everything happens inside a user namespace of your own.
     """
     begun = time.monotonic()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -57,14 +58,14 @@ def up(files: tuple[str, ...], more_files: tuple[str, ...], foreground: bool, wa
     starting = Starting(where)
     try:
         if not starting.take():
-            _apply(where, loaded, wait_s)
-            return
+            return _apply(where, loaded, wait_s)
         starting.start(loaded)
         starting.wait()
-        _report(where, wait_s, begun)
+        failed = _report(where, wait_s, begun)
         if foreground:
             progress("in front: Ctrl-C takes the cluster down")
             starting.wait_for_end()
+        return failed
     except KeyboardInterrupt:
         starting.interrupted(foreground=foreground)
         sys.exit(130)
@@ -297,50 +298,22 @@ def _tail(where: Paths) -> str:
         return "(none)"
 
 
-def _report(where: Paths, wait_s: float, begun: float) -> None:
+def _report(where: Paths, wait_s: float, begun: float) -> int:
+    """Wait, and say how it is; the exit status."""
     agent = Agent(where)
-    waiting = _wait_for_pods(agent, wait_s)
+    failed = wait_and_tell(agent, wait_s)
     status = agent.ask("GET", "/netproxy/status")
-    for pod in waiting:
-        progress(f"warning: {describe(pod)} is not ready: {_why(pod)}")
     nodes = len(status["nodes"])
     progress(
         f"cluster {where.cluster}: {nodes} node{'s' * (nodes != 1)}, {status['pods']['ready']}/{status['pods']['total']} Pods ready, "
         f"{status['services']} Service{'s' * (status['services'] != 1)}, {status['mode']} mode, in {time.monotonic() - begun:.2f} s"
     )
+    return failed
 
 
-def _wait_for_pods(agent: Agent, wait_s: float) -> list[dict[str, Any]]:
-    """Wait; on a terminal, say how far it is. Returns the Pods that are not ready."""
-    end = time.monotonic() + wait_s
-    shown = False
-    while True:
-        left = max(0.0, end - time.monotonic())
-        answer = agent.ask("POST", "/netproxy/wait", query={"timeout": str(min(left, 0.5) if on_terminal() else left)})
-        if answer["settled"] or left <= 0:
-            break
-        shown = True
-        click.echo(f"\rwaiting for {len(answer['notReady'])} of the Pods …\033[K", err=True, nl=False)
-    if shown:
-        click.echo("\r\033[K", err=True, nl=False)
-    waiting: list[dict[str, Any]] = answer["notReady"]
-    return waiting
-
-
-def _why(pod: dict[str, Any]) -> str:
-    for item in (pod.get("status") or {}).get("containerStatuses") or ():
-        state = item.get("state") or {}
-        if state.get("waiting"):
-            return f"{state['waiting'].get('reason')}: {state['waiting'].get('message', '')}"
-        if not item.get("ready"):
-            return f"container {item['name']} is not ready"
-    conditions = (pod.get("status") or {}).get("conditions") or [{}]
-    return conditions[0].get("message") or "it has not started yet"
-
-
-def _apply(where: Paths, loaded: list[Loaded], wait_s: float) -> None:
+def _apply(where: Paths, loaded: list[Loaded], wait_s: float) -> int:
     begun = time.monotonic()
     agent = Agent(where)
     items = [{"obj": item.obj, "source": item.source} for item in loaded]
     agent.ask("POST", "/netproxy/apply", body=items)
-    _report(where, wait_s, begun)
+    return _report(where, wait_s, begun)

@@ -558,8 +558,9 @@ status: {loadBalancer: {ingress: [{ip: 203.0.113.77}]}}
 
 
 def test_lives_of_containers_and_addresses_from_outside(cluster: Cluster, tmp_path):
-    started = cluster.run("up", "-f", "-", "--wait", "10", stdin=LIVES).stderr
-    assert "0/2 nodes are available" in started
+    started = cluster.run("up", "-f", "-", "--wait", "10", stdin=LIVES, check=False)
+    assert started.returncode == 1
+    assert "error: Pod default/picky is not ready: 0/2 nodes are available" in started.stderr
     wait_until(lambda: "Completed" in cluster("get", "pods", "once"))
     assert (cluster("logs", "once"), cluster("logs", "full", "-c", "init")) == ("bye\n", "init done\n")
     assert cluster("logs", "full").splitlines()[0] == f"hello {cluster.get('pods', 'full')['status']['podIP']}"

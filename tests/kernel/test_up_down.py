@@ -1,5 +1,6 @@
 """Who starts a cluster and who ends it, at the same time, halfway, or twice: never is anything left."""
 
+import json
 import os
 import random
 import shutil
@@ -290,3 +291,39 @@ def test_down_says_who_holds_a_cluster_that_it_cannot_have(cluster: Cluster):
     assert refused.returncode == 1
     assert f"is held by process {pid} (`somebody`)" in refused.stderr
     cluster.assert_nothing_is_left()
+
+
+POD = "apiVersion: v1\nkind: Pod\nmetadata: {name: %s}\nspec: {containers: [{name: c, image: %s}]}\n"
+
+
+def test_pods_that_are_not_ready_are_named_with_the_reason_and_the_cluster_stays(cluster: Cluster):
+    started = cluster.run("up", "-f", "-", "--wait", "5", stdin=POD % ("odd", "my/app:1"), check=False)
+    assert started.returncode == 1
+    errors = [line for line in started.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert errors[0].startswith("error: Pod default/odd is not ready: ImagePullBackOff: ")
+    again = cluster.run("apply", "-f", "-", "--wait", "5", stdin=POD % ("fine", "pause"), check=False)
+    assert (again.returncode, again.stdout) == (1, "Pod default/fine applied\n")
+    assert again.stderr == errors[0] + "\n"
+    cluster("delete", "pod", "odd")
+    assert cluster.run("up").stderr.startswith(f"cluster {cluster.name}: 2 nodes, 2/2 Pods ready")
+
+
+def test_rules_that_cannot_be_written_are_told(cluster: Cluster, tmp_path):
+    refusing = tmp_path / "iptables-nft-restore"
+    refusing.write_text('#!/bin/sh\ncat >/dev/null\necho "no room" >&2\nexit 4\n')
+    refusing.chmod(0o755)
+    path = cluster.env["PATH"]
+    cluster.env["PATH"] = f"{tmp_path}:{path}"
+    started = cluster.run("up", "--wait", "1", check=False)
+    cluster.env["PATH"] = path
+    lines = [f"{node} IPv4: the rules cannot be written: iptables-nft-restore: no room" for node in ("node1", "node2")]
+    assert started.returncode == 1
+    assert [line for line in started.stderr.splitlines() if "rules" in line] == [f"error: {line}" for line in lines]
+    assert "1/1 Pods ready" in started.stderr
+    assert [line for line in cluster("status").splitlines() if "rules" in line] == lines
+    errors = json.loads(cluster("status", "-o", "json"))["proxy"]["errors"]
+    assert errors[0] == {"node": "node1", "family": "IPv4", "message": "iptables-nft-restore: no room"}
+    refusing.unlink()
+    wait_until(lambda: "rules" not in cluster("status"))
+    cluster("up")

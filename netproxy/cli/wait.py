@@ -1,0 +1,56 @@
+"""What `up` and `apply --wait` do at their end: wait until all is ready, and say what is not, and why."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from netproxy.cli.client import Agent, on_terminal, progress
+from netproxy.objects.meta import describe
+
+
+def wait_and_tell(agent: Agent, wait_s: float) -> int:
+    """Wait for Pods and rules, then print a line for each that is not as it should be; the exit status."""
+    answer = _wait(agent, wait_s)
+    for error in answer["errors"]:
+        progress(f"error: {rules_not_written(error)}")
+    for pod in answer["notReady"]:
+        progress(f"error: {describe(pod)} is not ready: {_why(pod)}")
+    return 1 if answer["errors"] or answer["notReady"] else 0
+
+
+def rules_not_written(error: dict[str, str]) -> str:
+    """One line about a node's proxy that cannot write its rules."""
+    reason = " ".join(error["message"].split())
+    return f"{error['node']} {error['family']}: the rules cannot be written: {reason}"
+
+
+def _wait(agent: Agent, wait_s: float) -> dict[str, Any]:
+    """On a terminal, say how far it is."""
+    end = time.monotonic() + wait_s
+    shown = False
+    while True:
+        left = max(0.0, end - time.monotonic())
+        answer: dict[str, Any] = agent.ask(
+            "POST", "/netproxy/wait", query={"timeout": str(min(left, 0.5) if on_terminal() else left)}
+        )
+        if answer["settled"] or left <= 0:
+            break
+        shown = True
+        click.echo(f"\rwaiting for {len(answer['notReady'])} of the Pods …\033[K", err=True, nl=False)
+    if shown:
+        click.echo("\r\033[K", err=True, nl=False)
+    return answer
+
+
+def _why(pod: dict[str, Any]) -> str:
+    for item in (pod.get("status") or {}).get("containerStatuses") or ():
+        state = item.get("state") or {}
+        if state.get("waiting"):
+            return f"{state['waiting'].get('reason')}: {state['waiting'].get('message', '')}"
+        if not item.get("ready"):
+            return f"container {item['name']} is not ready"
+    conditions = (pod.get("status") or {}).get("conditions") or [{}]
+    return conditions[0].get("message") or "it has not started yet"
