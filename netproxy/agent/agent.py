@@ -188,7 +188,7 @@ class Agent:
 
     async def extra(self, request: Request) -> Response:
         """Answer below /netproxy/."""
-        from netproxy.agent.extra import answer
+        from netproxy.agent.handlers import answer
 
         return await answer(self, request)
 

@@ -11,6 +11,7 @@ import click
 from netproxy.agent.paths import Paths
 from netproxy.cli.client import Agent, cluster_option, progress
 from netproxy.core.errors import ManifestError, Problem
+from netproxy.objects.messages import EntryAnswer, EntryRequest, Nothing, StatusAnswer
 
 
 @click.command()
@@ -35,13 +36,13 @@ def capture(
     """Capture at several points at once; Ctrl-C ends it. Without a target: all nodes and the client."""
     agent = Agent(where)
     if not targets:
-        targets = (*(node["name"] for node in agent.ask("GET", "/netproxy/status")["nodes"]), "client")
-    places = {t: agent.ask("GET", "/netproxy/entry", query={"target": t, "namespace": namespace}) for t in targets}
+        targets = (*(node.name for node in agent.look("status", Nothing(), StatusAnswer).nodes), "client")
+    places = {t: agent.look("entry", EntryRequest(t, namespace), EntryAnswer) for t in targets}
     target_file = _absolute(file)
     agent.join()
     from netproxy.linux.sniff import Capture, PcapngFile, Point, summary
 
-    points = [Point(target.rpartition("/")[2], place["namespace"]) for target, place in places.items()]
+    points = [Point(target.rpartition("/")[2], place.namespace) for target, place in places.items()]
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     seen = 0
     end = time.monotonic() + seconds if seconds else None

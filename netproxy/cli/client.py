@@ -19,8 +19,10 @@ from netproxy.agent import userns
 from netproxy.agent.marks import read_process
 from netproxy.agent.paths import DEFAULT, Paths, clusters, paths
 from netproxy.core.errors import ConflictError, ManifestError, NetproxyError, NotFoundError, Problem
+from netproxy.objects.typed import Message
 
 F = TypeVar("F", bound=Callable[..., Any])
+A = TypeVar("A", bound=Message)
 
 
 def cluster_option(command: F) -> F:
@@ -110,6 +112,14 @@ class Agent:
         except (OSError, http.client.HTTPException) as error:
             raise AgentError(f"the agent of cluster {self.where.cluster} has ended while it answered") from error
 
+    def look(self, path: str, asked: Message, answer: type[A], **kwargs: Any) -> A:
+        """GET what is below /netproxy/. Raises ManifestError for an answer that is none."""
+        return answer.from_json(self.ask("GET", f"/netproxy/{path}", query=asked.to_query(), **kwargs))
+
+    def order(self, path: str, asked: Message, answer: type[A], **kwargs: Any) -> A:
+        """POST to what is below /netproxy/."""
+        return answer.from_json(self.ask("POST", f"/netproxy/{path}", body=asked.to_json(), **kwargs))
+
     def lines(self, path: str, **kwargs: Any) -> Iterator[Any]:
         """A watch: one JSON value for each line."""
         for line in self.open("GET", path, **kwargs):
@@ -151,7 +161,7 @@ def _error(response: http.client.HTTPResponse) -> NetproxyError:
         return AgentError(f"HTTP {response.status}: {text.decode(errors='replace')[:500]}")
     message = status.get("message", "")
     match status.get("reason"):
-        case "Invalid":
+        case "Invalid" | "BadRequest" if (status.get("details") or {}).get("causes"):
             causes = (status.get("details") or {}).get("causes") or ()
             return ManifestError(
                 [Problem(c["field"], c["message"], c["object"], c["source"], c["reason"]) for c in causes]

@@ -12,6 +12,7 @@ from netproxy.agent.paths import Paths, clusters, paths
 from netproxy.agent.sweep import sweep
 from netproxy.cli.client import Agent, AgentError, answers, cluster_option, progress
 from netproxy.core.errors import KernelError, NotFoundError
+from netproxy.objects.messages import DownAnswer, Nothing
 
 LIMIT_S = 30.0
 ANSWER_S = 5.0
@@ -85,7 +86,7 @@ def _take(where: Paths, wait_s: float) -> ClusterLock:
 def _ask(where: Paths) -> bool:
     """Ask the agent to end; whether it has heard."""
     try:
-        Agent(where).ask("POST", "/netproxy/down", timeout_s=ANSWER_S)
+        Agent(where).order("down", Nothing(), DownAnswer, timeout_s=ANSWER_S)
     except AgentError:
         return False
     except NotFoundError:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
 from netproxy.agent.paths import Paths
 from netproxy.cli.client import Agent, cluster_option
+from netproxy.objects.messages import EntryAnswer, EntryRequest
 
 
 @click.command(name="exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -58,20 +59,19 @@ def shell(target: str, container: str | None, namespace: str, where: Paths) -> N
 def enter_and_run(where: Paths, target: str, namespace: str, container: str | None, argv: list[str]) -> NoReturn:
     """Become COMMAND inside TARGET. Exits with 127 when there is no such program."""
     agent = Agent(where)
-    query = {"target": target, "namespace": namespace, "container": container or ""}
-    place: dict[str, Any] = agent.ask("GET", "/netproxy/entry", query=query)
+    place = agent.look("entry", EntryRequest(target, namespace, container or ""), EntryAnswer)
     if not argv:
         raise click.UsageError("no command: netproxy exec TARGET -- COMMAND")
     agent.join()
     from netproxy.kubelet.spawn import enter
 
-    enter(place["namespace"], place["hostname"], place["etc"] or None)
-    env = {**os.environ, "NETPROXY_CLUSTER": where.cluster, **place["env"]}  # `netproxy` in there means this cluster
+    enter(place.namespace, place.hostname, place.etc or None)
+    env = {**os.environ, "NETPROXY_CLUSTER": where.cluster, **place.env}  # `netproxy` in there means this cluster
     env.setdefault("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
     if "/usr/sbin" not in env["PATH"].split(":"):
         env["PATH"] += ":/usr/sbin:/sbin"
-    if place["cwd"] and place["cwd"] != "/" and Path(place["cwd"]).is_dir():
-        os.chdir(place["cwd"])
+    if place.cwd and place.cwd != "/" and Path(place.cwd).is_dir():
+        os.chdir(place.cwd)
     sys.stdout.flush()
     try:
         os.execvpe(argv[0], argv, env)

@@ -13,6 +13,7 @@ from netproxy.cli.show import output_option, print_server_table, print_value
 from netproxy.cli.wait import wait_and_tell
 from netproxy.core.errors import ManifestError, NotFoundError, Problem
 from netproxy.objects.kinds import RESOURCES, Resource, resource_of_word
+from netproxy.objects.messages import ApplyAnswer, ApplyItem, ApplyRequest
 
 _TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 
@@ -125,9 +126,9 @@ def _watch(agent: Agent, kind: Resource, at: str, query: dict[str, str], *, wide
 def apply(files: tuple[str, ...], wait_s: float | None, where: Paths) -> int:
     """Create or update objects in a running cluster; all of them or none."""
     loaded = read_manifests(files)
-    items = [{"obj": item.obj, "source": item.source} for item in loaded]
     agent = Agent(where)
-    for line in agent.ask("POST", "/netproxy/apply", body=items)["applied"]:
+    items = tuple(ApplyItem(item.obj, item.source) for item in loaded)
+    for line in agent.order("apply", ApplyRequest(items), ApplyAnswer).applied:
         click.echo(f"{line} applied")
     return 0 if wait_s is None else wait_and_tell(agent, wait_s)
 

@@ -8,16 +8,27 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import click
 
 from netproxy.agent.paths import Paths
 from netproxy.cli.client import Agent, cluster_option
 from netproxy.cli.show import output_option, print_table, print_value
-from netproxy.cli.wait import rules_not_written
 from netproxy.core.errors import NotFoundError
 from netproxy.kubelet.logs import Reader, parts
+from netproxy.objects.messages import (
+    LogsAnswer,
+    LogsRequest,
+    ModeAnswer,
+    Nothing,
+    PendingAnswer,
+    PendingRequest,
+    RulesAnswer,
+    RulesLine,
+    RulesRequest,
+    StatusAnswer,
+)
 
 
 @click.command()
@@ -25,22 +36,17 @@ from netproxy.kubelet.logs import Reader, parts
 @cluster_option
 def status(output: str | None, where: Paths) -> None:
     """Say how the cluster is."""
-    value: dict[str, Any] = Agent(where).ask("GET", "/netproxy/status")
+    found = Agent(where).look("status", Nothing(), StatusAnswer)
     if output in ("json", "yaml"):
-        print_value(value, output)
+        print_value(found.to_json(), output)
         return
-    click.echo(
-        f"cluster {value['cluster']}: agent process {value['agent']['pid']}, {value['mode']} mode ({value['iptables']})"
-    )
-    click.echo(f"{value['pods']['ready']}/{value['pods']['total']} Pods ready, {value['services']} Services; "
-               f"DNS {', '.join(value['dns']['addresses'])} for {value['dns']['domain']}")  # fmt: skip
-    for error in value["proxy"]["errors"]:
-        click.echo(rules_not_written(error))
-    rows = [
-        [n["name"], n["namespace"], ",".join(n["addresses"]), ",".join(n["podCIDRs"]), n["pods"]]
-        for n in value["nodes"]
-    ]
-    rows.append(["client", value["client"]["namespace"], ",".join(value["client"]["addresses"]), "", ""])
+    click.echo(f"cluster {found.cluster}: agent process {found.agent.pid}, {found.mode} mode ({found.iptables})")
+    click.echo(f"{found.pods.ready}/{found.pods.total} Pods ready, {found.services} Services; "
+               f"DNS {', '.join(found.dns.addresses)} for {found.dns.domain}")  # fmt: skip
+    for error in found.proxy.errors:
+        click.echo(str(error))
+    rows = [[n.name, n.namespace, ",".join(n.addresses), ",".join(n.pod_cidrs), n.pods] for n in found.nodes]
+    rows.append(["client", found.client.namespace, ",".join(found.client.addresses), "", ""])
     print_table(["NODE", "NAMESPACE", "ADDRESSES", "POD RANGES", "PODS"], rows)
 
 
@@ -53,36 +59,35 @@ def status(output: str | None, where: Paths) -> None:
 @cluster_option
 def rules(service: str, namespace: str, node: str | None, family: str, output: str | None, where: Paths) -> None:
     """Show the rules of one Service on one node, in packet order, each with its reason and live counters."""
-    query = {"service": service.rpartition("/")[2], "namespace": namespace, "node": node or "", "family": family}
-    value = Agent(where).ask("GET", "/netproxy/rules", query=query)
+    asked = RulesRequest(service.rpartition("/")[2], namespace, node or "", family)
+    found = Agent(where).look("rules", asked, RulesAnswer)
     if output in ("json", "yaml"):
-        print_value(value, output)
+        print_value(found.to_json(), output)
         return
-    click.echo(f"Service {value['service']} on {value['node']} ({value['family']}, {value['mode']} mode)")
-    for port in value["ports"]:
-        name = f" ({port['name']})" if port["name"] else ""
-        click.echo(
-            f"  {port['clusterIP']}:{port['port']}/{port['protocol']}{name} -> {', '.join(port['endpoints']) or 'no endpoints'}"
-        )
-    if not value["rules"]:
+    click.echo(f"Service {found.service} on {found.node} ({found.family}, {found.mode} mode)")
+    for port in found.ports:
+        name = f" ({port.name})" if port.name else ""
+        targets = ", ".join(port.endpoints) or "no endpoints"
+        click.echo(f"  {port.cluster_ip}:{port.port}/{port.protocol}{name} -> {targets}")
+    if not found.rules:
         click.echo("  no rules: the proxy makes none for a Service without a ClusterIP in this family")
     chain = ""
-    for line in value["rules"]:
-        here = f"{line['table']} {line['chain']}"
+    for line in found.rules:
+        here = f"{line.table} {line.chain}"
         if here != chain:
             click.echo(f"\n{here}")
             chain = here
         seen = _seen(line)
-        click.echo(f"  {seen}  {line['text']}")
-        click.echo(f"  {'':>22}  # {line['why']}")
+        click.echo(f"  {seen}  {line.text}")
+        click.echo(f"  {'':>22}  # {line.why}")
 
 
-def _seen(line: dict[str, Any]) -> str:
-    if not line["present"]:
+def _seen(line: RulesLine) -> str:
+    if not line.present:
         return "   MISSING FROM THE KERNEL"
-    if line["packets"] is None:  # nothing counts there
+    if line.packets is None:  # nothing counts there
         return " " * 24
-    return f"{line['packets']:>6} pkts {line['bytes']:>8} B"
+    return f"{line.packets:>6} pkts {line.bytes:>8} B"
 
 
 @click.command()
@@ -91,7 +96,7 @@ def _seen(line: dict[str, Any]) -> str:
 @cluster_option
 def plan(node: str | None, output: str | None, where: Paths) -> None:
     """Show what the next sync would change, in the words of the mode's own tools (iptables-restore, nft, ipvsadm)."""
-    items = Agent(where).ask("GET", "/netproxy/pending", query={"node": node or ""})["items"]
+    items = Agent(where).look("pending", PendingRequest(node or ""), PendingAnswer).to_json()["items"]
     if output in ("json", "yaml"):
         print_value({"items": items}, output)
         return
@@ -114,7 +119,7 @@ def verify(node: str | None, flows: Path | None, output: str | None, where: Path
     if flows:
         _verify_flows(flows, output, where)
         return
-    items = Agent(where).ask("GET", "/netproxy/pending", query={"node": node or ""})["items"]
+    items = Agent(where).look("pending", PendingRequest(node or ""), PendingAnswer).to_json()["items"]
     wrong = [item for item in items if item["changes"]]
     if output in ("json", "yaml"):
         print_value({"items": items}, output)
@@ -135,7 +140,7 @@ def _verify_flows(file: Path, output: str | None, where: Paths) -> None:
     checks = load_flows(file)
     agent = Agent(where)
     status = agent.ask("GET", "/netproxy/status")
-    modes = {item["name"]: item["mode"] for item in agent.ask("POST", "/netproxy/mode", body={})["nodes"]}
+    modes = {item.name: item.mode for item in agent.look("mode", Nothing(), ModeAnswer).nodes}
     pods = agent.ask("GET", "/api/v1/pods")["items"]
     agent.join()
     sender = Sender(World(lambda path, query: agent.ask("GET", path, query=query)), status, pods)
@@ -174,9 +179,8 @@ def logs(
     if of_agent:
         reader: Source = _File(where.log)
     elif pod:
-        query = {"pod": pod, "namespace": namespace, "container": container or ""}
-        found = Agent(where).ask("GET", "/netproxy/logs", query=query)
-        folder = Path(found["folder"])
+        found = Agent(where).look("logs", LogsRequest(pod, namespace, container or ""), LogsAnswer)
+        folder = Path(found.folder)
         reader = Reader(folder, _previous(folder, found) if previous else None)
     else:
         raise click.UsageError("logs of what? Give a POD, or --agent")
@@ -216,10 +220,10 @@ def _follow(source: Source) -> None:
         pause(0.2)
 
 
-def _previous(folder: Path, found: dict[str, Any]) -> int:
+def _previous(folder: Path, found: LogsAnswer) -> int:
     runs = sorted({part.run for part in parts(folder)})
     if len(runs) < 2:
-        raise NotFoundError(f'previous terminated container "{found["container"]}" in pod "{found["pod"]}" not found')
+        raise NotFoundError(f'previous terminated container "{found.container}" in pod "{found.pod}" not found')
     return runs[-2]
 
 

@@ -11,6 +11,7 @@ from netproxy.cli.client import Agent, cluster_option
 from netproxy.cli.files import read_manifests
 from netproxy.cli.render import FAMILIES, Spec
 from netproxy.cli.show import output_option, print_table, print_value
+from netproxy.objects.messages import ModeAnswer, ModeRequest, Nothing
 from netproxy.objects.meta import Object
 from netproxy.objects.validate import NFTABLES_LAYOUTS, PROXY_MODES
 
@@ -43,14 +44,15 @@ def mode(
         return
     if files:
         raise click.UsageError("-f is for --diff")
-    wanted = {"mode": mode or "", "node": node or "", "layout": layout or ""}
-    value = Agent(where).ask("POST", "/netproxy/mode", body=wanted)
+    agent = Agent(where)
+    if mode:
+        answer = agent.order("mode", ModeRequest(mode, node or "", layout or ""), ModeAnswer)
+    else:
+        answer = agent.look("mode", Nothing(), ModeAnswer)
     if output in ("json", "yaml"):
-        print_value(value, output)
+        print_value(answer.to_json(), output)
         return
-    rows = [
-        [item["name"], item["mode"], item["layout"] if item["mode"] == "nftables" else ""] for item in value["nodes"]
-    ]
+    rows = [[item.name, item.mode, item.layout if item.mode == "nftables" else ""] for item in answer.nodes]
     print_table(["NODE", "MODE", "LAYOUT"], rows)
 
 

@@ -27,6 +27,7 @@ from netproxy.core import programs
 from netproxy.core.errors import KernelError, ManifestError, Problem
 from netproxy.objects.cluster import modes_asked
 from netproxy.objects.manifest import Loaded
+from netproxy.objects.messages import LONGEST_WAIT_S, ApplyAnswer, ApplyItem, ApplyRequest, Nothing, StatusAnswer
 
 LOCK_LIMIT_S = 60
 """How long somebody else may take to start the cluster, or to take it down."""
@@ -38,7 +39,12 @@ LOCK_LIMIT_S = 60
 )
 @click.option("--foreground", is_flag=True, help="Stay in front; Ctrl-C takes the cluster down.")
 @click.option(
-    "--wait", "wait_s", type=float, default=30, show_default=True, help="Seconds to wait for Pods to be ready."
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(0, LONGEST_WAIT_S),
+    default=30,
+    show_default=True,
+    help="Seconds to wait for Pods to be ready.",
 )
 @click.argument("more_files", nargs=-1, metavar="[PATH]...")
 @cluster_option
@@ -302,11 +308,11 @@ def _report(where: Paths, wait_s: float, begun: float) -> int:
     """Wait, and say how it is; the exit status."""
     agent = Agent(where)
     failed = wait_and_tell(agent, wait_s)
-    status = agent.ask("GET", "/netproxy/status")
-    nodes = len(status["nodes"])
+    status = agent.look("status", Nothing(), StatusAnswer)
+    nodes = len(status.nodes)
     progress(
-        f"cluster {where.cluster}: {nodes} node{'s' * (nodes != 1)}, {status['pods']['ready']}/{status['pods']['total']} Pods ready, "
-        f"{status['services']} Service{'s' * (status['services'] != 1)}, {status['mode']} mode, in {time.monotonic() - begun:.2f} s"
+        f"cluster {where.cluster}: {nodes} node{'s' * (nodes != 1)}, {status.pods.ready}/{status.pods.total} Pods ready, "
+        f"{status.services} Service{'s' * (status.services != 1)}, {status.mode} mode, in {time.monotonic() - begun:.2f} s"
     )
     return failed
 
@@ -314,6 +320,5 @@ def _report(where: Paths, wait_s: float, begun: float) -> int:
 def _apply(where: Paths, loaded: list[Loaded], wait_s: float) -> int:
     begun = time.monotonic()
     agent = Agent(where)
-    items = [{"obj": item.obj, "source": item.source} for item in loaded]
-    agent.ask("POST", "/netproxy/apply", body=items)
+    agent.order("apply", ApplyRequest(tuple(ApplyItem(item.obj, item.source) for item in loaded)), ApplyAnswer)
     return _report(where, wait_s, begun)

@@ -8,38 +8,31 @@ from typing import Any
 import click
 
 from netproxy.cli.client import Agent, on_terminal, progress
+from netproxy.objects.messages import WaitAnswer, WaitRequest
 from netproxy.objects.meta import describe
 
 
 def wait_and_tell(agent: Agent, wait_s: float) -> int:
     """Wait for Pods and rules, then print a line for each that is not as it should be; the exit status."""
     answer = _wait(agent, wait_s)
-    for error in answer["errors"]:
-        progress(f"error: {rules_not_written(error)}")
-    for pod in answer["notReady"]:
+    for error in answer.errors:
+        progress(f"error: {error}")
+    for pod in answer.not_ready:
         progress(f"error: {describe(pod)} is not ready: {_why(pod)}")
-    return 1 if answer["errors"] or answer["notReady"] else 0
+    return 1 if answer.errors or answer.not_ready else 0
 
 
-def rules_not_written(error: dict[str, str]) -> str:
-    """One line about a node's proxy that cannot write its rules."""
-    reason = " ".join(error["message"].split())
-    return f"{error['node']} {error['family']}: the rules cannot be written: {reason}"
-
-
-def _wait(agent: Agent, wait_s: float) -> dict[str, Any]:
+def _wait(agent: Agent, wait_s: float) -> WaitAnswer:
     """On a terminal, say how far it is."""
     end = time.monotonic() + wait_s
     shown = False
     while True:
         left = max(0.0, end - time.monotonic())
-        answer: dict[str, Any] = agent.ask(
-            "POST", "/netproxy/wait", query={"timeout": str(min(left, 0.5) if on_terminal() else left)}
-        )
-        if answer["settled"] or left <= 0:
+        answer = agent.look("wait", WaitRequest(min(left, 0.5) if on_terminal() else left), WaitAnswer)
+        if answer.settled or left <= 0:
             break
         shown = True
-        click.echo(f"\rwaiting for {len(answer['notReady'])} of the Pods …\033[K", err=True, nl=False)
+        click.echo(f"\rwaiting for {len(answer.not_ready)} of the Pods …\033[K", err=True, nl=False)
     if shown:
         click.echo("\r\033[K", err=True, nl=False)
     return answer
