@@ -20,7 +20,7 @@ from netproxy.core.errors import KernelError, ManifestError, NotFoundError, Prob
 from netproxy.core.names import NamespacedName
 from netproxy.core.net import Family
 from netproxy.kubelet import resolv
-from netproxy.kubelet.pod import Kubelet
+from netproxy.kubelet.loop import Kubelet
 from netproxy.nodeproxy.family import FamilyProxy
 from netproxy.nodeproxy.messages import Report
 from netproxy.nodeproxy.modes.make import missing_for

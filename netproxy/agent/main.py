@@ -17,6 +17,7 @@ import socket
 import struct
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,12 @@ def main() -> None:
     except NetproxyError as error:
         report.failed(error)
         status = 2 if isinstance(error, ManifestError) else 1
+    except Exception as error:  # a fault of ours: the log goes with the state folder, so it is told here, too
+        traceback.print_exc()
+        report.tell(
+            error="the agent failed while it started:\n" + "".join(traceback.format_exception(error)[-4:]).rstrip()
+        )
+        status = 1
     if lock and not paths.state.exists():
         lock.remove()
     sys.exit(status)
