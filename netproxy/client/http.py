@@ -34,7 +34,7 @@ from netproxy.client.transport import NOBODY, Reply, Request, Transport
 from netproxy.core.clock import Clock
 from netproxy.core.errors import ExpiredError, ManifestError, Problem, UnavailableError, UnsupportedError
 from netproxy.core.names import NamespacedName
-from netproxy.objects.kinds import Resource, resource_of
+from netproxy.objects.kinds import PODS, Resource, resource_of
 from netproxy.objects.meta import Object, annotations_of, describe, key, metadata
 
 log = logging.getLogger(__name__)
@@ -174,6 +174,16 @@ class HttpApi:
     async def replace_status(self, obj: Object) -> Object:
         """Put OBJ's status in the place of the stored one. Raises as `replace`."""
         return await self._object("PUT", wire.path_of(*_where(obj), "status"), obj)
+
+    async def bind(self, pod: NamespacedName, node: str) -> None:
+        """Let a Pod run on a node. Raises ConflictError, NotFoundError."""
+        target = {"apiVersion": "v1", "kind": "Node", "name": node}
+        binding = {"apiVersion": "v1", "kind": "Binding", "metadata": pod._asdict(), "target": target}
+        await self._object("POST", wire.path_of(PODS, pod, "binding"), binding)
+
+    async def finalize(self, obj: Object) -> Object:
+        """Put a Namespace's `spec.finalizers` in the place of the stored ones. Raises as `replace`."""
+        return await self._object("PUT", wire.path_of(*_where(obj), "finalize"), obj)
 
     async def patch(
         self, resource: Resource, at: NamespacedName, body: Any, content_type: str, subresource: str = ""

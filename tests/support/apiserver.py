@@ -153,10 +153,20 @@ class ApiServer:
         return {"kind": f"{resource.kind}List", "apiVersion": resource.api_version, "metadata": meta, "items": items}
 
     def _create(self, request: web.Request, resource: Resource, at: NamespacedName, body: Any, subresource: str) -> Any:
+        if subresource == "binding":
+            return self._bound(self._get(request, resource, at, None, ""), body)
         at = at._replace(name=body["metadata"]["name"])
         if (resource, at) in self.world.objects:
             raise AlreadyExistsError(f'{resource.group_resource} "{at.name}" already exists')
         return self.world.put({**body, "metadata": {**body["metadata"], "namespace": at.namespace}})
+
+    def _bound(self, pod: Any, body: Any) -> Any:
+        if pod["spec"].get("nodeName"):
+            raise ConflictError(
+                f'Operation cannot be fulfilled on pods/binding "{pod["metadata"]["name"]}": it has a node'
+            )
+        self.world.put({**pod, "spec": {**pod["spec"], "nodeName": body["target"]["name"]}})
+        return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 
     def _replace(
         self, request: web.Request, resource: Resource, at: NamespacedName, body: Any, subresource: str
@@ -167,9 +177,13 @@ class ApiServer:
             raise ConflictError(
                 f'Operation cannot be fulfilled on {resource.group_resource} "{at.name}": it was modified'
             )
-        return self.world.put(
-            {**old, "status": body.get("status")} if subresource else {**body, "status": old.get("status")}
-        )
+        match subresource:
+            case "status":
+                return self.world.put({**old, "status": body.get("status")})
+            case "finalize":
+                return self.world.put({**old, "spec": {**old["spec"], "finalizers": body["spec"]["finalizers"]}})
+            case _:
+                return self.world.put({**body, "status": old.get("status")})
 
     def _patch(self, request: web.Request, resource: Resource, at: NamespacedName, body: Any, subresource: str) -> Any:
         if request.content_type != "application/merge-patch+json":
@@ -254,7 +268,7 @@ def target(path: str) -> tuple[Resource, NamespacedName, str]:
     parts = path.strip("/").split("/")
     version, rest = (parts[1], parts[2:]) if parts[0] == "api" else ("/".join(parts[1:3]), parts[3:])
     namespace = ""
-    if rest[0] == "namespaces" and len(rest) > 2:
+    if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in ("status", "finalize"):
         namespace, rest = rest[1], rest[2:]
     resource = by_path(version, rest[0])
     if resource is None:

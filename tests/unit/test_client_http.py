@@ -111,6 +111,29 @@ def test_the_verbs(way, tmp_path):
     asyncio.run(ask())
 
 
+def test_a_pod_gets_a_node_once_and_a_namespace_its_finalizers(tmp_path):
+    async def ask():
+        async with a_server(tmp_path, "unix") as (server, api):
+            pod = pod_object("p", node="")
+            server.world.put(pod)
+            await api.bind(NamespacedName("default", "p"), "node2")
+            bound = await api.get(PODS, NamespacedName("default", "p"))
+            assert bound["spec"] == {**pod["spec"], "nodeName": "node2"}
+            with pytest.raises(ConflictError, match="it has a node"):
+                await api.bind(NamespacedName("default", "p"), "node1")
+            shop = {
+                "apiVersion": "v1",
+                "kind": "Namespace",
+                "metadata": {"name": "shop"},
+                "spec": {"finalizers": ["kubernetes"]},
+            }
+            server.world.put(shop)
+            assert (await api.finalize({**shop, "spec": {"finalizers": []}}))["spec"] == {"finalizers": []}
+            assert server.asked[-1] == "replace /api/v1/namespaces/shop/finalize"
+
+    asyncio.run(ask())
+
+
 def test_an_applied_object_says_who_applies_it(tmp_path):
     async def ask():
         async with a_server(tmp_path) as (server, api):
