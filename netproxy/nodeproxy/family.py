@@ -254,7 +254,7 @@ class FamilyProxy:
             try:
                 stale = stale_flows(
                     flows.flows("udp"), snapshot, self.view, former=self._targets,
-                    by_process=self.choice.mode == "userspace",
+                    mode=self.choice.mode,
                 )  # fmt: skip
                 forgotten = flows.forget(stale)
             except KernelError:  # no conntrack table yet: nothing to forget

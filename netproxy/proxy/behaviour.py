@@ -11,12 +11,23 @@ import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import assert_never
 
 from netproxy.core.net import Family, contains, join_host_port
-from netproxy.proxy.config import node_port_ips
-from netproxy.proxy.ipvs import node_addresses
+from netproxy.proxy.decisions import (
+    Decision,
+    Origin,
+    Refusal,
+    Role,
+    closed_addresses,
+    decide,
+    drops_unallocated,
+    fronts,
+    node_port_addresses,
+    own_packets_pass,
+    rewritten_inside,
+)
 from netproxy.proxy.model import Endpoint, NodeView, ServicePort, Snapshot
-from netproxy.proxy.topology import categorize
 from netproxy.ruleset.ir import Source
 
 POD, NODE, EXTERNAL = "pod", "node", "external"
@@ -69,41 +80,24 @@ class Ending:
                 return "is left alone"
 
 
-_PASS, _DROP, _REJECT = Ending("pass"), Ending("drop"), Ending("reject")
-
-
 def ending(probe: Probe, snapshot: Snapshot, node: NodeView, mode: str) -> Ending:
     """What becomes of PROBE on NODE in MODE; NODE must be the view of that mode."""
+    takes_node_ports = probe.destination in node_port_addresses(node, mode)
     for service in snapshot.services:
-        role = _role(probe, service, node, mode)
-        if role:
-            return _served(probe, service, node, mode, role)
+        if probe.protocol == service.protocol:
+            role = _role(probe, service, takes_node_ports=takes_node_ports)
+            if role:
+                return _served(probe, service, node, mode, role)
     return _not_served(probe, snapshot, node, mode)
 
 
-def _role(probe: Probe, service: ServicePort, node: NodeView, mode: str) -> str:
-    """Which address of a service port a probe is for: cluster, external, balancer, nodeport, or none."""
-    if probe.protocol != service.protocol:
-        return ""
-    if probe.port == service.port:
-        for role, addresses in (
-            ("cluster", (service.cluster_ip,)), ("external", service.external_ips),
-            ("balancer", service.load_balancer_ips),
-        ):  # fmt: skip
-            if probe.destination in addresses:
-                return role
-    if probe.port == service.node_port and probe.destination in node_port_targets(node, mode):
-        return "nodeport"
-    return ""
-
-
-def node_port_targets(node: NodeView, mode: str) -> tuple[str, ...]:
-    """The addresses of this node that take node ports."""
-    if mode == "ipvs":
-        return node_addresses(node)
-    chosen = node_port_ips(node) if node.node_port_addresses else node.addresses
-    loopback = mode == "userspace" or (mode == "iptables" and node.localhost_node_ports)
-    return tuple(ip for ip in chosen if loopback or not ipaddress.ip_address(ip).is_loopback)
+def _role(probe: Probe, service: ServicePort, *, takes_node_ports: bool) -> Role | None:
+    """Which address of a service port a probe is for."""
+    for role, address, port in fronts(service):
+        is_there = takes_node_ports if role is Role.NODE_PORT else probe.destination == address
+        if is_there and probe.port == port:
+            return role
+    return None
 
 
 def _not_served(probe: Probe, snapshot: Snapshot, node: NodeView, mode: str) -> Ending:
@@ -111,87 +105,61 @@ def _not_served(probe: Probe, snapshot: Snapshot, node: NodeView, mode: str) -> 
     checks = {service.health_check_node_port for service in snapshot.services} - {0}
     if probe.protocol == "tcp" and probe.port in checks and probe.destination in node.addresses:
         return Ending("local")
-    cluster_ips = {service.cluster_ip for service in snapshot.services}
-    if mode == "nftables":
-        if probe.destination in cluster_ips:
-            return _REJECT
-        if any(contains(cidr, probe.destination) for cidr in snapshot.service_cidrs):
-            return _DROP
-    if mode == "ipvs":
-        bound = cluster_ips | {
-            ip for s in snapshot.services for ip in (*s.external_ips, *s.load_balancer_ips)
-        } - {*node.addresses}  # fmt: skip
-        if probe.destination in bound:
-            return _REJECT
+    if any(probe.destination in closed_addresses(service, node, mode) for service in snapshot.services):
+        return _REFUSED[Refusal.REJECT]
+    if drops_unallocated(mode) and any(contains(cidr, probe.destination) for cidr in snapshot.service_cidrs):
+        return _REFUSED[Refusal.DROP]
     return _PASS
 
 
-def _served(probe: Probe, service: ServicePort, node: NodeView, mode: str, role: str) -> Ending:
-    if mode == "userspace":
-        ready = tuple(e.target for e in service.endpoints if e.ready)
-        return Ending("accept", ready, masquerade=True) if ready else Ending("close")
-    if role == "balancer" and not _may_enter(probe, service, node, mode):
-        return _DROP
-    return _by_ipvs(probe, service, node, role) if mode == "ipvs" else _by_rules(probe, service, node, mode, role)
+def _served(probe: Probe, service: ServicePort, node: NodeView, mode: str, role: Role) -> Ending:
+    decision = decide(service, node, mode)
+    if role is Role.BALANCER and decision.ranges and not decision.ranges.admit(probe.source):
+        return _REFUSED[Refusal.DROP]
+    if role is Role.CLUSTER:
+        if decision.no_inside:
+            return _REFUSED[decision.no_inside]
+        origin = rewritten_inside(node, mode)
+        return _accepted(
+            probe, decision, decision.inside, masquerade=origin is not None and _is_from(probe, origin, node)
+        )
+    for way in decision.ways:
+        if _is_from(probe, way.origin, node):
+            return _accepted(probe, decision, decision.who(way), masquerade=way.rewrites_source)
+    assert decision.no_outside is not None  # what has no way in says why
+    if decision.no_outside is Refusal.REJECT and probe.kind == NODE and own_packets_pass(role, mode):
+        return _PASS
+    return _REFUSED[decision.no_outside]
 
 
-def _may_enter(probe: Probe, service: ServicePort, node: NodeView, mode: str) -> bool:
-    """loadBalancerSourceRanges."""
-    if not service.source_ranges or (mode == "iptables" and not categorize(service, node).exist_anywhere):
-        return True
-    if any(contains(cidr, probe.source) for cidr in service.source_ranges):
-        return True
-    own = bool(node.node_ip) and any(contains(cidr, node.node_ip) for cidr in service.source_ranges)
-    return own and probe.source in service.load_balancer_ips
+_REFUSED = {refusal: Ending(refusal.value) for refusal in Refusal}
+_PASS = Ending("pass")
 
 
-def _by_rules(probe: Probe, service: ServicePort, node: NodeView, mode: str, role: str) -> Ending:
-    """iptables and nftables."""
-    found = categorize(service, node)
-    if role == "cluster":
-        chosen = found.local if service.internal_local else found.cluster
-        if not chosen:
-            return _DROP if found.exist_anywhere else _REJECT
-        return _accept(probe, chosen, masquerade=_is_outsider(probe, node))
-    if not found.exist_anywhere:
-        if mode == "iptables" and probe.kind == NODE and role != "nodeport":
-            return _PASS  # KUBE-EXTERNAL-SERVICES is not asked in OUTPUT
-        return _REJECT
-    if not service.external_local:
-        return _accept(probe, found.cluster, masquerade=True)
-    if _is_pod(probe, node):
-        return _accept(probe, found.cluster, masquerade=False)
-    if probe.kind == NODE:
-        return _accept(probe, found.cluster, masquerade=True)
-    return _accept(probe, found.local, masquerade=False) if found.local else _DROP
-
-
-def _by_ipvs(probe: Probe, service: ServicePort, node: NodeView, role: str) -> Ending:
-    """IPVS: policy Local without an endpoint here takes those of the whole cluster."""
-    found = categorize(service, node)
-    local = service.internal_local if role == "cluster" else service.external_local
-    chosen = found.local if local and found.local else found.cluster
-    if not chosen:
-        return _REJECT  # by IPVS itself: a virtual server without destinations answers with an ICMP error
-    masquerade = _is_outsider(probe, node) if role == "cluster" else not service.external_local
-    return _accept(probe, chosen, masquerade=masquerade, only_here=True)
-
-
-def _accept(probe: Probe, endpoints: tuple[Endpoint, ...], *, masquerade: bool, only_here: bool = False) -> Ending:
+def _accepted(probe: Probe, decision: Decision, endpoints: tuple[Endpoint, ...], *, masquerade: bool) -> Ending:
     """An endpoint that calls itself gets a rewritten source, too."""
-    hairpin = any(e.address == probe.source and (e.local or not only_here) for e in endpoints)
-    return Ending("accept", tuple(sorted(e.target for e in endpoints)), masquerade or (hairpin and len(endpoints) == 1))
+    hairpin = len(endpoints) == 1 and any(e in decision.hairpins and e.address == probe.source for e in endpoints)
+    return Ending("accept", tuple(sorted(e.target for e in endpoints)), masquerade or hairpin)
+
+
+def _is_from(probe: Probe, origin: Origin, node: NodeView) -> bool:
+    match origin:
+        case Origin.ANYBODY:
+            return True
+        case Origin.NODE:
+            return probe.kind == NODE
+        case Origin.POD:
+            return _is_pod(probe, node)
+        case Origin.OUTSIDER:
+            return not _is_pod(probe, node)
+        case _:  # pragma: no cover  # mypy proves that nothing comes here
+            assert_never(origin)
 
 
 def _is_pod(probe: Probe, node: NodeView) -> bool:
     if isinstance(node.local_traffic, Source):
         return contains(node.local_traffic.net, probe.source)
     return node.local_traffic is not None and probe.kind == POD
-
-
-def _is_outsider(probe: Probe, node: NodeView) -> bool:
-    """Whether traffic to a ClusterIP gets its source rewritten."""
-    return node.masquerade_all or (node.local_traffic is not None and not _is_pod(probe, node))
 
 
 # --- two modes beside each other
@@ -235,15 +203,13 @@ def probes(snapshot: Snapshot, node: NodeView) -> Iterator[tuple[str, Probe]]:
 
 
 def _targets(service: ServicePort, node: NodeView) -> Iterator[tuple[str, str, int]]:
-    yield "ClusterIP", service.cluster_ip, service.port
-    for ip in service.external_ips:
-        yield "external IP", ip, service.port
-    for ip in service.load_balancer_ips:
-        yield "load balancer IP", ip, service.port
-    if service.node_port:
+    for role, address, port in fronts(service):
+        if role is not Role.NODE_PORT:
+            yield role.value, address, port
+            continue
         for ip in dict.fromkeys(node.addresses):
             title = "node port on loopback" if ipaddress.ip_address(ip).is_loopback else f"node port on {ip}"
-            yield title, ip, service.node_port
+            yield title, ip, port
 
 
 def _sources(snapshot: Snapshot, node: NodeView) -> Iterator[tuple[str, str]]:

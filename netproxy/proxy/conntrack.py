@@ -12,7 +12,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 from typing import Protocol, TypeVar
 
-from netproxy.proxy.config import node_port_ips
+from netproxy.proxy.decisions import USERSPACE, fronts, node_port_addresses
 from netproxy.proxy.model import NodeView, Snapshot
 
 
@@ -43,23 +43,21 @@ def stale_flows(
     snapshot: Snapshot,
     node: NodeView,
     *,
+    mode: str,
     former: frozenset[Target] = frozenset(),
-    by_process: bool = False,
 ) -> list[F]:
     """The UDP flows to forget: to a UDP service port of NODE, but answered by something that is no endpoint of it.
 
     That is so when they lead to an endpoint that is gone, and when they began before the Service had rules here (the
     answer then comes from the service address itself, or never). FORMER are the targets of the pass before: what was
-    translated for a Service that is gone is stale, too. BY_PROCESS: a process takes the flows and chooses endpoints
-    itself (userspace mode), so a translated flow is right as long as its Service is there.
+    translated for a Service that is gone is stale, too. In userspace MODE a process takes the flows and chooses endpoints
+    itself, so a translated flow is right as long as its Service is there.
     """
     serving = _serving(snapshot)
     known = {*serving, *former}
-    own = (
-        _node_port_addresses(node, loopback=node.localhost_node_ports or by_process)
-        if any(not address for address, _ in known)
-        else frozenset()
-    )
+    own = {
+        str(ipaddress.ip_address(address)) for address in node_port_addresses(node, mode)
+    }  # as conntrack prints them
     result = []
     for flow in flows:
         target: Target = (flow.destination, flow.port)
@@ -67,7 +65,7 @@ def stale_flows(
             target = ("", flow.port)
             if target not in known or flow.destination not in own:
                 continue
-        if _is_stale(flow, serving.get(target), by_process=by_process):
+        if _is_stale(flow, serving.get(target), by_process=mode == USERSPACE):
             result.append(flow)
     return result
 
@@ -88,16 +86,6 @@ def _serving(snapshot: Snapshot) -> Mapping[Target, set[Target]]:
         if service.protocol != "udp":
             continue
         endpoints = {(e.address, e.port) for e in service.endpoints if e.ready or e.serving}
-        targets = [(ip, service.port) for ip in (service.cluster_ip, *service.external_ips, *service.load_balancer_ips)]
-        if service.node_port:
-            targets.append(("", service.node_port))
-        for target in targets:
-            result.setdefault(target, set()).update(endpoints)
+        for _, address, port in fronts(service):
+            result.setdefault((address, port), set()).update(endpoints)
     return result
-
-
-def _node_port_addresses(node: NodeView, *, loopback: bool) -> frozenset[str]:
-    """The addresses of this node that take node ports, as conntrack prints them."""
-    chosen = node_port_ips(node) if node.node_port_addresses else node.addresses
-    found = [ipaddress.ip_address(address) for address in chosen]
-    return frozenset(str(address) for address in found if loopback or not address.is_loopback)

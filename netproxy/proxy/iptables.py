@@ -9,11 +9,19 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
-from netproxy.core.net import Family, contains
-from netproxy.proxy.config import node_port_ips
+from netproxy.core.net import Family
+from netproxy.proxy.decisions import (
+    IPTABLES,
+    Origin,
+    Policy,
+    Ranges,
+    Refusal,
+    decide,
+    node_port_addresses,
+    rewritten_inside,
+)
 from netproxy.proxy.model import Endpoint, NodeView, ServicePort, Snapshot
 from netproxy.proxy.names import endpoint_chain, iptables_about, service_hash
-from netproxy.proxy.topology import categorize
 from netproxy.ruleset.ir import (
     Accept,
     Action,
@@ -53,6 +61,7 @@ _MASQ = Jump("KUBE-MARK-MASQ")
 _NEW = CtState(("NEW",))
 _TO_LOCAL = AddrType("dst", "LOCAL")
 _FROM_LOCAL = AddrType("src", "LOCAL")
+_OUTSIDE = "the source is no Pod: replies must come back here"
 _MASK = {Family.IPV4: "255.255.255.255", Family.IPV6: "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"}
 _REJECT = {Family.IPV4: Reject("icmp-port-unreachable"), Family.IPV6: Reject("icmp6-port-unreachable")}
 
@@ -148,7 +157,8 @@ class _ServiceCompiler:
         self.note: tuple[Match, ...] = (Comment(self.name),) if comments else ()
         self.protocol = service.protocol
         self.proto = _proto(service.protocol)
-        self.endpoints = endpoints = categorize(service, node)
+        self.decision = decision = decide(service, node, IPTABLES)
+        self.endpoints = endpoints = decision.endpoints
         self.chain_of = {
             target: endpoint_chain(service.name, self.protocol, target)
             for target in [e.target for e in endpoints.reachable]
@@ -159,21 +169,17 @@ class _ServiceCompiler:
         self.external_chain = "KUBE-EXT-" + hashed
         self.firewall_chain = "KUBE-FW-" + hashed
         self.internal_chain = self.local_chain if service.internal_local else self.cluster_chain
-        self.has_internal = bool(endpoints.local) if service.internal_local else endpoints.exist_anywhere
-        self.has_external = bool(endpoints.local) if service.external_local else endpoints.exist_anywhere
-        self.uses_external = endpoints.exist_anywhere and service.externally_accessible
-        self.uses_firewall = bool(endpoints.exist_anywhere and service.load_balancer_ips and service.source_ranges)
         self.port = DestinationPort(service.protocol, service.port)
 
     def rules(self) -> ServiceRules:
-        service = self.service
-        if not service.externally_accessible and self.has_internal:  # nearly all Services of a cluster
+        service, decision = self.service, self.decision
+        if not service.externally_accessible and not decision.no_inside:  # nearly all Services of a cluster
             return ServiceRules(services=(self._cluster_ip(),), chains=self._chains())
         return ServiceRules(
             services=tuple(self._services()),
             node_ports=tuple(self._node_ports()),
-            filter_services=() if self.has_internal else (self._blocked_cluster_ip(),),
-            filter_external=() if self.has_external else tuple(self._blocked_external()),
+            filter_services=(self._blocked_cluster_ip(decision.no_inside),) if decision.no_inside else (),
+            filter_external=tuple(self._blocked_external(decision.no_outside)) if decision.no_outside else (),
             filter_node_ports=tuple(self._health_check()),
             firewall=tuple(self._firewall_drops()),
             chains=self._chains() if self.endpoints.exist_anywhere else (),
@@ -191,32 +197,32 @@ class _ServiceCompiler:
 
     def _services(self) -> Iterable[Rule]:
         service = self.service
-        if self.has_internal:
+        if not self.decision.no_inside:
             yield self._cluster_ip()
-        if not self.endpoints.exist_anywhere:
+        if not self.decision.ways:
             return
         for ip in service.external_ips:
             yield self._to(ip, f"{self.name} external IP", Jump(self.external_chain), why="traffic to an external IP")
-        entry = self.firewall_chain if self.uses_firewall else self.external_chain
+        entry = self.firewall_chain if self.decision.ranges else self.external_chain
         for ip in service.load_balancer_ips:
             yield self._to(ip, f"{self.name} loadbalancer IP", Jump(entry), why="traffic to a load balancer's IP")
 
     def _node_ports(self) -> Iterable[Rule]:
-        if self.service.node_port and self.endpoints.exist_anywhere:
+        if self.service.node_port and self.decision.ways:
             match = (self.proto, Comment(self.name), DestinationPort(self.protocol, self.service.node_port))
             yield Rule(match, Jump(self.external_chain), "traffic to the node port")
 
-    def _block(self) -> tuple[str, Action]:
-        if not self.endpoints.exist_anywhere:
+    def _block(self, refusal: Refusal) -> tuple[str, Action]:
+        if refusal is Refusal.REJECT:
             return f"{self.name} has no endpoints", _REJECT[self.node.family]
         return f"{self.name} has no local endpoints", Drop()
 
-    def _blocked_cluster_ip(self) -> Rule:
-        comment, action = self._block()
+    def _blocked_cluster_ip(self, refusal: Refusal) -> Rule:
+        comment, action = self._block(refusal)
         return self._to(self.service.cluster_ip, comment, action, why=comment)
 
-    def _blocked_external(self) -> Iterable[Rule]:
-        comment, action = self._block()
+    def _blocked_external(self, refusal: Refusal) -> Iterable[Rule]:
+        comment, action = self._block(refusal)
         for ip in (*self.service.external_ips, *self.service.load_balancer_ips):
             yield self._to(ip, comment, action, why=comment)
         if self.service.node_port:
@@ -230,7 +236,7 @@ class _ServiceCompiler:
             yield Rule(match, Accept(), "let the load balancer ask which nodes have endpoints")
 
     def _firewall_drops(self) -> Iterable[Rule]:
-        if self.uses_firewall:
+        if self.decision.ranges:
             comment = f"{self.name} traffic not accepted by {self.firewall_chain}"
             for ip in self.service.load_balancer_ips:
                 yield self._to(ip, comment, Drop(), why="the source is in none of loadBalancerSourceRanges")
@@ -247,10 +253,10 @@ class _ServiceCompiler:
             chains.append(Chain(self.cluster_chain, self._spread(self.cluster_chain, endpoints.cluster)))
         if endpoints.local and self.service.uses_local_endpoints:
             chains.append(Chain(self.local_chain, self._spread(self.local_chain, endpoints.local)))
-        if self.uses_external:
+        if self.decision.ways:
             chains.append(Chain(self.external_chain, tuple(self._external())))
-        if self.uses_firewall:
-            chains.append(Chain(self.firewall_chain, tuple(self._firewall())))
+        if self.decision.ranges:
+            chains.append(Chain(self.firewall_chain, tuple(self._firewall(self.decision.ranges))))
         return tuple(chains)
 
     def _endpoint_chain(self, address: str, target: str, name: str) -> Chain:
@@ -272,7 +278,7 @@ class _ServiceCompiler:
 
     def _spread(self, chain: str, endpoints: tuple[Endpoint, ...]) -> tuple[Rule, ...]:
         rules: list[Rule] = []
-        if chain == self.internal_chain and self.has_internal:
+        if chain == self.internal_chain and not self.decision.no_inside:
             rules += self._masquerade_outsiders()
         targets = list(self.chain_of)
         if endpoints is not self.endpoints.reachable:
@@ -291,50 +297,50 @@ class _ServiceCompiler:
             ]
         count = len(endpoints)
         for at, (name, note) in enumerate(zip(names, notes, strict=True)):
-            left = count - at
-            share = note if left == 1 else (*note, _one_of(left))
-            why = f"1 in {left} of what is left" if left > 1 else "all that is left"
-            rules.append(Rule(share, Jump(name), why))
+            chance, why = _share_of(count - at)
+            rules.append(Rule((*note, *chance), Jump(name), why))
         return tuple(rules)
 
     def _masquerade_outsiders(self) -> Iterable[Rule]:
         node, service = self.node, self.service
         to_vip: tuple[Match, ...] = (Destination(_host(service.cluster_ip)),)
         rest = (self.proto, Comment(f"{self.name} cluster IP"), self.port)
-        if node.masquerade_all:
+        origin, pods = rewritten_inside(node, IPTABLES), node.local_traffic
+        if origin is Origin.ANYBODY:
             yield Rule((*to_vip, *rest), _MASQ, "masqueradeAll: every source is rewritten")
-        elif isinstance(node.local_traffic, Source):
-            outside = Source(node.local_traffic.net, negated=True)
-            yield Rule((outside, *to_vip, *rest), _MASQ, "the source is no Pod: replies must come back here")
-        elif isinstance(node.local_traffic, InInterface):
-            beyond = InInterface(node.local_traffic.name, negated=True)
-            yield Rule((*to_vip, beyond, *rest), _MASQ, "the source is no Pod: replies must come back here")
+        elif origin is Origin.OUTSIDER and isinstance(pods, Source):
+            yield Rule((Source(pods.net, negated=True), *to_vip, *rest), _MASQ, _OUTSIDE)
+        elif origin is Origin.OUTSIDER and isinstance(pods, InInterface):
+            yield Rule((*to_vip, InInterface(pods.name, negated=True), *rest), _MASQ, _OUTSIDE)
 
     def _external(self) -> Iterable[Rule]:
         about = f"{self.name} external destinations"
-        if not self.service.external_local:
-            yield Rule((Comment(f"masquerade traffic for {about}"),), _MASQ, "replies must come back through this node")
-            yield Rule((), Jump(self.cluster_chain), "policy Cluster: any endpoint")
-            return
-        if self.node.local_traffic is not None:
-            match = (self.node.local_traffic, Comment(f"pod traffic for {about}"))
-            yield Rule(match, Jump(self.cluster_chain), "a Pod takes the short way to any endpoint")
-        yield Rule((Comment(f"masquerade LOCAL traffic for {about}"), _FROM_LOCAL), _MASQ, "the node itself calls")
-        yield Rule((Comment(f"route LOCAL traffic for {about}"), _FROM_LOCAL), Jump(self.cluster_chain),
-                   "the node itself may reach any endpoint")  # fmt: skip
-        if self.has_external:
-            yield Rule((), Jump(self.local_chain), "policy Local: endpoints of this node, source kept")
+        for way in self.decision.ways:
+            to = Jump(self.local_chain if way.to is Policy.LOCAL else self.cluster_chain)
+            match way.origin:
+                case Origin.POD:
+                    pod = (self.node.local_traffic,) if self.node.local_traffic else ()
+                    yield Rule((*pod, Comment(f"pod traffic for {about}")), to,
+                               "a Pod takes the short way to any endpoint")  # fmt: skip
+                case Origin.NODE:
+                    note = Comment(f"masquerade LOCAL traffic for {about}")
+                    yield Rule((note, _FROM_LOCAL), _MASQ, "the node itself calls")
+                    note = Comment(f"route LOCAL traffic for {about}")
+                    yield Rule((note, _FROM_LOCAL), to, "the node itself may reach any endpoint")
+                case _ if way.rewrites_source:
+                    note = Comment(f"masquerade traffic for {about}")
+                    yield Rule((note,), _MASQ, "replies must come back through this node")
+                    yield Rule((), to, "policy Cluster: any endpoint")
+                case _:
+                    yield Rule((), to, "policy Local: endpoints of this node, source kept")
 
-    def _firewall(self) -> Iterable[Rule]:
+    def _firewall(self, ranges: Ranges) -> Iterable[Rule]:
         note = Comment(f"{self.name} loadbalancer IP")
         accept = Jump(self.external_chain)
-        from_node = False
-        for cidr in self.service.source_ranges:
+        for cidr in ranges.cidrs:
             yield Rule((*_source(cidr), note), accept, "a source range that may enter")
-            from_node = from_node or _contains(cidr, self.node.node_ip)
-        if from_node:
-            for ip in self.service.load_balancer_ips:
-                yield Rule((Source(_host(ip)), note), accept, "the node calls through the load balancer's own IP")
+        for ip in ranges.itself:
+            yield Rule((Source(_host(ip)), note), accept, "the node calls through the load balancer's own IP")
         yield Rule((Comment(f"other traffic to {self.name} will be dropped by KUBE-PROXY-FIREWALL"),), None,
                    "everything else stays as it is, and is dropped in the filter table")  # fmt: skip
 
@@ -345,10 +351,6 @@ def _host(address: str) -> str:
 
 def _source(cidr: str) -> tuple[Match, ...]:
     return () if cidr.endswith("/0") else (Source(cidr),)
-
-
-def _contains(cidr: str, address: str) -> bool:
-    return bool(address) and contains(cidr, address)
 
 
 @cache
@@ -362,6 +364,11 @@ def _module(protocol: str) -> ProtoModule:
 
 
 @lru_cache(maxsize=4096)
+def _share_of(left: int) -> tuple[tuple[Match, ...], str]:
+    """What gives the first of LEFT endpoints its share, and why."""
+    return ((_one_of(left),), f"1 in {left} of what is left") if left > 1 else ((), "all that is left")
+
+
 def _one_of(count: int) -> Random:
     """Probability 1/COUNT as the kernel keeps it: kube-proxy writes ten decimals, iptables rounds to 31 bits.
 
@@ -543,7 +550,7 @@ def _tail(node: NodeView) -> Iterable[Rule]:
     note = Comment("kubernetes service nodeports; NOTE: this must be the last rule in this chain")
     jump, why = Jump("KUBE-NODEPORTS"), "for this node itself: perhaps a node port"
     if node.node_port_addresses:
-        for ip in node_port_ips(node):
+        for ip in node_port_addresses(node, IPTABLES):
             yield Rule((Destination(_host(ip)), note), jump, why)
         return
     guard: tuple[Match, ...] = ()

@@ -9,11 +9,17 @@ import ipaddress
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 
-from netproxy.core.net import PROTOCOL_NUMBERS, Family, contains, network
-from netproxy.proxy.config import node_port_ips
+from netproxy.core.net import PROTOCOL_NUMBERS, Family, network
+from netproxy.proxy.decisions import (
+    IPVS,
+    Origin,
+    closed_addresses,
+    decide,
+    node_port_addresses,
+    rewritten_inside,
+)
 from netproxy.proxy.ledger import Change, Ledger
-from netproxy.proxy.model import NodeView, ServicePort, Snapshot
-from netproxy.proxy.topology import categorize
+from netproxy.proxy.model import Endpoint, NodeView, ServicePort, Snapshot
 from netproxy.ruleset.ipvs import (
     MH_PORT,
     IpSet,
@@ -151,38 +157,36 @@ class _PartCompiler:
     def __init__(self, service: ServicePort, node: NodeView) -> None:
         self.service = service
         self.node = node
-        self.endpoints = categorize(service, node)
+        self.decision = decide(service, node, IPVS)
         self.servers: list[VirtualServer] = []
         self.entries: list[tuple[str, str]] = []
-        self.addresses: list[str] = []
         self.guards: list[Rule] = []
 
     def part(self) -> Part:
-        service = self.service
-        for endpoint in service.endpoints:
-            if endpoint.local:
-                entry = f"{endpoint.address},{service.protocol}:{endpoint.port},{endpoint.address}"
-                self.entries.append(("LOOP-BACK", entry))
+        service, decision = self.service, self.decision
+        for endpoint in decision.hairpins:
+            entry = f"{endpoint.address},{service.protocol}:{endpoint.port},{endpoint.address}"
+            self.entries.append(("LOOP-BACK", entry))
         self._add("CLUSTER-IP", service.cluster_ip)
-        self._serve(service.cluster_ip, service.port, local=service.internal_local)
+        self._serve(service.cluster_ip, service.port, decision.inside)
         for ip in service.external_ips:
             self._add("EXTERNAL-IP-LOCAL" if service.external_local else "EXTERNAL-IP", ip)
-            self._serve(ip, service.port, local=service.external_local)
+            self._serve(ip, service.port, decision.outside)
         for ip in service.load_balancer_ips:
             self._load_balancer(ip)
-            self._serve(ip, service.port, local=service.external_local)
+            self._serve(ip, service.port, decision.outside)
         if service.node_port:
             self._node_port()
         if service.health_check_node_port:
             self.entries.append(("HEALTH-CHECK-NODE-PORT", str(service.health_check_node_port)))
-        return Part(tuple(self.servers), tuple(self.entries), tuple(self.addresses), tuple(self.guards))
+        addresses = closed_addresses(service, self.node, IPVS)
+        return Part(tuple(self.servers), tuple(self.entries), addresses, tuple(self.guards))
 
     def _add(self, name: str, ip: str) -> None:
         self.entries.append((name, f"{ip},{self.service.protocol}:{self.service.port}"))
 
-    def _serve(self, ip: str, port: int, *, local: bool, binds: bool = True) -> None:
-        """A virtual server; policy Local without an endpoint here takes those of the whole cluster."""
-        endpoints = self.endpoints.local if local and self.endpoints.local else self.endpoints.cluster
+    def _serve(self, ip: str, port: int, endpoints: tuple[Endpoint, ...]) -> None:
+        """A virtual server."""
         flags = (MH_PORT,) if self.node.ipvs_scheduler == "mh" else ()
         self.servers.append(
             VirtualServer(
@@ -190,28 +194,26 @@ class _PartCompiler:
                 tuple(RealServer(e.address, e.port) for e in endpoints),
             )
         )  # fmt: skip
-        if binds and ip not in self.node.addresses:
-            self.addresses.append(ip)
 
     def _load_balancer(self, ip: str) -> None:
-        service = self.service
+        service, ranges = self.service, self.decision.ranges
         self._add("LOAD-BALANCER", ip)
         if service.external_local:
             self._add("LOAD-BALANCER-LOCAL", ip)
-        if not service.source_ranges:
+        if not ranges:
             return
         self._add("LOAD-BALANCER-FW", ip)
         where = f"{ip},{service.protocol}:{service.port}"
-        nets = [net for cidr in service.source_ranges for net in _nets(cidr)]
+        nets = [net for cidr in ranges.cidrs for net in _nets(cidr)]
         self.entries += [("LOAD-BALANCER-SOURCE-CIDR", f"{where},{net}") for net in nets]
-        if any(contains(cidr, self.node.node_ip) for cidr in service.source_ranges if self.node.node_ip):
+        if ranges.itself:
             self.entries.append(("LOAD-BALANCER-SOURCE-IP", f"{where},{ip}"))
         else:
             self.guards.append(_guard(ip, service.protocol, service.port))
 
     def _node_port(self) -> None:
         service = self.service
-        ips = node_addresses(self.node)
+        ips = node_port_addresses(self.node, IPVS)
         name = f"NODE-PORT-{service.protocol.upper()}"
         local = f"NODE-PORT-LOCAL-{service.protocol.upper()}"
         entries = [str(service.node_port)]
@@ -222,7 +224,7 @@ class _PartCompiler:
         if service.external_local:
             self.entries += [(local, entry) for entry in entries]
         for ip in ips:
-            self._serve(ip, service.node_port, local=service.external_local, binds=False)
+            self._serve(ip, service.node_port, self.decision.outside)
 
 
 def _nets(cidr: str) -> tuple[str, ...]:
@@ -241,12 +243,6 @@ def _guard(ip: str, protocol: str, port: int) -> Rule:
     words = ("-m", "ipvs", "--vproto", str(PROTOCOL_NUMBERS[protocol]), "--vaddr", ip, "--vport", str(port))
     return Rule((Source(f"{ip}/{128 if ':' in ip else 32}"), Words(words)), Drop(),
                 "the node itself is in none of loadBalancerSourceRanges")  # fmt: skip
-
-
-def node_addresses(node: NodeView) -> tuple[str, ...]:
-    """The addresses that take node ports: those of this node, without loopback."""
-    chosen = node_port_ips(node) if node.node_port_addresses else dict.fromkeys(node.addresses)
-    return tuple(ip for ip in chosen if not ipaddress.ip_address(ip).is_loopback)
 
 
 # --- the rules: as many for one Service as for ten thousand
@@ -314,14 +310,15 @@ class _Rules:
     def _cluster_ip(self) -> Iterator[Rule]:
         local = self.node.local_traffic
         outside = "the source is no Pod: replies must come back here"
-        if self.node.masquerade_all:
-            yield from self._rule("CLUSTER-IP", _BOTH, _MASQ, "masqueradeAll: every source is rewritten")
-        elif isinstance(local, Source):
-            yield from self._rule("CLUSTER-IP", _BOTH, _MASQ, outside, Source(local.net, negated=True))
-        elif isinstance(local, InInterface):
-            yield from self._rule("CLUSTER-IP", _BOTH, _MASQ, outside, InInterface(local.name, negated=True))
-        else:
-            yield from self._rule("CLUSTER-IP", "src,dst", _MASQ, "the node calls with the ClusterIP as its source")
+        match rewritten_inside(self.node, IPVS):
+            case Origin.ANYBODY:
+                yield from self._rule("CLUSTER-IP", _BOTH, _MASQ, "masqueradeAll: every source is rewritten")
+            case Origin.OUTSIDER if isinstance(local, Source):
+                yield from self._rule("CLUSTER-IP", _BOTH, _MASQ, outside, Source(local.net, negated=True))
+            case Origin.OUTSIDER if isinstance(local, InInterface):
+                yield from self._rule("CLUSTER-IP", _BOTH, _MASQ, outside, InInterface(local.name, negated=True))
+            case _:
+                yield from self._rule("CLUSTER-IP", "src,dst", _MASQ, "the node calls with the ClusterIP as its source")
 
     def _external(self, name: str) -> Iterator[Rule]:
         if name in self.full:

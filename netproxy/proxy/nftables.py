@@ -9,17 +9,26 @@ Source: kubernetes pkg/proxy/nftables/proxier.go (behaviour since 1.31; names al
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from itertools import islice
 
-from netproxy.core.net import Family, contains
-from netproxy.proxy.config import node_port_ips
+from netproxy.core.net import Family
+from netproxy.proxy.decisions import (
+    NFTABLES,
+    Origin,
+    Policy,
+    Refusal,
+    Way,
+    closed_addresses,
+    decide,
+    node_port_addresses,
+    rewritten_inside,
+)
 from netproxy.proxy.ledger import Change, Ledger
 from netproxy.proxy.model import Endpoint, NodeView, ServicePort, Snapshot
 from netproxy.proxy.names import nft_about, nft_endpoint, nft_service
-from netproxy.proxy.topology import categorize
 from netproxy.ruleset.ir import Drop, Goto, InInterface, Jump, Masquerade, Return, Source
 from netproxy.ruleset.nft import (
     WORDS,
@@ -41,7 +50,6 @@ from netproxy.ruleset.nft import (
     Spread,
     Statement,
     Table,
-    Verdict,
 )
 from netproxy.ruleset.nft_plan import NftPlan
 
@@ -60,13 +68,19 @@ _FROM_LOCAL = Match("fib saddr type", ("local",))
 _PORT = ("meta l4proto", "th dport")
 _TYPES = {Family.IPV4: "ipv4_addr", Family.IPV6: "ipv6_addr"}
 _LOOPBACK = {Family.IPV4: "127.0.0.0/8", Family.IPV6: "::1"}
+_WAYS_IN = {"service": "service-ips", "nodeport": "service-nodeports"}
+_NOTHING = Element()
+
+
+_Entry = tuple[str, Key, Element]
+"""An element of a map or set, and where it belongs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
     """What one service port adds to the table."""
 
-    elements: tuple[tuple[str, Key, Element], ...] = ()
+    elements: tuple[_Entry, ...] = ()
     chains: tuple[Chain, ...] = ()
     sets: tuple[Set, ...] = ()
 
@@ -94,12 +108,10 @@ class _PartCompiler:
         self.service = service
         self.node = node
         self.word = WORDS[node.family]
-        self.endpoints = endpoints = categorize(service, node)
+        self.source = f"{self.word} saddr"
+        self.decision = decide(service, node, NFTABLES)
+        self.endpoints = self.decision.endpoints
         self.base = nft_service(service.namespace, service.service, service.protocol, service.port_name)
-        self.has_internal = bool(endpoints.local) if service.internal_local else endpoints.exist_anywhere
-        self.has_external = bool(endpoints.local) if service.external_local else endpoints.exist_anywhere
-        self.uses_external = endpoints.exist_anywhere and service.externally_accessible
-        self.uses_firewall = bool(service.load_balancer_ips and service.source_ranges)
 
     def _key(self, ip: str) -> Key:
         return (ip, self.service.protocol, str(self.service.port))
@@ -110,42 +122,42 @@ class _PartCompiler:
     def _external_ips(self) -> tuple[str, ...]:
         return (*self.service.external_ips, *self.service.load_balancer_ips)
 
-    def _blocked(self) -> Element:
-        return Element(Drop() if self.endpoints.exist_anywhere else _REJECT, nft_about(self.service.name))
-
-    def _dispatch(self, internal: Verdict, external: Verdict, node_port: Verdict) -> Iterator[tuple[str, Key, Element]]:
+    def _dispatch(self, inside: Goto, external: Goto | None, node_port: Goto | None) -> list[_Entry]:
         """What leads to the endpoints, and what is refused because there are none."""
-        service = self.service
-        yield "cluster-ips", (service.cluster_ip,), Element()
-        if self.has_internal:
-            yield "service-ips", self._key(service.cluster_ip), Element(internal)
-        else:
-            yield "no-endpoint-services", self._key(service.cluster_ip), self._blocked()
+        service, decision = self.service, self.decision
+        found: list[_Entry] = [
+            ("cluster-ips", (ip,), _NOTHING) for ip in closed_addresses(service, self.node, NFTABLES)
+        ]
+        to_inside = None if decision.no_inside else inside
+        self._lead(found, "service", self._key(service.cluster_ip), to_inside, decision.no_inside)
         for ip in self._external_ips():
-            if self.uses_external:
-                yield "service-ips", self._key(ip), Element(external)
-            if not self.has_external:
-                yield "no-endpoint-services", self._key(ip), self._blocked()
+            self._lead(found, "service", self._key(ip), external, decision.no_outside)
         if service.node_port:
-            if self.uses_external:
-                yield "service-nodeports", self._node_port(), Element(node_port)
-            if not self.has_external:
-                yield "no-endpoint-nodeports", self._node_port(), self._blocked()
-        if self.uses_firewall:
-            for ip in service.load_balancer_ips:
-                yield "firewall-ips", self._key(ip), Element(Goto(f"firewall-{self.base}"), nft_about(service.name))
+            self._lead(found, "nodeport", self._node_port(), node_port, decision.no_outside)
+        if decision.ranges:
+            to = Element(Goto(f"firewall-{self.base}"), nft_about(service.name))
+            found += [("firewall-ips", self._key(ip), to) for ip in service.load_balancer_ips]
+        return found
 
-    def _firewall(self) -> Chain:
-        service, node = self.service, self.node
-        allowed = [ipaddress.ip_network(cidr, strict=False) for cidr in service.source_ranges]
-        if node.node_ip and any(contains(cidr, node.node_ip) for cidr in service.source_ranges):
-            allowed += [ipaddress.ip_network(ip) for ip in service.load_balancer_ips]
+    def _lead(self, found: list[_Entry], kind: str, key: Key, to: Goto | None, refusal: Refusal | None) -> None:
+        """A way in, and what becomes of those who do not take it: under policy Local there may be both."""
+        if to:
+            found.append((_WAYS_IN[kind], key, Element(to)))
+        if refusal:
+            verdict = _REJECT if refusal is Refusal.REJECT else Drop()
+            found.append((f"no-endpoint-{kind}s", key, Element(verdict, nft_about(self.service.name))))
+
+    def _firewall(self) -> Iterator[Chain]:
+        ranges = self.decision.ranges
+        if ranges is None:
+            return
+        allowed = [ipaddress.ip_network(cidr, strict=False) for cidr in (*ranges.cidrs, *ranges.itself)]
         values = _intervals(allowed)
         rules: tuple[Rule, ...] = ()
         if not any(value.endswith("/0") for value in values):
-            match = Match(f"{self.word} saddr", values, negated=True)
+            match = Match(self.source, values, negated=True)
             rules = (Rule((match, Drop()), why="the source is in none of loadBalancerSourceRanges"),)
-        return Chain(f"firewall-{self.base}", rules)
+        yield Chain(f"firewall-{self.base}", rules)
 
 
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -181,13 +193,15 @@ def _interval(first: int, last: int, bits: int) -> str:
 def _masquerade_outsiders(node: NodeView, to: tuple[Statement, ...] = ()) -> Iterator[Rule]:
     """Traffic to a ClusterIP from what is no Pod comes back through this node."""
     word, local = WORDS[node.family], node.local_traffic
-    why = "the source is no Pod: replies must come back here"
-    if node.masquerade_all:
-        yield Rule((*to, _MARK), why="masqueradeAll: every source is rewritten")
-    elif isinstance(local, Source):
-        yield Rule((*to, Match(f"{word} saddr", (local.net,), negated=True), _MARK), why=why)
-    elif isinstance(local, InInterface):
-        yield Rule((*to, Match("iifname", (_interface(local),), negated=True), _MARK), why=why)
+    match rewritten_inside(node, NFTABLES):
+        case Origin.ANYBODY:
+            yield Rule((*to, _MARK), why="masqueradeAll: every source is rewritten")
+        case Origin.OUTSIDER:
+            why = "the source is no Pod: replies must come back here"
+            if isinstance(local, Source):
+                yield Rule((*to, Match(f"{word} saddr", (local.net,), negated=True), _MARK), why=why)
+            elif isinstance(local, InInterface):
+                yield Rule((*to, Match("iifname", (_interface(local),), negated=True), _MARK), why=why)
 
 
 def _from_pod(node: NodeView) -> Match | None:
@@ -204,19 +218,23 @@ def _interface(local: InInterface) -> str:
     return local.name[:-1] + "*" if local.name.endswith("+") else local.name
 
 
-def _external_rules(node: NodeView, *, local: bool, cluster: Goto, to_local: Goto | None) -> Iterator[Rule]:
-    """What happens to traffic for an external address, by externalTrafficPolicy."""
-    if not local:
-        yield Rule((_MARK,), why="policy Cluster: replies must come back through this node")
-        yield Rule((cluster,), why="policy Cluster: any endpoint")
-        return
-    pod = _from_pod(node)
-    if pod:
-        yield Rule((pod, cluster), "short-circuit pod traffic", "a Pod takes the short way to any endpoint")
-    yield Rule((_FROM_LOCAL, _MARK), "masquerade local traffic", "the node itself calls")
-    yield Rule((_FROM_LOCAL, cluster), "short-circuit local traffic", "the node itself may reach any endpoint")
-    if to_local:
-        yield Rule((to_local,), why="policy Local: endpoints of this node, source kept")
+def _external_rules(node: NodeView, ways: tuple[Way, ...], targets: Mapping[Policy, Goto]) -> Iterator[Rule]:
+    """What happens to traffic for an external address."""
+    for way in ways:
+        to = targets[way.to]
+        match way.origin:
+            case Origin.POD:
+                pod = _from_pod(node)
+                where = (pod, to) if pod else (to,)
+                yield Rule(where, "short-circuit pod traffic", "a Pod takes the short way to any endpoint")
+            case Origin.NODE:
+                yield Rule((_FROM_LOCAL, _MARK), "masquerade local traffic", "the node itself calls")
+                yield Rule((_FROM_LOCAL, to), "short-circuit local traffic", "the node itself may reach any endpoint")
+            case _ if way.rewrites_source:
+                yield Rule((_MARK,), why="policy Cluster: replies must come back through this node")
+                yield Rule((to,), why="policy Cluster: any endpoint")
+            case _:
+                yield Rule((to,), why="policy Local: endpoints of this node, source kept")
 
 
 # --- layout kube-proxy
@@ -229,10 +247,10 @@ class _ChainedPart(_PartCompiler):
         service, endpoints = self.service, self.endpoints
         cluster, local, external = f"service-{self.base}", f"local-{self.base}", f"external-{self.base}"
         internal = local if service.internal_local else cluster
-        to_external = Goto(external)
+        to_external = Goto(external) if self.decision.ways else None
         elements = tuple(self._dispatch(Goto(internal), to_external, to_external))
         if not endpoints.exist_anywhere:
-            return Part(elements, (self._firewall(),) if self.uses_firewall else ())
+            return Part(elements, tuple(self._firewall()))
         names = {
             e: nft_endpoint(service.namespace, service.service, service.protocol, service.port_name, e.address, e.port)
             for e in endpoints.reachable
@@ -242,12 +260,10 @@ class _ChainedPart(_PartCompiler):
             chains.append(self._spread(cluster, [names[e] for e in endpoints.cluster], guards=internal == cluster))
         if endpoints.local and service.uses_local_endpoints:
             chains.append(self._spread(local, [names[e] for e in endpoints.local], guards=internal == local))
-        if self.uses_external:
-            to_local = Goto(local) if self.has_external else None
-            rules = _external_rules(self.node, local=service.external_local, cluster=Goto(cluster), to_local=to_local)
-            chains.append(Chain(external, tuple(rules)))
-        if self.uses_firewall:
-            chains.append(self._firewall())
+        if self.decision.ways:
+            targets = {Policy.CLUSTER: Goto(cluster), Policy.LOCAL: Goto(local)}
+            chains.append(Chain(external, tuple(_external_rules(self.node, self.decision.ways, targets))))
+        chains += self._firewall()
         sets = tuple(self._affinity_set(name) for name in names.values()) if service.affinity_s else ()
         return Part(elements, tuple(chains), sets)
 
@@ -256,10 +272,10 @@ class _ChainedPart(_PartCompiler):
                    timeout_s=self.service.affinity_s, size=65535)  # fmt: skip
 
     def _endpoint(self, endpoint: Endpoint, name: str) -> Chain:
-        hairpin = Match(f"{self.word} saddr", (endpoint.address,))
+        hairpin = Match(self.source, (endpoint.address,))
         rules = [Rule((hairpin, _MARK), why="the endpoint calls itself: replies must come back here")]
         if self.service.affinity_s:
-            remember = Remember(f"affinity-{name}", f"{self.word} saddr")
+            remember = Remember(f"affinity-{name}", self.source)
             rules.append(Rule((remember,), why="the next connection of this client comes here, too"))
         to = (_protocol(self.service.protocol), Dnat(endpoint.target))
         rules.append(Rule(to, why="the endpoint takes the connection"))
@@ -272,7 +288,7 @@ class _ChainedPart(_PartCompiler):
             port = Match(f"{self.service.protocol} dport", (str(self.service.port),))
             rules += _masquerade_outsiders(self.node, (vip, port))
         if self.service.affinity_s:
-            source = (f"{self.word} saddr",)
+            source = (self.source,)
             rules += [
                 Rule((InSet(source, f"affinity-{name}"), Goto(f"endpoint-{name}")), why="this client was here before")
                 for name in names
@@ -294,31 +310,37 @@ class _FlatPart(_PartCompiler):
     """Entries in the endpoint maps; the chains are shared by all service ports of the same shape."""
 
     def part(self) -> Part:
-        service = self.service
-        cluster, local = self.endpoints.cluster, self.endpoints.local
-        inside = local if service.internal_local else cluster
-        shape = _Shape(service.protocol, len(cluster), len(local) if service.external_local else None)
-        internal = _flat_internal(self.node, service.protocol, len(inside))
-        external = _flat_external(self.node, shape, node_port=False)
-        node_port = _flat_external(self.node, shape, node_port=True)
-        elements = list(self._dispatch(Goto(internal.name), Goto(external[-1].name), Goto(node_port[-1].name)))
+        service, decision = self.service, self.decision
+        inside = _flat_internal(self.node, service.protocol, len(decision.inside))
+        external = self._external(node_port=False)
+        node_port = self._external(node_port=True)
+        to_external, to_node_port = (Goto(chains[-1].name) if chains else None for chains in (external, node_port))
+        elements = self._dispatch(Goto(inside.name), to_external, to_node_port)
         chains: list[Chain] = []
-        if self.has_internal:
-            chains.append(internal)
-            elements += _numbered(self._endpoint_map(service.cluster_ip), inside, 0)
-        if self.uses_external:
+        if not decision.no_inside:
+            chains.append(inside)
+            elements += _numbered(self._endpoint_map(service.cluster_ip), decision.inside, 0)
+        if external:
             entries = [self._endpoint_map(ip) for ip in self._external_ips()]
             chains += external if entries else ()
             if service.node_port:
                 entries.append((f"nodeport-endpoints-{service.protocol}", (str(service.node_port),)))
                 chains += node_port
             for entry in entries:
-                elements += _numbered(entry, cluster, 0)
-                elements += _numbered(entry, local, LOCAL_OFFSET) if service.external_local else ()
-        if self.uses_firewall:
-            chains.append(self._firewall())
-        elements += [("hairpins", (e.address, e.address), _NOTHING) for e in self.endpoints.reachable]
+                elements += _numbered(entry, self.endpoints.cluster, 0)
+                elements += _numbered(entry, self.endpoints.local, LOCAL_OFFSET) if service.external_local else ()
+        chains += self._firewall()
+        elements += [("hairpins", (e.address, e.address), _NOTHING) for e in decision.hairpins]
         return Part(tuple(elements), tuple(chains))
+
+    def _external(self, *, node_port: bool) -> tuple[Chain, ...]:
+        service, endpoints, ways = self.service, self.endpoints, self.decision.ways
+        if not ways:
+            return ()
+        here = len(endpoints.local) if service.external_local else None
+        return _flat_external(
+            self.node, _Shape(service.protocol, len(endpoints.cluster), here, ways), node_port=node_port
+        )
 
     def _endpoint_map(self, ip: str) -> tuple[str, Key]:
         return f"endpoints-{self.service.protocol}", (ip, str(self.service.port))
@@ -331,9 +353,7 @@ class _Shape:
     protocol: str
     count: int
     here: int | None
-
-
-_NOTHING = Element()
+    ways: tuple[Way, ...]
 
 
 def _numbered(entry: tuple[str, Key], endpoints: tuple[Endpoint, ...], offset: int) -> list[tuple[str, Key, Element]]:
@@ -354,16 +374,13 @@ def _flat_external(node: NodeView, shape: _Shape, *, node_port: bool) -> tuple[C
     protocol, count, here = shape.protocol, shape.count, shape.here
     kind = f"{'nodeport' if node_port else 'external'}-{protocol}"
     cluster = Chain(f"{kind}-spread-{count}", (_flat_spread(node, protocol, count, 0, node_port=node_port),))
-    chains = [cluster] if count else []
-    to_local = None
+    chains = [cluster]
+    targets = {Policy.CLUSTER: Goto(cluster.name)}
     if here:
         spread = _flat_spread(node, protocol, here, LOCAL_OFFSET, node_port=node_port)
         chains.append(Chain(f"{kind}-spread-local-{here}", (spread,)))
-        to_local = Goto(chains[-1].name)
-    to_cluster = Goto(cluster.name)
-    rules = tuple(_external_rules(node, local=here is not None, cluster=to_cluster, to_local=to_local))
-    if not count:  # endpoints are only here, and only for policy Local
-        rules = tuple(rule for rule in rules if to_cluster not in rule.statements)
+        targets[Policy.LOCAL] = Goto(chains[-1].name)
+    rules = tuple(_external_rules(node, shape.ways, targets))
     name = f"{kind}-{count}" if here is None else f"{kind}-{count}-local-{here}"
     return (*chains, Chain(name, rules))
 
@@ -382,8 +399,8 @@ def assemble(parts: Iterable[Part], node: NodeView, service_cidrs: tuple[str, ..
     """The whole table. Where two service ports want the same address and port, the first keeps it."""
     sets = {item.name: item for item in _sets(node, layout)}
     elements: dict[str, dict[Key, Element]] = {name: {} for name in sets}
-    for ip in _node_port_addresses(node):
-        elements["nodeport-ips"][ip,] = Element()
+    if node.node_port_addresses:
+        elements["nodeport-ips"] = {(ip,): Element() for ip in node_port_addresses(node, NFTABLES)}
     chains = {chain.name: chain for chain in _base_chains(node, service_cidrs, layout)}
     for part in parts:
         for name, key, element in part.elements:
@@ -394,10 +411,6 @@ def assemble(parts: Iterable[Part], node: NodeView, service_cidrs: tuple[str, ..
             sets[item.name] = item
             elements[item.name] = {}
     return Table(node.family, TABLE, "rules for kube-proxy", sets, elements, chains)
-
-
-def _node_port_addresses(node: NodeView) -> tuple[str, ...]:
-    return tuple(ip for ip in node_port_ips(node) if not ipaddress.ip_address(ip).is_loopback)
 
 
 def _sets(node: NodeView, layout: str) -> Iterator[Set]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from netproxy.proxy.decisions import ready_endpoints
 from netproxy.proxy.iptables import ServiceRules
 from netproxy.proxy.ipvs import SETS, set_name
 from netproxy.proxy.ipvs import Part as IpvsPart
@@ -149,7 +150,6 @@ def userspace_lines(
         if service.node_port:
             rule = node_port_rule(service, node, port, on_host=on_host)
             yield _line("nat", f"KUBE-NODEPORT-{kind}", rule, present, counters)
-    for endpoint in service.endpoints:
-        if endpoint.ready:
-            yield Line("process", f"port {port}", 0, f"connect to {endpoint.target}", "one of the endpoints, in turn",
-                       None, None, present=True)  # fmt: skip
+    for endpoint in ready_endpoints(service):
+        yield Line("process", f"port {port}", 0, f"connect to {endpoint.target}", "one of the endpoints, in turn",
+                   None, None, present=True)  # fmt: skip

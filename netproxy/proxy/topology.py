@@ -6,15 +6,14 @@ Source: kubernetes pkg/proxy/topology.go, CategorizeEndpoints; 1.30, and current
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from netproxy.proxy.model import Endpoint, NodeView, ServicePort
 
 Predicate = Callable[[Endpoint], bool]
 
 
-@dataclass(frozen=True, slots=True)
-class Categories:
+class Categories(NamedTuple):
     """Four answers about the endpoints of one service port on one node."""
 
     cluster: tuple[Endpoint, ...]

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from netproxy.core.net import join_host_port
+from netproxy.proxy.decisions import Role, fronts, ready_endpoints
 from netproxy.proxy.model import NodeView, ServicePort, Snapshot
 from netproxy.proxy.names import iptables_about
 from netproxy.ruleset.ir import (
@@ -50,7 +51,7 @@ def forwards(snapshot: Snapshot) -> tuple[Forward, ...]:
     """What the process has to know: every TCP and UDP service port with its ready endpoints, in order."""
     return tuple(
         Forward(
-            forward_name(s), s.protocol, tuple((e.address, e.port) for e in s.endpoints if e.ready), s.affinity_s
+            forward_name(s), s.protocol, tuple((e.address, e.port) for e in ready_endpoints(s)), s.affinity_s
         )
         for s in snapshot.services
         if s.protocol in PROTOCOLS
@@ -89,11 +90,13 @@ def compile_userspace(snapshot: Snapshot, node: NodeView, ports: Mapping[str, in
 
 def portals(service: ServicePort, node: NodeView, port: int, *, on_host: bool) -> Iterator[Rule]:
     """The rules for each of a service port's addresses."""
-    for ip in (service.cluster_ip, *service.external_ips, *service.load_balancer_ips):
+    for role, ip, service_port in fronts(service):
+        if role is Role.NODE_PORT:
+            continue
         length = 128 if ":" in ip else 32
         match: tuple[Match, ...] = (
             Destination(f"{ip}/{length}"), Proto(service.protocol), Comment(iptables_about(service.name)),
-            DestinationPort(service.protocol, service.port),
+            DestinationPort(service.protocol, service_port),
         )  # fmt: skip
         yield Rule(match, _to_process(node, port, on_host=on_host), "the proxy process takes the connection")
 

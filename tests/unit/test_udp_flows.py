@@ -24,8 +24,8 @@ def flow(destination, port=53, *, answered_by=None):
     return TrackedFlow("udp", "10.9.9.9", 4000, destination, port, address or destination, int(answer or port))
 
 
-def is_stale(one, snapshot, node=None, **more):
-    return bool(stale_flows([one], snapshot, node or a_node(), **more))
+def is_stale(one, snapshot, node=None, *, mode="iptables", **more):
+    return bool(stale_flows([one], snapshot, node or a_node(), mode=mode, **more))
 
 
 @pytest.mark.parametrize(
@@ -161,6 +161,6 @@ def test_ipv6_addresses_are_compared_as_addresses():
 )
 def test_where_a_process_takes_the_flows_it_chooses_the_endpoint(one, stale):
     node = a_node(localhost_node_ports=False)
-    assert is_stale(one, a_snapshot(dns(node_port=30053)), node, by_process=True) is stale
+    assert is_stale(one, a_snapshot(dns(node_port=30053)), node, mode="userspace") is stale
     former = udp_targets(a_snapshot(dns()))
-    assert is_stale(flow(VIP, answered_by=f"{NODE}:40000"), a_snapshot(), node, former=former, by_process=True)
+    assert is_stale(flow(VIP, answered_by=f"{NODE}:40000"), a_snapshot(), node, former=former, mode="userspace")
