@@ -51,10 +51,16 @@ class ApiThread:
         self.thread = threading.Thread(target=self.loop.run_forever)
         self.thread.start()
 
+        self.path = path
+        self.clock = clock
+        self.serve()
+
+    def serve(self) -> None:
         async def nothing(_: Request) -> Response:
             return Response(404, b"")
 
-        self.runner = self.call(http.serve(path, Api(self.registry, clock), self.store, clock, nothing))
+        api = Api(self.registry, self.clock)
+        self.runner = self.call(http.serve(self.path, api, self.store, self.clock, nothing))
 
     def call(self, coroutine):
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(20)
@@ -190,6 +196,19 @@ def test_changes_are_answered_and_a_lost_api_is_survived(dns: Dns):
     wait_until(lambda: dns.udp(q(name))[3] & 15 == 3)
     dns.api.call(dns.api.runner.cleanup())
     assert dns.udp(q("web.default.svc.cluster.local"))[-4:] == bytes([10, 96, 0, 5])
+
+
+def test_what_changed_while_the_api_was_away_is_answered_when_it_is_back(dns: Dns):
+    web, new = "web.default.svc.cluster.local", "new.default.svc.cluster.local"
+    dns.api.call(dns.api.runner.cleanup())
+    dns.api.do(lambda: dns.api.registry.create(service_object("new", clusterIP="10.96.0.9")))
+    dns.api.do(lambda: dns.api.store.delete(SERVICES, ("default", "web")))
+    assert dns.udp(q(web))[-4:] == bytes([10, 96, 0, 5])
+    dns.api.serve()
+    wait_until(lambda: dns.udp(q(new))[-4:] == bytes([10, 96, 0, 9]))
+    wait_until(lambda: dns.udp(q(web))[3] & 15 == 3)
+    dns.api.do(lambda: dns.api.registry.create(service_object("web", clusterIP="10.96.0.7")))
+    wait_until(lambda: dns.udp(q(web))[-4:] == bytes([10, 96, 0, 7]))
 
 
 def test_addresses_take_turns(namespace: str, tmp_path: Path):
