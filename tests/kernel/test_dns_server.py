@@ -202,7 +202,7 @@ def test_what_changed_while_the_api_was_away_is_answered_when_it_is_back(dns: Dn
     web, new = "web.default.svc.cluster.local", "new.default.svc.cluster.local"
     dns.api.call(dns.api.runner.cleanup())
     dns.api.do(lambda: dns.api.registry.create(service_object("new", clusterIP="10.96.0.9")))
-    dns.api.do(lambda: dns.api.store.delete(SERVICES, ("default", "web")))
+    dns.api.do(lambda: dns.api.registry.delete(SERVICES, NamespacedName("default", "web")))
     assert dns.udp(q(web))[-4:] == bytes([10, 96, 0, 5])
     dns.api.serve()
     wait_until(lambda: dns.udp(q(new))[-4:] == bytes([10, 96, 0, 9]))
