@@ -13,7 +13,7 @@ from typing import Any
 from netproxy.nameserver import health
 from netproxy.nameserver.loops import Loops
 from netproxy.nameserver.server import Server, Stream, bound
-from netproxy.nameserver.source import Watched
+from netproxy.nameserver.source import Cached
 from netproxy.nameserver.state import States
 from netproxy.nameserver.streams import Streams
 from netproxy.nameserver.upstream import Upstream
@@ -31,7 +31,7 @@ def main(settings: Mapping[str, Any]) -> None:
     """
     sys.setswitchinterval(0.001)  # a question waits no longer for the thread that makes a zone
     loops = Loops()
-    source = Watched(settings["socket"], (*WATCHED, PODS) if settings["pods"] == "verified" else WATCHED)
+    source = Cached(settings["socket"], (*WATCHED, PODS) if settings["pods"] == "verified" else WATCHED)
     states = States(source, settings)
     upstream = Upstream(settings.get("upstreams") or (), settings.get("upstream_namespace"))
     server = Server(states, upstream, log=bool(settings.get("log")))
@@ -45,7 +45,7 @@ def main(settings: Mapping[str, Any]) -> None:
             (health.ready(states), int(settings.get("ready_port") or health.READY_PORT)),
         ):
             streams.listen(bound(socket.SOCK_STREAM, address, number), kind)
-    source.start(loops)
+    loops.start("api", source.work)
     upstream.start(loops)
     loops.start("zone", states.work, patience_s=BUILD_PATIENCE_S)
     for address, sock in datagrams:

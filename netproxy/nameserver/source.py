@@ -1,22 +1,24 @@
-"""Where the objects come from: what the name server needs of them, and watches of the API that give it."""
+"""Where the objects come from: what the name server needs of them, and a client's cache that gives it."""
 
 from __future__ import annotations
 
-import functools
-import http.client
-import json
-import socket
-import threading
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from random import Random
 from typing import Protocol
 
-from netproxy.core.names import NamespacedName
-from netproxy.nameserver.loops import Beat, Loops
+from netproxy.client.cache import Cache, Event
+from netproxy.client.http import HttpApi
+from netproxy.client.port import EVERYTHING
+from netproxy.linux.clock import SystemClock
+from netproxy.nameserver.loops import TICK_S, Beat
 from netproxy.objects.kinds import Resource
-from netproxy.objects.meta import Object, key
+from netproxy.objects.meta import Object
 
-RETRY_S = 0.2
-NEVER_LATE_S = float("inf")
+LONGEST_PAUSE_S = 1.0
+"""The API is a process of this host: it may be asked often whether it is back."""
+ANSWER_S = 10.0
 
 
 class Source(Protocol):
@@ -36,79 +38,62 @@ class Source(Protocol):
         ...
 
 
-class Watched:
-    """Objects from watches of the API on a Unix socket."""
+class Cached:
+    """Objects from the API behind a Unix socket. The cache lives in the loop of `work`; others ask that loop."""
 
     def __init__(self, path: str, wanted: Iterable[Resource]) -> None:
-        self._path = path
-        self._objects: dict[Resource, dict[NamespacedName, Object]] = {resource: {} for resource in wanted}
-        self._seen: set[Resource] = set()
-        self._lock = threading.Lock()
+        self._path = Path(path)
+        self._wanted = tuple(wanted)
+        self._whole: tuple[asyncio.AbstractEventLoop, Cache] | None = None
         self._version = 0
         self._changed: list[Callable[[], None]] = []
-
-    def start(self, loops: Loops) -> None:
-        """Begin to watch. An API that is away ends nothing: what is known goes on being answered."""
-        for resource in self._objects:
-            loops.start(f"watch {resource.plural}", functools.partial(self._watch, resource), patience_s=NEVER_LATE_S)
 
     @property
     def synced(self) -> bool:
         """Whether everything has been seen once."""
-        return len(self._seen) == len(self._objects)
+        return self._whole is not None
 
     def objects(self) -> tuple[int, Mapping[Resource, Sequence[Object]]]:
-        """A number that grows with each change, and all objects by resource as they are at that moment."""
-        with self._lock:
-            return self._version, {resource: tuple(objects.values()) for resource, objects in self._objects.items()}
+        """A number that grows with each change, and all objects by resource. Raises TimeoutError, RuntimeError."""
+        assert self._whole, "asked before it was synced"
+        loop, cache = self._whole
+        copying = self._copied(cache)
+        try:
+            return asyncio.run_coroutine_threadsafe(copying, loop).result(ANSWER_S)
+        except RuntimeError:  # that loop has ended: the next one will tell
+            copying.close()
+            raise
 
     def subscribe(self, changed: Callable[[], None]) -> None:
-        """Call CHANGED after each change, from the threads that watch."""
+        """Call CHANGED after each change, from the thread of the loop."""
         self._changed.append(changed)
 
-    def _watch(self, resource: Resource, beat: Beat) -> None:
-        pause = threading.Event()
-        while True:
-            try:
-                self._follow(resource)
-            except (OSError, http.client.HTTPException) as error:
-                beat.count(f"watch {type(error).__name__}")
-            pause.wait(RETRY_S)
+    def work(self, beat: Beat) -> None:
+        """Follow the API for ever. When it is away, what is known goes on being answered."""
+        asyncio.run(self._follow(beat))
 
-    def _follow(self, resource: Resource) -> None:
-        connection = http.client.HTTPConnection("netproxy")
-        connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        with connection.sock:
-            connection.sock.connect(self._path)
-            connection.request("GET", f"{resource.prefix}/{resource.plural}?watch=true&sendInitialEvents=true")
-            initial: dict[NamespacedName, Object] | None = {}
-            for line in connection.getresponse():
-                event = json.loads(line)
-                if event["type"] == "BOOKMARK":
-                    if initial is not None:
-                        self._replace(resource, initial)
-                    initial = None
-                elif initial is not None:
-                    initial[key(event["object"])] = event["object"]
-                else:
-                    self._change(resource, event["type"], event["object"])
+    async def _follow(self, beat: Beat) -> None:
+        clock, random = SystemClock(), Random()
+        api = HttpApi.on_socket(self._path, clock=clock, random=random)
+        cache = Cache(api, dict.fromkeys(self._wanted, EVERYTHING), clock=clock, random=random, most_s=LONGEST_PAUSE_S)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(cache.run())
+            group.create_task(_turning(beat))
+            await cache.synced()
+            self._whole = asyncio.get_running_loop(), cache
+            cache.subscribe(self._news)
+            self._news()
 
-    def _replace(self, resource: Resource, objects: dict[NamespacedName, Object]) -> None:
-        with self._lock:
-            self._objects[resource] = objects
-            self._version += 1
-            self._seen.add(resource)
-        self._tell()
+    async def _copied(self, cache: Cache) -> tuple[int, Mapping[Resource, Sequence[Object]]]:
+        return self._version, {resource: tuple(cache.all(resource)) for resource in self._wanted}
 
-    def _change(self, resource: Resource, what: str, obj: Object) -> None:
-        with self._lock:
-            if what == "DELETED":
-                self._objects[resource].pop(key(obj), None)
-            else:
-                self._objects[resource][key(obj)] = obj
-            self._version += 1
-        self._tell()
-
-    def _tell(self) -> None:
+    def _news(self, _: Event | None = None) -> None:
+        self._version += 1
         for changed in self._changed:
             changed()
+
+
+async def _turning(beat: Beat) -> None:
+    while True:
+        beat.turns += 1
+        await asyncio.sleep(TICK_S)

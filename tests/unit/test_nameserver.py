@@ -1,5 +1,6 @@
 """The name server without its process: loops that nothing ends, states that never mix, connections that are bounded."""
 
+import asyncio
 import contextlib
 import errno
 import io
@@ -14,6 +15,7 @@ from netproxy.dns import wire
 from netproxy.nameserver import health, state, streams
 from netproxy.nameserver.loops import Beat, Loops
 from netproxy.nameserver.server import Server, Stream
+from netproxy.nameserver.source import Cached
 from netproxy.nameserver.state import Kept, States
 from netproxy.nameserver.streams import Streams
 from netproxy.nameserver.upstream import WAITING, Upstream
@@ -147,6 +149,16 @@ def test_a_service_that_makes_no_sense_is_left_out_said_once_and_the_others_are_
     states.renew()
     assert ask(server, wire.query(WEB, "A", 7))[0][-4:] == bytes([10, 96, 0, 2])
     assert capfd.readouterr().err.count("left out: Service default/broken: AttributeError") == 1
+
+
+def test_a_source_whose_loop_has_ended_says_so_and_has_nothing_until_it_has_seen_everything():
+    source = Cached("/nowhere", (SERVICES,))
+    assert not source.synced
+    loop = asyncio.new_event_loop()
+    loop.close()
+    source._whole = (loop, None)
+    with pytest.raises(RuntimeError, match="closed"):
+        source.objects()
 
 
 def wait_for(condition):
