@@ -36,6 +36,9 @@ SLOW_S, PACE = 0.001, 4.0
 """A look that took longer is not repeated before PACE times that has passed: a storm of events about a large object costs
 at most a share of the time, and each look takes in more of them."""
 
+TURN_S = 0.005
+"""Who makes many changes lets others have their turn after so long."""
+
 
 class Known(IndexedView, Protocol):
     """What is known of an API: a client's cache."""
@@ -124,10 +127,14 @@ class Worker(Generic[K]):
         """Make all changes in their order; what is answered is known at once, so that the next look sees it."""
         for one in outcome.absent if outcome.changes else ():
             await self._check_absent(one)
+        began = self._clock.monotonic()
         for change in outcome.changes:
             answer = await carried_out(self._api, change)
             if answer is not None:
                 self._known.learn(answer)
+            if self._clock.monotonic() - began > TURN_S:
+                await asyncio.sleep(0)
+                began = self._clock.monotonic()
 
     async def _check_absent(self, one: Identity) -> None:
         try:

@@ -264,9 +264,10 @@ def _version(obj: Object) -> int:
 
 
 def now(work: Coroutine[Any, Any, Any]) -> Any:
-    """The result of something that waits for nothing."""
+    """The result of something that waits for nothing; it may let others have their turn."""
     try:
-        work.send(None)
+        while work.send(None) is None:
+            pass
     except StopIteration as end:
         return end.value
     raise AssertionError("it waits")

@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 from support.build import FixedClock, pod_object, service_object
 from support.world import Late, Unsteady, World, WorldApi, now
 
+from netproxy.client.cache import Cache
+from netproxy.client.local import LocalApi
+from netproxy.client.port import EVERYTHING
 from netproxy.controllers import ALL
 from netproxy.controllers.ownership import owner_reference
 from netproxy.controllers.port import NOTHING, Controller, Outcome, itself
@@ -18,8 +21,9 @@ from netproxy.core.errors import ConflictError, ManifestError, NetproxyError, No
 from netproxy.core.names import NamespacedName
 from netproxy.manager.manager import Manager, watched
 from netproxy.manager.queue import FIRST_S, MOST_S, Queue
+from netproxy.manager.worker import TURN_S
 from netproxy.objects.change import Bind, Create, Delete, Event, Finalize, Identity, Update, UpdateStatus
-from netproxy.objects.kinds import CONFIG_MAPS, DEPLOYMENTS, NAMESPACES, NODES, PODS, SERVICES
+from netproxy.objects.kinds import CONFIG_MAPS, DEPLOYMENTS, ENDPOINT_SLICES, NAMESPACES, NODES, PODS, SERVICES
 from netproxy.objects.manifest import Loaded
 from netproxy.objects.meta import is_deleting, key, metadata, name, spec, status, uid
 
@@ -220,6 +224,21 @@ def test_a_look_that_takes_long_is_not_repeated_at_once():
     assert looks.seen == ["large", "large"]
 
 
+def test_who_makes_many_changes_lets_others_have_their_turn():
+    world = World(config("a"))
+    changes = tuple(Create(config(f"c{number}")) for number in range(4))
+    looks = Looks(lambda view, key, now: Outcome(changes) if key.name == "a" else None)
+    (worker,) = a_manager(world, looks.controller).workers
+
+    def takes_long(event):
+        world.clock.time += 0.6 * TURN_S
+
+    world.subscribe(takes_long)
+    turns = sum(1 for _ in worker.step().__await__())
+    assert turns == 2, "after two changes each"
+    assert world.store.count(CONFIG_MAPS) == 5
+
+
 def test_controllers_take_turns():
     world = World(*(config(f"c{number}") for number in range(3)))
     order = []
@@ -324,6 +343,53 @@ def test_it_runs_until_it_is_cancelled():
         world.put(config("third"))
         await asyncio.sleep(0)
         assert seen.empty()
+
+    asyncio.run(life())
+
+
+class Cluster:
+    """A registry, a cache and the manager, alive; Pods end as soon as they are asked to."""
+
+    def __init__(self):
+        self.world = World(space("default"), node("n1"))
+        self.registry = self.world.registry
+        self.world.clock = LoopClock()
+        api = LocalApi(self.registry)
+        self.cache = Cache(api, dict.fromkeys(watched(ALL), EVERYTHING), clock=self.world.clock, random=Random(0))
+        self.manager = Manager(api, self.cache, ALL, self.world.clock)
+        self.changed = asyncio.Event()
+        self.world.store.subscribe(lambda event: self.changed.set())
+
+    async def until(self, condition):
+        async with asyncio.timeout(20):
+            while not condition():
+                for pod in list(self.world.all(PODS)):
+                    if is_deleting(pod):
+                        self.registry.delete(PODS, key(pod), grace_s=0)
+                self.changed.clear()
+                if not condition():
+                    await self.changed.wait()
+
+
+def test_with_a_cache_of_its_own_it_makes_what_is_asked_for_and_takes_it_away():
+    async def life():
+        cluster = Cluster()
+        running = [asyncio.create_task(work) for work in (cluster.cache.run(), cluster.manager.run())]
+        world, apply = cluster.world, lambda *objects: cluster.registry.apply([Loaded(obj, "x") for obj in objects])
+        apply(space(), deployment(3, "a"), service_object(namespace="shop"))
+        await cluster.until(lambda: sum(bool(spec(pod).get("nodeName")) for pod in world.all(PODS)) == 3)
+        await cluster.until(lambda: len(world.by_namespace(ENDPOINT_SLICES, "shop")) == 1)
+        cluster.registry.delete(DEPLOYMENTS, at("web", "shop"), propagation="Foreground")
+        await cluster.until(lambda: not any(world.all(DEPLOYMENTS)))
+        assert not any(world.by_namespace(PODS, "shop"))
+        apply(deployment(2, "b"))
+        await cluster.until(lambda: sum(bool(spec(pod).get("nodeName")) for pod in world.all(PODS)) == 2)
+        cluster.registry.delete(NAMESPACES, at("shop", ""))
+        await cluster.until(lambda: world.find(NAMESPACES, at("shop", "")) is None)
+        assert not any(world.by_namespace(resource, "shop") for resource in watched(ALL) if resource.namespaced)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
     asyncio.run(life())
 
