@@ -12,6 +12,9 @@ K = TypeVar("K", bound=Hashable)
 FIRST_S, MOST_S = 0.01, 10.0
 """After the first failure a key waits for so long, then twice as long each time, up to the most."""
 
+MANY = 100
+"""So many keys may have rested without having been added again before they are forgotten."""
+
 
 class Queue(Generic[K]):
     """A set that remembers order. What is added again while it waits is there once, at the earlier time."""
@@ -45,6 +48,8 @@ class Queue(Generic[K]):
             if is_valid:
                 del self._later[key]
                 self._due[key] = None
+        if len(self._resting) > MANY:
+            self._resting = {key: until for key, until in self._resting.items() if until > now}
         if not self._due:
             return None
         key, _ = self._due.popitem(last=False)

@@ -20,7 +20,7 @@ from netproxy.controllers.port import NOTHING, Controller, Outcome, itself
 from netproxy.core.errors import ConflictError, ManifestError, NetproxyError, NotFoundError, Problem, UnavailableError
 from netproxy.core.names import NamespacedName
 from netproxy.manager.manager import Manager, watched
-from netproxy.manager.queue import FIRST_S, MOST_S, Queue
+from netproxy.manager.queue import FIRST_S, MANY, MOST_S, Queue
 from netproxy.manager.worker import TURN_S
 from netproxy.objects.change import Bind, Create, Delete, Event, Finalize, Identity, Update, UpdateStatus
 from netproxy.objects.kinds import CONFIG_MAPS, DEPLOYMENTS, ENDPOINT_SLICES, NAMESPACES, NODES, PODS, SERVICES
@@ -96,6 +96,17 @@ def test_a_key_that_rests_is_left_alone_whatever_happens_to_it():
     queue.rest("a", 9)
     queue.add("a", at=20)
     assert queue.next_at() == 20
+
+
+def test_many_keys_that_have_rested_are_forgotten():
+    queue = Queue()
+    for number in range(MANY + 1):
+        queue.rest(number, 5 if number else 500)
+    queue.take(10)
+    queue.add(1)
+    queue.add(0)
+    assert queue.take(0) == 1, "it no longer rests at 0"
+    assert queue.next_at() == 500
 
 
 # --- the manager
