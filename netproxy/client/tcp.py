@@ -86,12 +86,13 @@ class TcpTransport:
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
-            connector = aiohttp.TCPConnector(limit=0, socket_factory=_socket)
+            connector = aiohttp.TCPConnector(limit=0, socket_factory=tcp_socket)
             self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
         return self._session
 
 
-def _socket(info: tuple[Any, Any, int, str, Any]) -> socket.socket:
+def tcp_socket(info: tuple[Any, Any, int, str, Any]) -> socket.socket:
+    """A socket for one address (as `getaddrinfo` gives it) that notices when its peer is gone."""
     made = socket.socket(info[0], info[1], info[2])
     made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in (

@@ -261,6 +261,23 @@ def test_objects_of_a_resource_that_is_not_wanted_are_not_learnt():
     asyncio.run(learn())
 
 
+def test_a_version_is_reached_when_the_listeners_have_heard_of_it():
+    async def wait():
+        world, heard = a_world(service_object()), []
+        async with a_cache(EtcdApi(world), {SERVICES: Selector()}) as cache:
+            cache.subscribe(heard.append)
+            await cache.reached(SERVICES, 1)
+            waiting = asyncio.create_task(cache.reached(SERVICES, 3))
+            for _ in range(2):
+                assert not waiting.done()
+                world.put(service_object())
+                await until(lambda: cache.get(SERVICES, WEB)["metadata"]["resourceVersion"] == str(world.version))
+            await waiting
+            assert told(heard) == "ADDED:1 MODIFIED:2 MODIFIED:3"
+
+    asyncio.run(wait())
+
+
 # --- how it asks
 
 

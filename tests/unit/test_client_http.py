@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from contextlib import asynccontextmanager
 from random import Random
 
@@ -15,6 +16,7 @@ from netproxy.client.cache import Cache
 from netproxy.client.http import USUAL, HttpApi, Patience
 from netproxy.client.kubeconfig import Connection
 from netproxy.client.port import APPLY_PATCH, INITIAL, MERGE_PATCH, Selector
+from netproxy.client.tcp import tcp_socket
 from netproxy.core.errors import (
     AlreadyExistsError,
     ApiError,
@@ -351,6 +353,21 @@ def test_a_server_that_does_not_know_how_initial_events_end_is_left(way, tmp_pat
     asyncio.run(ask())
 
 
+def test_after_the_initial_events_a_server_may_be_silent_for_longer(tmp_path):
+    async def ask():
+        async with a_server(tmp_path, "unix", patience=Patience(initial_s=0.05)) as (server, api):
+            stream = api.watch(SERVICES, INITIAL)
+            assert [(await anext(stream)).type for _ in range(2)] == ["ADDED", "BOOKMARK"]
+            next_one = asyncio.ensure_future(anext(stream))
+            _, waiting = await asyncio.wait([next_one], timeout=0.2)
+            assert waiting
+            server.world.put(service_object("late"))
+            assert (await next_one).obj["metadata"]["name"] == "late"
+            await stream.aclose()
+
+    asyncio.run(ask())
+
+
 @ways
 def test_a_watch_that_is_silent_for_long_ends(way, tmp_path):
     async def ask():
@@ -462,6 +479,22 @@ def test_when_to_come_back(status, header, seconds):
     error = wire.error_of_status(status, header)
     assert isinstance(error, UnavailableError)
     assert error.retry_after_s == seconds
+
+
+def test_a_version_may_be_gone_without_a_reason():
+    assert isinstance(wire.error_of_status({"code": 410}), ExpiredError)
+
+
+def test_a_dead_peer_is_noticed_by_tcp():
+    made = tcp_socket((socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 1)))
+    with made:
+        assert made.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert made.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
+        assert made.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 30_000
+
+
+def test_what_was_never_opened_can_be_closed():
+    asyncio.run(HttpApi.of(Connection("http://nowhere"), clock=FixedClock(), random=Random(1)).close())
 
 
 def test_a_status_that_makes_no_sense_is_an_error_of_the_server():

@@ -14,7 +14,7 @@ class Enough(BaseException):
     """Ends what would go on for ever."""
 
 
-def run(work, *, rounds, clock=None):
+def run(work, *, rounds, clock=None, noticed=True):
     """Supervise WORK for some rounds; the pauses that were made, and the faults that were told."""
     pauses, faults = [], []
 
@@ -30,7 +30,7 @@ def run(work, *, rounds, clock=None):
             clock=clock or FixedClock(),
             backoff=Backoff(Random(1)),
             pause=pause,
-            noticed=faults.append,
+            noticed=faults.append if noticed else None,
         )
 
     with pytest.raises(Enough):
@@ -60,6 +60,13 @@ def test_what_ends_begins_again(caplog):
     _, faults = run(work, rounds=2)
     assert faults == ["it ended"] * 2
     assert caplog.messages == ["the loop: it ended; it begins again"] * 2
+
+
+def test_nobody_need_be_told():
+    async def work():
+        raise OSError
+
+    assert len(run(work, rounds=2, noticed=False)[0]) == 2
 
 
 def test_each_failure_waits_longer_up_to_the_limit():

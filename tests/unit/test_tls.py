@@ -16,10 +16,12 @@ from support.build import FixedClock, service_object
 from support.etcd import Etcd
 
 from netproxy.client.cache import Cache
+from netproxy.client.credentials import Credentials
 from netproxy.client.http import HttpApi
 from netproxy.client.kubeconfig import Connection, Plugin, Token, TokenFile, load
 from netproxy.client.port import Selector
 from netproxy.client.tcp import proxy_of_environment
+from netproxy.client.tls import ClientTls
 from netproxy.core.errors import ApiError, ManifestError, UnavailableError
 from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import SERVICES
@@ -400,6 +402,24 @@ def test_a_server_with_a_new_authority_is_trusted_when_the_file_says_so(pki, tmp
     asyncio.run(live())
 
 
+def test_half_renewed_files_are_not_used(tmp_path):
+    (tmp_path / "crt").write_bytes(AUTHORITY.certificate)
+    (tmp_path / "key").write_bytes(AUTHORITY.key)
+    connection = Connection("https://x", client_certificate=tmp_path / "crt", client_key=tmp_path / "key")
+    credentials, tls = Credentials(connection, clock=FixedClock()), ClientTls(connection)
+
+    def now():
+        return tls.context(asyncio.run(credentials.current()))
+
+    old = now()
+    (tmp_path / "crt").write_bytes(OTHER.certificate)
+    os.utime(tmp_path / "crt", ns=(1, 1))
+    assert now() is old
+    (tmp_path / "key").write_bytes(OTHER.key)
+    os.utime(tmp_path / "key", ns=(1, 1))
+    assert now() is not old
+
+
 def test_a_token_that_was_renewed_on_disk_is_used(tmp_path):
     async def live():
         world = Etcd()
@@ -416,6 +436,7 @@ def test_a_token_that_was_renewed_on_disk_is_used(tmp_path):
             server.tokens = {"two"}
             with pytest.raises(ApiError, match="Unauthorized"):
                 await api.get(SERVICES, WEB)
+            assert len(server.requests) == 2, "the same token again would not help"
             (tmp_path / "token").write_text("two\n")
             os.utime(tmp_path / "token", ns=(1, 1))
             await api.get(SERVICES, WEB)
