@@ -124,7 +124,7 @@ class Api:
         grace = options.get("gracePeriodSeconds", request.query.get("gracePeriodSeconds"))
         return self._registry.delete(
             target.kind, key(obj), grace_s=None if grace is None else int(grace),
-            propagation=options.get("propagationPolicy"),
+            propagation=options.get("propagationPolicy"), uid=(options.get("preconditions") or {}).get("uid"),
         )  # fmt: skip
 
     def _collection_deleted(self, request: Request, target: _Target) -> Response:
