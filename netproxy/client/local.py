@@ -59,8 +59,7 @@ class LocalApi:
         try:
             for obj in initial:
                 yield WatchEvent("ADDED", obj)
-            if version == INITIAL:
-                yield WatchEvent("BOOKMARK", _bookmark(resource, begun))
+            yield WatchEvent("BOOKMARK", _bookmark(resource, version or str(begun), end=version == INITIAL))
             for event in past:
                 if event.resource.stored == resource.stored and (told := shown(event)):
                     yield told
@@ -134,7 +133,8 @@ def _number(version: str) -> int:
     return int(version)
 
 
-def _bookmark(resource: Resource, version: int) -> Object:
+def _bookmark(resource: Resource, version: str, *, end: bool) -> Object:
+    """How far the watch is; END: all that was there first has been told."""
     kept = stored_resource(resource)
-    meta = {"resourceVersion": str(version), "annotations": {INITIAL_EVENTS_END: "true"}}
-    return {"apiVersion": kept.api_version, "kind": kept.kind, "metadata": meta}
+    marks = {"annotations": {INITIAL_EVENTS_END: "true"}} if end else {}
+    return {"apiVersion": kept.api_version, "kind": kept.kind, "metadata": {"resourceVersion": version, **marks}}

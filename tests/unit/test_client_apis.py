@@ -134,6 +134,16 @@ async def test_a_watch_from_a_list_misses_nothing_and_tells_nothing_twice(api):
 
 
 @asks
+async def test_a_watch_says_that_it_has_begun(api):
+    await api.create(service_object())
+    version = (await api.list(SERVICES)).version
+    stream = api.watch(SERVICES, version)
+    first = await anext(stream)
+    assert (first.type, first.obj["metadata"]) == ("BOOKMARK", {"resourceVersion": version})
+    await stream.aclose()
+
+
+@asks
 async def test_initial_events_end_with_a_mark(api):
     await api.create(service_object("a"))
     await api.create(service_object("b"))
