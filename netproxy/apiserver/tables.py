@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from netproxy.objects.cluster import ZONE_LABEL
-from netproxy.objects.meta import Object, is_deleting, labels, metadata, name, spec, status
+from netproxy.objects.meta import Object, condition, is_deleting, labels, metadata, name, spec, status
 
 Cells = list[Any]
 Columns = tuple[tuple[str, int], ...]  # header, priority (1 only with -o wide)
@@ -119,12 +119,11 @@ def _slice(obj: Object, now: float) -> Cells:
 
 
 def _node(obj: Object, now: float) -> Cells:
-    ready = any(c.get("type") == "Ready" and c.get("status") == "True" for c in status(obj).get("conditions") or ())
     internal = next((a["address"] for a in status(obj).get("addresses") or () if a["type"] == "InternalIP"), _NONE)
     cidrs = ",".join(spec(obj).get("podCIDRs") or ()) or _NONE
     return [
         name(obj),
-        "Ready" if ready else "NotReady",
+        node_status(obj),
         _NONE,
         _age(obj, now),
         "netproxy",
@@ -132,6 +131,14 @@ def _node(obj: Object, now: float) -> Cells:
         labels(obj).get(ZONE_LABEL, _NONE),
         cidrs,
     ]
+
+
+def node_status(obj: Object) -> str:
+    """The STATUS column: whether it is ready, and why not when the rules of its Services cannot be written."""
+    network = condition(obj, "NetworkUnavailable")
+    if network.get("status") == "True":
+        return f"NotReady,{network.get('reason') or 'NetworkUnavailable'}"
+    return "Ready" if condition(obj, "Ready").get("status") == "True" else "NotReady"
 
 
 def _deployment(obj: Object, now: float) -> Cells:

@@ -325,6 +325,8 @@ def test_rules_that_cannot_be_written_are_told(cluster: Cluster, tmp_path):
     errors = json.loads(cluster("status", "-o", "json"))["proxy"]["errors"]
     assert errors[0].items() >= {"node": "node1", "family": "IPv4", "what": "rules"}.items()
     assert errors[0]["message"] == "iptables-nft-restore: no room"
+    wait_until(lambda: cluster("get", "nodes").count("NotReady,RulesNotWritten") == 2)
     refusing.unlink()
     wait_until(lambda: "rules" not in cluster("status"))
+    wait_until(lambda: "NotReady" not in cluster("get", "nodes"))
     cluster("up")

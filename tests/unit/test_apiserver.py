@@ -5,6 +5,7 @@ from support.api import Client
 from support.build import pod_object, service_object, slice_object
 
 from netproxy.apiserver.request import Request, Response
+from netproxy.apiserver.tables import node_status
 from netproxy.objects.kinds import PODS
 from netproxy.objects.manifest import Loaded
 
@@ -98,3 +99,19 @@ def test_the_status_column_of_a_pod(states, reason):
     assert pod_reason(pod_object(status={"phase": "Running", "containerStatuses": states})) == reason
     assert pod_reason(pod_object(status={"phase": "Succeeded"})) == "Completed"
     assert pod_reason(pod_object(metadata={"deletionTimestamp": "x"})) == "Terminating"
+
+
+@pytest.mark.parametrize(
+    ("conditions", "shown"),
+    [
+        pytest.param([], "NotReady", id="nothing is known"),
+        pytest.param([{"type": "Ready", "status": "True"}], "Ready", id="ready"),
+        pytest.param([{"type": "Ready", "status": "Unknown"}], "NotReady", id="unknown"),
+        pytest.param([{"type": "Ready", "status": "True"}, {"type": "NetworkUnavailable", "status": "True", "reason": "RulesNotWritten"}],
+                     "NotReady,RulesNotWritten", id="its rules cannot be written"),
+        pytest.param([{"type": "NetworkUnavailable", "status": "True"}], "NotReady,NetworkUnavailable", id="no reason"),
+        pytest.param([{"type": "Ready", "status": "True"}, {"type": "NetworkUnavailable", "status": "False"}], "Ready", id="they are again"),
+    ],
+)  # fmt: skip
+def test_a_node_whose_rules_cannot_be_written_is_not_ready(conditions: list[dict[str, str]], shown: str):
+    assert node_status({"kind": "Node", "status": {"conditions": conditions}}) == shown
