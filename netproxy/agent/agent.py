@@ -16,7 +16,7 @@ from typing import Any
 
 from aiohttp import web
 
-from netproxy.agent import machines, nodes
+from netproxy.agent import machines, nodes, secure
 from netproxy.agent.boot import name_server_settings, proxy_configuration, put_first
 from netproxy.agent.paths import Paths
 from netproxy.agent.settle import settle
@@ -58,7 +58,11 @@ CACHED = tuple(resource for resource in RESOURCES if stored_resource(resource) i
 class Agent:
     """One cluster, alive."""
 
-    def __init__(self, paths: Paths, incoming: list[Loaded], new_shim: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, paths: Paths, incoming: list[Loaded], new_shim: Callable[[], Awaitable[None]], *,
+        api_address: tuple[str, int] | None = None,
+    ) -> None:  # fmt: skip
+        """API_ADDRESS is where the API listens over HTTPS beside its Unix socket; None is nowhere."""
         self.paths = paths
         self.clock = SystemClock()
         self._random = Random()
@@ -77,6 +81,7 @@ class Agent:
         self.proxies: dict[str, NodeProxy] = {}
         """The proxy of each node, by its name."""
         self._incoming = incoming
+        self._api_address = api_address
         self._executor = ThreadPoolExecutor(WORKERS, thread_name_prefix="kernel")
         self._tasks: set[asyncio.Task[Any]] = set()
         self._runner: web.AppRunner | None = None
@@ -117,6 +122,8 @@ class Agent:
             self.paths.socket.unlink()
         api = Api(self.registry, self.clock)
         self._runner = await http.serve(self.paths.socket, api, self.store, self.clock, self.extra)
+        if self._api_address:
+            await secure.serve_https(self._runner, self._api_address, self.paths.tls, self.cluster, self.clock)
 
     def _place(self) -> Place:
         resolv = Path("/etc/resolv.conf")

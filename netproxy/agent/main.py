@@ -27,6 +27,7 @@ from netproxy.agent.marks import MARK, Process, read_process, write_process
 from netproxy.agent.paths import Paths
 from netproxy.core import programs
 from netproxy.core.errors import KernelError, ManifestError, NetproxyError
+from netproxy.core.net import split_host_port
 
 
 def main() -> None:
@@ -42,7 +43,7 @@ def main() -> None:
         if orders.get("rootless"):
             userns.enter_new()
         start_shim(paths)
-        status = asyncio.run(_run(paths, report))
+        status = asyncio.run(_run(paths, report, orders.get("api") or ""))
     except NetproxyError as error:
         report.failed(error)
         status = 2 if isinstance(error, ManifestError) else 1
@@ -121,7 +122,7 @@ def _listening(path: Path) -> Process | None:
     return Process.of(struct.unpack("3i", credentials)[0])
 
 
-async def _run(paths: Paths, report: _Reporter) -> int:
+async def _run(paths: Paths, report: _Reporter, api: str) -> int:
     from netproxy.agent.agent import Agent, write_state
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
@@ -133,7 +134,7 @@ async def _run(paths: Paths, report: _Reporter) -> int:
         start_shim(paths)
         await _shim_listens(paths)
 
-    agent = Agent(paths, incoming, new_shim)
+    agent = Agent(paths, incoming, new_shim, api_address=_api_address(paths, api))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, agent.remove_cluster)
@@ -152,6 +153,15 @@ async def _run(paths: Paths, report: _Reporter) -> int:
     await agent.over.wait()
     await agent.close(take_down=True)
     return 0
+
+
+def _api_address(paths: Paths, given: str) -> tuple[str, int] | None:
+    """Where the API listens over HTTPS: where it is told to now, or was told to once."""
+    kept = paths.state / "api-address"
+    if given:
+        kept.write_text(given + "\n")
+    text = given or (kept.read_text().strip() if kept.exists() else "")
+    return split_host_port(text)
 
 
 def _incoming(paths: Paths) -> Any:

@@ -45,6 +45,16 @@ class Paths:
         return self.state / "shim.pid"
 
     @property
+    def tls(self) -> Path:
+        """Certificates, and the kubeconfig that leads to the API over HTTPS."""
+        return self.state / "tls"
+
+    @property
+    def kubeconfig(self) -> Path:
+        """How kubectl and others find the API; there when it is served over HTTPS."""
+        return self.tls / "kubeconfig"
+
+    @property
     def log(self) -> Path:
         """The agent's log."""
         return self.state / "agent.log"

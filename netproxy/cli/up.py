@@ -25,6 +25,7 @@ from netproxy.cli.files import read_manifests
 from netproxy.cli.wait import wait_and_tell
 from netproxy.core import programs
 from netproxy.core.errors import KernelError, ManifestError, Problem
+from netproxy.core.net import split_host_port
 from netproxy.objects.cluster import modes_asked
 from netproxy.objects.manifest import Loaded
 from netproxy.objects.messages import LONGEST_WAIT_S, ApplyAnswer, ApplyItem, ApplyRequest, Nothing, StatusAnswer
@@ -46,15 +47,26 @@ LOCK_LIMIT_S = 60
     show_default=True,
     help="Seconds to wait for Pods to be ready.",
 )
+@click.option(
+    "--api-address",
+    default="",
+    metavar="ADDRESS:PORT",
+    help="Serve the Kubernetes API here, too, over HTTPS; a kubeconfig is written. Port 0: a free one.",
+)
 @click.argument("more_files", nargs=-1, metavar="[PATH]...")
 @cluster_option
-def up(files: tuple[str, ...], more_files: tuple[str, ...], foreground: bool, wait_s: float, where: Paths) -> int:
+def up(
+    files: tuple[str, ...], more_files: tuple[str, ...], foreground: bool, wait_s: float, api_address: str, where: Paths
+) -> int:  # fmt: skip
     """Start a cluster from Kubernetes manifests; a running one is brought to what they say.
 
     Exit status 1 when Pods are not ready in time or rules cannot be written; the cluster stays then. As an ordinary
     user everything happens inside a user namespace of your own.
     """
     begun = time.monotonic()
+    if api_address and split_host_port(api_address) is None:
+        wanted = "must be ADDRESS:PORT, as 127.0.0.1:6443 or [::1]:6443 (port 0: a free one)"
+        raise ManifestError([_bad_address(f'Invalid value: "{api_address}": {wanted}')])
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     loaded = read_manifests((*files, *more_files)) if files or more_files else []
@@ -64,8 +76,12 @@ def up(files: tuple[str, ...], more_files: tuple[str, ...], foreground: bool, wa
     starting = Starting(where)
     try:
         if not starting.take():
+            if api_address:
+                raise ManifestError(
+                    [_bad_address("the cluster runs already; its API's address is chosen at its start")]
+                )
             return _apply(where, loaded, wait_s)
-        starting.start(loaded)
+        starting.start(loaded, api_address=api_address)
         starting.wait()
         failed = _report(where, wait_s, begun)
         if foreground:
@@ -84,6 +100,10 @@ def _interrupt(*_: Any) -> None:
     for ignored in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ignored, signal.SIG_IGN)
     raise KeyboardInterrupt
+
+
+def _bad_address(why: str) -> Problem:
+    return Problem("--api-address", why)
 
 
 def _check(loaded: list[Loaded], *, fresh: bool, where: Paths) -> None:
@@ -177,7 +197,7 @@ class Starting:
                 )
             wait_a_tick(where)
 
-    def start(self, loaded: list[Loaded]) -> None:
+    def start(self, loaded: list[Loaded], *, api_address: str = "") -> None:
         """Start the agent and hand the lock over to it; an interrupt waits until that is done.
 
         Raises ManifestError or KernelError for what the agent would refuse, before anything is made.
@@ -186,9 +206,9 @@ class Starting:
         with _uninterrupted():
             if self._fresh:
                 sweep(self._where)  # the rest of a start that was killed
-            self._start(loaded)
+            self._start(loaded, api_address)
 
-    def _start(self, loaded: list[Loaded]) -> None:
+    def _start(self, loaded: list[Loaded], api_address: str) -> None:
         assert self._lock is not None
         where, rootless = self._where, is_rootless_start()
         where.state.mkdir(exist_ok=True, mode=0o700)
@@ -199,7 +219,7 @@ class Starting:
         read, write = os.pipe()
         self._reports = os.fdopen(read, "rb")
         orders = {"cluster": where.cluster, "state": str(where.state), "report": write, "lock": self._lock.fd,
-                  "rootless": rootless and not joined}  # fmt: skip
+                  "rootless": rootless and not joined, "api": api_address}  # fmt: skip
         try:
             self._process = _start_agent(where, orders, joined)
         finally:
@@ -314,6 +334,8 @@ def _report(where: Paths, wait_s: float, begun: float) -> int:
         f"cluster {where.cluster}: {nodes} node{'s' * (nodes != 1)}, {status.pods.ready}/{status.pods.total} Pods ready, "
         f"{status.services} Service{'s' * (status.services != 1)}, {status.mode} mode, in {time.monotonic() - begun:.2f} s"
     )
+    if where.kubeconfig.exists():
+        progress(f"its API for kubectl and others: export KUBECONFIG={where.kubeconfig}")
     return failed
 
 

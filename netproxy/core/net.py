@@ -93,6 +93,19 @@ def contains(cidr: str, address: str) -> bool:
     return ipaddress.ip_address(address) in ipaddress.ip_network(cidr, strict=False)
 
 
+def split_host_port(text: str) -> tuple[str, int] | None:
+    """Address and port of `ADDRESS:PORT`; None when it is none.
+
+    >>> split_host_port("127.0.0.1:6443"), split_host_port("[::1]:0"), split_host_port("::1:7"), split_host_port("a:1")
+    (('127.0.0.1', 6443), ('::1', 0), None, None)
+    """
+    host, _, port = text.rpartition(":")
+    inside = host.removeprefix("[").removesuffix("]")
+    if not is_address(inside) or join_host_port(inside, 0) != f"{host}:0":
+        return None
+    return (inside, int(port)) if port.isascii() and port.isdigit() and int(port) < 1 << 16 else None
+
+
 def join_host_port(address: str, port: int) -> str:
     """Spell `address:port` with brackets around an IPv6 address.
 

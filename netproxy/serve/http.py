@@ -16,6 +16,7 @@ from netproxy.apiserver.tables import table
 from netproxy.core.clock import Clock
 from netproxy.core.errors import NetproxyError
 from netproxy.objects.meta import Object, namespace
+from netproxy.serve.tls import authenticated, is_local
 from netproxy.store.store import Event, Store
 
 Extra = Callable[[Request], Awaitable[Response]]
@@ -32,7 +33,7 @@ async def serve(path: Path, api: Api, store: Store, clock: Clock, extra: Extra) 
             request.method, request.path, dict(request.query), await request.read(),
             request.headers.get("Content-Type", ""), request.headers.get("Accept", ""),
         )  # fmt: skip
-        if asked.path.startswith("/netproxy/"):
+        if asked.path.startswith("/netproxy/") and is_local(request):
             try:
                 return _whole(await extra(asked))
             except NetproxyError as error:
@@ -42,7 +43,7 @@ async def serve(path: Path, api: Api, store: Store, clock: Clock, extra: Extra) 
             return await _stream(request, result, store, clock)
         return _whole(result)
 
-    app = web.Application(client_max_size=MAX_BODY)
+    app = web.Application(client_max_size=MAX_BODY, middlewares=[authenticated])
     app.router.add_route("*", "/{path:.*}", answer)
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.2)
     await runner.setup()

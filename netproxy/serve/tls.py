@@ -218,7 +218,7 @@ async def add_https_site(runner: web.AppRunner, host: str, port: int, context: s
 @web.middleware
 async def authenticated(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let in whoever came by the Unix socket (its owner), shows a good client certificate, or asks for OPEN_PATHS only."""
-    if _is_local(request) or user_of(request) is not None or request.path.rstrip("/") in OPEN_PATHS:
+    if is_local(request) or user_of(request) is not None or request.path.rstrip("/") in OPEN_PATHS:
         return await handler(request)
     failure = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": "Unauthorized",
                "reason": "Unauthorized", "code": 401}  # fmt: skip
@@ -235,7 +235,8 @@ def user_of(request: web.Request) -> tuple[str, tuple[str, ...]] | None:
     return name, tuple(value for kind, value in parts if kind == "organizationName")
 
 
-def _is_local(request: web.Request) -> bool:
+def is_local(request: web.Request) -> bool:
+    """Whether a request came by the Unix socket, which only its owner can open."""
     sock = request.transport.get_extra_info("socket") if request.transport else None
     return sock is not None and sock.family == socket.AF_UNIX
 

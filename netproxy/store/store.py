@@ -201,7 +201,9 @@ class Store:
         return lambda: self._listeners.remove(listener)
 
     def since(self, version: int) -> Sequence[Event]:
-        """All events after VERSION. Raises ExpiredError when they are no longer known."""
+        """All events after VERSION. Raises ExpiredError when they are no longer known, or VERSION is not of this store."""
+        if version > self.version:
+            raise ExpiredError(f"too large resource version: {version}, current: {self.version}")
         oldest = self._history[0].version - 1 if self._history else self.version
         if version < max(oldest, self._first):
             raise ExpiredError(f"too old resource version: {version} ({self.version})")

@@ -120,6 +120,8 @@ def test_a_watch_goes_on_from_a_version_and_says_when_it_is_too_old():
     assert list(store.since(store.version)) == []
     with pytest.raises(ExpiredError):
         store.since(-1)
+    with pytest.raises(ExpiredError, match="too large resource version: 99"):  # of a store that has lost its past
+        store.since(99)
 
 
 def test_everything_is_there_after_a_crash(tmp_path):
