@@ -31,6 +31,7 @@ from netproxy.objects.meta import Object, key, name, spec, uid
 
 log = logging.getLogger(__name__)
 
+STALE_S = 0.02
 FIRST_RETRY_S = 0.2
 LONGEST_RETRY_S = 30.0
 NOT_FOUND = 127
@@ -105,6 +106,8 @@ class Worker:
                 try:
                     again_at = await self._round()
                     retry_s = FIRST_RETRY_S
+                except (ConflictError, NotFoundError):  # what we know of the Pod is old: the news is on its way
+                    again_at = self._room.clock.now() + STALE_S
                 except Exception:
                     log.exception("Pod %s: tried again in %.1f s", self._at, retry_s)
                     again_at = self._room.clock.now() + retry_s
@@ -157,7 +160,7 @@ class Worker:
                 self._signal(action.container, signal.SIGKILL)
                 self._change(action.container, lambda state: replace(state, killed=True))
             case plan.WriteStatus():
-                await self._write_status(action.status)
+                await self._room.objects.write_status({**self._pod, "status": dict(action.status)})
             case plan.Finish():
                 self._clean_up()
                 await self._room.objects.delete_finished(self._pod)
@@ -193,16 +196,17 @@ class Worker:
     # --- actions
 
     async def _plug(self) -> None:
-        ips = self._room.addresses(self._pod)
-        self.seen = replace(self.seen, ips=ips)  # before anything is waited for: no other Pod takes them
-        loop = asyncio.get_running_loop()
         try:
+            ips = self._room.addresses(self._pod)
+            self.seen = replace(self.seen, ips=ips)  # before anything is waited for: no other Pod takes them
             if not spec(self._pod).get("hostNetwork"):
+                loop = asyncio.get_running_loop()
                 await loop.run_in_executor(self._room.executor, self._room.plug, self._pod, ips)
             self._room.launch.write_etc(self._pod, ips)
-        except (KernelError, OSError) as error:
-            self._event("Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}")
-            raise
+        except (ConflictError, KernelError, OSError) as error:
+            why = f"Failed to create pod sandbox: {error}"
+            self._event("Warning", "FailedCreatePodSandBox", why)
+            raise KernelError(why) from error
         self.seen = replace(self.seen, plugged=True)
 
     async def _start(self, action: plan.Start) -> None:
@@ -249,10 +253,6 @@ class Worker:
 
     def _signal(self, container: str, number: signal.Signals) -> None:
         self._room.runtime.kill(f"{self._uid}/{container}", number)
-
-    async def _write_status(self, status: Mapping[str, Any]) -> None:
-        with suppress(ConflictError, NotFoundError):  # the next look sees what has changed
-            await self._room.objects.write_status({**self._pod, "status": dict(status)})
 
     def _clean_up(self) -> None:
         """Nothing of the Pod stays: what still runs is killed, its namespace, its files and its logs go."""

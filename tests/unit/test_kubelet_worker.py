@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.build import FixedClock, pod_object
 
-from netproxy.core.errors import ConflictError, KernelError, StorageError
+from netproxy.core.errors import ConflictError, KernelError, NotFoundError, StorageError
 from netproxy.core.names import NamespacedName
 from netproxy.kubelet.launch import Launch
 from netproxy.kubelet.ports import Place
@@ -89,7 +89,8 @@ class Runtime:
 class World:
     """Workers on fakes; the network is the host's, so that no namespace is made."""
 
-    def __init__(self, folder: Path, *pods):
+    def __init__(self, folder: Path, *pods, addresses=()):
+        self.addresses = list(addresses)
         self.objects, self.runtime, self.clock, self.events = Objects(*pods), Runtime(), FixedClock(), []
         place = Place(folder, lambda node: node, lambda at: str(at))
         launch = Launch(self.objects, cluster_spec(), place)
@@ -97,11 +98,17 @@ class World:
         room = Room(
             self.objects, self.runtime, launch, place, self.clock, self.executor,
             lambda about, kind, reason, message: self.events.append((about["metadata"]["name"], reason)),
-            plug=lambda pod, ips: None, addresses=lambda pod: ("10.0.0.1",), host_ip=lambda node: "172.18.0.2",
+            plug=lambda pod, ips: None, addresses=self._addresses, host_ip=lambda node: "172.18.0.2",
         )  # fmt: skip
         self.workers = {pod["metadata"]["name"]: Worker(room, pod, Seen()) for pod in pods}
         for name, worker in self.workers.items():
             self.runtime.told[f"uid-{name}/c"] = lambda code, worker=worker: worker.exited("c", code)
+
+    def _addresses(self, pod):
+        given = self.addresses.pop(0) if self.addresses else ("10.0.0.1",)
+        if isinstance(given, Exception):
+            raise given
+        return given
 
     async def until(self, condition):
         """Let the workers work until something is true."""
@@ -157,8 +164,23 @@ def test_a_status_that_cannot_be_written_is_written_later_and_harms_no_other_pod
 
 def test_a_status_that_changed_meanwhile_is_read_again(tmp_path):
     world = World(tmp_path, a_pod())
-    world.objects.failures["web"] = [ConflictError("changed")]
+    world.objects.failures["web"] = [ConflictError("changed"), NotFoundError("gone, or not heard of yet")]
+
+    async def work():
+        working = asyncio.ensure_future(world.until(lambda: phase(world) == "Running"))
+        while not working.done():  # others have their turn: what is news can arrive
+            await asyncio.sleep(0)
+        await working
+
+    asyncio.run(work())
+    assert world.runtime.log == [("start", "c")]
+
+
+def test_a_pod_without_an_address_waits_for_one(tmp_path, caplog):
+    world = World(tmp_path, a_pod(), addresses=[ConflictError("the Pod range is full"), ("10.0.0.1",)])
     asyncio.run(world.until(lambda: phase(world) == "Running"))
+    assert ("web", "FailedCreatePodSandBox") in world.events
+    assert "the Pod range is full" in caplog.text
 
 
 def test_a_container_that_ended_runs_again_and_is_counted(tmp_path):
