@@ -6,6 +6,7 @@ Source: kubernetes 1.30 pkg/proxy/ipvs/proxier.go and ipset.go (behaviour and te
 from __future__ import annotations
 
 import ipaddress
+from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -401,22 +402,29 @@ class IpvsCompiler:
     def __init__(self, node: NodeView) -> None:
         self.node = node
         self._ledger: Ledger[Part, _Thing] = Ledger(lambda service: service_part(service, node), _things)
+        self._sizes: Counter[str] = Counter()
 
-    def state(self, snapshot: Snapshot) -> Ipvs:
-        """Everything."""
-        return assemble(self._ledger.reset(snapshot), self.node)
+    def whole(self, snapshot: Snapshot) -> Ipvs:
+        """Everything, and the next `change` begins here."""
+        state = assemble(self._ledger.reset(snapshot), self.node)
+        self._sizes = Counter({name: len(found.entries) for name, found in state.sets.items()})
+        return state
+
+    def look(self, snapshot: Snapshot) -> Ipvs:
+        """Everything, for somebody who only looks."""
+        return assemble(self._ledger.look(snapshot), self.node)
 
     def get_ready(self) -> None:
         """Do now what the next `change` would have to do first."""
         self._ledger.get_ready()
 
-    def change(self, snapshot: Snapshot, present: Ipvs) -> IpvsPlan | None:
-        """What is different from the snapshot before, of which PRESENT is the state; None: compare whole states.
+    def change(self, snapshot: Snapshot) -> IpvsPlan | None:
+        """What is different since the snapshot before; None when whole states have to be compared.
 
         A change that empties a set, fills an empty one or touches the rules is left to the comparison, too.
         """
         changes = self._ledger.change(snapshot)
-        return None if changes is None else _plan_of(self.node.family, changes, present)
+        return None if changes is None else _plan_of(self.node.family, changes, self._sizes)
 
 
 def _things(part: Part) -> dict[Hashable, _Thing]:
@@ -426,7 +434,8 @@ def _things(part: Part) -> dict[Hashable, _Thing]:
     return found | {("guard", rule): rule for rule in part.guards}
 
 
-def _plan_of(family: Family, changes: Iterable[Change[_Thing]], present: Ipvs) -> IpvsPlan | None:
+def _plan_of(family: Family, changes: Iterable[Change[_Thing]], sizes: Counter[str]) -> IpvsPlan | None:
+    """The changes as a plan; SIZES tells how many entries each set has, and will."""
     servers: list[VirtualServer] = []
     gone: list[ServerKey] = []
     add: list[tuple[ServerKey, RealServer]] = []
@@ -451,8 +460,11 @@ def _plan_of(family: Family, changes: Iterable[Change[_Thing]], present: Ipvs) -
             return None
         name = set_name("IPVS-IPS" if kind == "address" else kind, family)
         (lost if new is None else entries).setdefault(name, []).append(entry)
-    if any(_turns(present.sets[name].entries, entries.get(name, ()), lost.get(name, ())) for name in {*entries, *lost}):
-        return None
+    for name in {*entries, *lost}:
+        was = sizes[name]
+        sizes[name] += len(entries.get(name, ())) - len(lost.get(name, ()))
+        if not was or not sizes[name]:  # rules ask only sets that are not empty
+            return None
     bound = set_name("IPVS-IPS", family)
     return IpvsPlan(
         family, entries={name: tuple(found) for name, found in entries.items()},
@@ -460,8 +472,3 @@ def _plan_of(family: Family, changes: Iterable[Change[_Thing]], present: Ipvs) -
         removed_addresses=tuple(lost.get(bound, ())), servers=tuple(servers), removed_servers=tuple(gone),
         destinations=tuple(add), removed_destinations=tuple(drop),
     )  # fmt: skip
-
-
-def _turns(entries: frozenset[str], come: Iterable[str], gone: Iterable[str]) -> bool:
-    """Whether a set was empty or will be: then rules change, too."""
-    return not entries or (not tuple(come) and len(entries) == len(tuple(gone)))

@@ -1,7 +1,7 @@
 """From one snapshot to the next: what a few changed service ports change, in proportion to the change.
 
-Every service port contributes *things* (a map's element, a chain, a virtual server) under keys. Several may contribute
-the same one, so contributions are counted: a thing goes when nobody contributes it any more.
+Every service port contributes *things* (a map's element, a chain, a virtual server) under keys. Where several may
+contribute the same one, contributions are counted: a thing goes when nobody contributes it any more.
 """
 
 from __future__ import annotations
@@ -28,26 +28,50 @@ class Change(NamedTuple, Generic[V]):
 
 
 class Ledger(Generic[P, V]):
-    """The parts of one snapshot, each compiled once, and who contributes what."""
+    """The parts of one snapshot, each compiled once, and who contributes what.
 
-    def __init__(self, compiled: Callable[[ServicePort], P], things: Callable[[P], Mapping[Hashable, V]]) -> None:
+    PRIVATE: no two service ports contribute under one key, so nothing has to be counted.
+    """
+
+    def __init__(
+        self,
+        compiled: Callable[[ServicePort], P],
+        things: Callable[[P], Mapping[Hashable, V]],
+        *,
+        private: bool = False,
+    ) -> None:
         self._compile = compiled
         self._things = things
+        self._is_private = private
         self._snapshot = Snapshot()
         self._parts: list[P] = []
         self._uses: Counter[Hashable] | None = None
         self._values: dict[Hashable, V] = {}
         self._disputed: set[Hashable] = set()
 
+    @property
+    def parts(self) -> list[P]:
+        """The parts of the snapshot taken last, in its order. Not to be changed."""
+        return self._parts
+
     def reset(self, snapshot: Snapshot) -> list[P]:
         """Take a snapshot as it is; all its parts."""
-        self._parts, self._snapshot, self._uses = self._compiled(snapshot), snapshot, None
+        self._parts, self._snapshot, self._uses = self.look(snapshot), snapshot, None
         return self._parts
+
+    def look(self, snapshot: Snapshot) -> list[P]:
+        """The parts of a snapshot that is not taken: what is known of them need not be compiled."""
+        known_parts = {id(service): part for service, part in zip(self._snapshot.services, self._parts, strict=True)}
+        return [known_parts.get(id(service)) or self._compile(service) for service in snapshot.services]
+
+    def forget(self) -> None:
+        """Compile everything anew at the next `reset`: the compiler has changed its mind."""
+        self._parts, self._snapshot, self._uses = [], Snapshot(), None
 
     def stream(self, snapshot: Snapshot) -> Iterator[P]:
         """The same as `reset`, each part as soon as it is compiled."""
         parts: list[P] = []
-        self._parts, self._snapshot, self._uses = [], Snapshot(), None
+        self.forget()
         for service in snapshot.services:
             parts.append(self._compile(service))
             yield parts[-1]
@@ -55,7 +79,7 @@ class Ledger(Generic[P, V]):
 
     def get_ready(self) -> None:
         """Do now what the next `change` would have to do first: count who contributes what."""
-        if self._uses is not None:
+        if self._uses is not None or self._is_private:
             return
         self._uses, self._values, self._disputed = Counter(), {}, set()
         for part in self._parts:
@@ -84,17 +108,19 @@ class Ledger(Generic[P, V]):
             before, after = set(map(id, old)), set(map(id, snapshot.services))
             if len(before ^ after) > 2 * MANY:
                 return None
-            new = self._compiled(snapshot)
+            new = self.look(snapshot)
             gone = [part for service, part in zip(old, self._parts, strict=True) if id(service) not in after]
             come = [part for service, part in zip(snapshot.services, new, strict=True) if id(service) not in before]
-        changes = self._difference(gone, come)
+        changes = self._moved(gone, come) if self._is_private else self._difference(gone, come)
         if changes is not None:
             self._parts, self._snapshot = new, snapshot
         return changes
 
-    def _compiled(self, snapshot: Snapshot) -> list[P]:
-        known_parts = {id(service): part for service, part in zip(self._snapshot.services, self._parts, strict=True)}
-        return [known_parts.get(id(service)) or self._compile(service) for service in snapshot.services]
+    def _moved(self, gone: list[P], come: list[P]) -> list[Change[V]]:
+        before = {key: thing for part in gone for key, thing in self._things(part).items()}
+        after = {key: thing for part in come for key, thing in self._things(part).items()}
+        changes = [Change(key, before.get(key), new) for key, new in after.items() if before.get(key) != new]
+        return changes + [Change(key, old, None) for key, old in before.items() if key not in after]
 
     def _difference(self, gone: list[P], come: list[P]) -> list[Change[V]] | None:
         self.get_ready()

@@ -538,9 +538,13 @@ class NftCompiler:
         self.layout = layout
         self._ledger: Ledger[Part, _Thing] = Ledger(lambda service: service_part(service, node, layout=layout), _things)
 
-    def table(self, snapshot: Snapshot) -> Table:
-        """The whole table."""
+    def whole(self, snapshot: Snapshot) -> Table:
+        """The whole table, and the next `change` begins here."""
         return assemble(self._ledger.reset(snapshot), self.node, snapshot.service_cidrs, layout=self.layout)
+
+    def look(self, snapshot: Snapshot) -> Table:
+        """The whole table, for somebody who only looks."""
+        return assemble(self._ledger.look(snapshot), self.node, snapshot.service_cidrs, layout=self.layout)
 
     def fresh(self, snapshot: Snapshot) -> Iterator[NftPlan]:
         """Transactions that load a whole snapshot into an empty namespace, each made when it is asked for.
@@ -565,7 +569,7 @@ class NftCompiler:
         self._ledger.get_ready()
 
     def change(self, snapshot: Snapshot) -> NftPlan | None:
-        """What is different from the snapshot before; None when whole tables have to be compared: take `table` then."""
+        """What is different from the snapshot before; None when whole tables have to be compared: take `whole` then."""
         changes = self._ledger.change(snapshot)
         return None if changes is None else _plan_of(self.node.family, changes)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from netproxy.proxy.decisions import ready_endpoints
-from netproxy.proxy.iptables import ServiceRules
+from netproxy.proxy.iptables_service import ServiceRules
 from netproxy.proxy.ipvs import SETS, set_name
 from netproxy.proxy.ipvs import Part as IpvsPart
 from netproxy.proxy.model import NodeView, ServicePort

@@ -65,6 +65,11 @@ class Plan:
             for t in self.tables
         )
 
+    def without_removals(self) -> Plan:
+        """The same, but chains that nobody needs any more stay."""
+        kept = (replace(table, removed=()) for table in self.tables)
+        return Plan(self.family, tuple(table for table in kept if table))
+
 
 Owned = Callable[[str], bool]
 

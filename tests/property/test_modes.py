@@ -1,7 +1,5 @@
 """What holds in nftables mode (both layouts) and in IPVS mode, whatever the Services."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,12 +8,10 @@ from support.strategies import snapshots
 
 from netproxy.core.net import Family
 from netproxy.objects.validate import NFTABLES_LAYOUTS
-from netproxy.proxy.ipvs import IpvsCompiler, compile_ipvs
+from netproxy.proxy.ipvs import compile_ipvs
 from netproxy.proxy.model import Snapshot
-from netproxy.proxy.nftables import NftCompiler, compile_nftables
-from netproxy.ruleset.ipvs import applied as ipvs_applied
+from netproxy.proxy.nftables import compile_nftables
 from netproxy.ruleset.ipvs import parse_servers, parse_sets, render_servers, render_sets
-from netproxy.ruleset.ipvs import plan as ipvs_plan
 from netproxy.ruleset.nft_plan import applied, dangling, plan, removal
 from netproxy.ruleset.nftables import parse, render
 
@@ -45,19 +41,6 @@ def test_a_plan_leads_from_any_table_to_any_other(before, after, layout) -> None
     assert bool(change) == (old != new)
 
 
-@given(snapshots(), st.lists(snapshots(), max_size=4), layouts)
-@settings(max_examples=60, deadline=None)
-def test_a_compiler_that_remembers_comes_to_the_same_table(first, rest, layout) -> None:
-    compiler = NftCompiler(a_node(), layout=layout)
-    known: dict = {}
-    table = compiler.table(Snapshot(first))
-    for services in rest:
-        snapshot = Snapshot(tuple(known.setdefault(service, service) for service in services))
-        change = compiler.change(snapshot)
-        table = compiler.table(snapshot) if change is None else applied(table, change)
-        assert table == compile_nftables(snapshot, a_node(), layout=layout)
-
-
 @given(snapshots())
 @settings(max_examples=60, deadline=None)
 def test_the_flat_layout_has_no_chain_for_an_endpoint_without_affinity(services) -> None:
@@ -70,31 +53,6 @@ def test_the_flat_layout_has_no_chain_for_an_endpoint_without_affinity(services)
 def test_a_table_can_be_taken_away(family) -> None:
     table = compile_nftables(Snapshot(), a_node(family=family))
     assert applied(table, removal(family, table.name)) is None
-
-
-@given(snapshots(), st.lists(snapshots(), max_size=4))
-@settings(max_examples=60, deadline=None)
-def test_ipvs_comes_to_the_same_state_step_by_step(first, rest) -> None:
-    compiler = IpvsCompiler(a_node())
-    known: dict = {}
-    state = compiler.state(Snapshot(first))
-    for services in rest:
-        snapshot = Snapshot(tuple(known.setdefault(service, service) for service in services))
-        change = compiler.change(snapshot, state)
-        wanted = compile_ipvs(snapshot, a_node())
-        if change is None:
-            compiler.state(snapshot)
-            change = ipvs_plan(wanted, state)
-        else:
-            assert state.rules == wanted.rules, "rules must be compared, too"
-        state = replace(ipvs_applied(state, change), rules=wanted.rules)
-        assert comparable(state) == comparable(wanted)
-        assert not ipvs_plan(wanted, state)
-
-
-def comparable(state) -> tuple:
-    servers = {key: (s.scheduler, s.persistent_s, frozenset(s.destinations)) for key, s in state.servers.items()}
-    return servers, {**state.sets}, state.addresses
 
 
 @given(snapshots())

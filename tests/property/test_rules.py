@@ -9,7 +9,7 @@ from netproxy.core.net import Family
 from netproxy.objects.validate import NFTABLES_LAYOUTS
 from netproxy.proxy.build import build
 from netproxy.proxy.config import node_view
-from netproxy.proxy.iptables import PER_SERVICE, Compiler, compile_iptables
+from netproxy.proxy.iptables import PER_SERVICE, IptablesCompiler, compile_iptables
 from netproxy.proxy.model import Snapshot
 from netproxy.proxy.nftables import NftCompiler, compile_nftables
 from netproxy.proxy.tracker import Tracker
@@ -64,14 +64,6 @@ def test_batches_end_where_one_transaction_ends(services, size):
     for batch in in_batches(whole, nothing, chains=size):
         state = applied(state, batch)
     assert state == applied(nothing, whole)
-
-
-@given(snapshots(), snapshots())
-@settings(max_examples=40, deadline=None)
-def test_a_compiler_that_remembers_says_the_same(before, after):
-    compiler = Compiler(a_node())
-    compiler.ruleset(Snapshot(before))
-    assert compiler.ruleset(Snapshot(after)) == compile_iptables(Snapshot(after), a_node())
 
 
 def kept_together(steps, view, *, each):
@@ -129,12 +121,12 @@ def test_a_compiler_behind_a_tracker_comes_to_the_same_table(steps, each, seldom
     """Also when it does not see every snapshot."""
     view = node_view({"metadata": {"name": "node1"}}, {}, Family.IPV4)
     compiler = NftCompiler(view, layout=layout)
-    table = compiler.table(Snapshot())
+    table = compiler.whole(Snapshot())
     for number, (snapshot, _) in enumerate(kept_together(steps, view, each=each)):
         if number % seldom:
             continue
         change = compiler.change(snapshot)
-        table = compiler.table(snapshot) if change is None else nft_applied(table, change)
+        table = compiler.whole(snapshot) if change is None else nft_applied(table, change)
         assert table == compile_nftables(snapshot, view, layout=layout)
 
 
@@ -142,7 +134,7 @@ def test_a_compiler_behind_a_tracker_comes_to_the_same_table(steps, each, seldom
 @settings(max_examples=60, deadline=None)
 def test_the_first_load_is_the_same_rules_in_an_order_that_a_reader_can_follow(services):
     desired = compile_iptables(Snapshot(services), a_node())
-    compiler = Compiler(a_node())
+    compiler = IptablesCompiler(a_node())
     declared: set[str] = set()
     text = "".join(render_fresh_parts(compiler.fresh(Snapshot(services))))
     for line in text.splitlines():
@@ -161,4 +153,4 @@ def test_the_first_load_is_the_same_rules_in_an_order_that_a_reader_can_follow(s
     for name, table in desired.tables.items():
         found = {n: c.rules for n, c in read.tables[name].chains.items() if c.rules or n in table.chains}
         assert found == {n: c.rules for n, c in table.chains.items()}
-    assert compiler.ruleset(Snapshot(services)) == desired
+    assert compiler.whole(Snapshot(services)) == desired

@@ -7,7 +7,8 @@ from support.cases import recorded_cases
 from netproxy.core.net import Family
 from netproxy.proxy.config import duration_s, node_port_cidrs, node_view, sysctls
 from netproxy.proxy.health import HealthCheck, health_answer, health_checks
-from netproxy.proxy.iptables import Compiler, compile_iptables
+from netproxy.proxy.iptables import IptablesCompiler, compile_iptables
+from netproxy.proxy.iptables_service import service_rules
 from netproxy.proxy.rules import in_packet_order
 from netproxy.ruleset.iptables import render, rule_words
 from netproxy.ruleset.ir import Drop, InInterface, Jump, Reject, comment_of
@@ -74,10 +75,10 @@ def test_comments_of_endpoints_go_above_a_thousand_endpoints():
 
 
 def test_unchanged_services_are_not_compiled_again():
-    compiler = Compiler(a_node())
+    compiler = IptablesCompiler(a_node())
     same, other = a_service("10.0.0.1"), a_service("10.0.0.2", service="other")
-    first = compiler.ruleset(a_snapshot(other, same))
-    second = compiler.ruleset(a_snapshot(a_service("10.0.0.3", service="other"), same))
+    first = compiler.whole(a_snapshot(other, same))
+    second = compiler.whole(a_snapshot(a_service("10.0.0.3", service="other"), same))
     name = "KUBE-SVC-4LVCYZMTA5CQO6SX"
     assert first.tables["nat"].chains[name] is second.tables["nat"].chains[name]
     assert second == compile_iptables(a_snapshot(a_service("10.0.0.3", service="other"), same), a_node())
@@ -138,12 +139,57 @@ def test_the_health_check_answers_as_kube_proxy_does():
 
 def test_rules_are_listed_in_packet_order_and_say_what_is_missing():
     service = a_service("10.0.0.1", node_port=30080)
-    compiler = Compiler(a_node())
-    ruleset = compiler.ruleset(a_snapshot(service))
-    from netproxy.proxy.iptables import service_rules
-
+    compiler = IptablesCompiler(a_node())
+    ruleset = compiler.whole(a_snapshot(service))
     nothing = type(ruleset)(Family.IPV4, {})
     lines = list(in_packet_order(service_rules(service, a_node()), ruleset, nothing, {}))
     assert [line.chain.rpartition("-")[0] for line in lines][:4] == ["KUBE", "KUBE", "KUBE-EXT", "KUBE-EXT"]
     assert lines[-1].chain == "KUBE-POSTROUTING"
     assert not any(line.present for line in lines)
+
+
+def plans_of_changes(*snapshots):
+    """What a compiler says of each snapshot but the first."""
+    compiler = IptablesCompiler(a_node())
+    compiler.whole(snapshots[0])
+    return [compiler.change(snapshot) for snapshot in snapshots[1:]]
+
+
+def test_a_change_of_one_endpoint_is_a_plan_of_its_chains_only():
+    others = [a_service("10.0.9.9", service=f"s{n}", cluster_ip=f"10.96.1.{n}") for n in range(50)]
+    before, after = (
+        a_snapshot(*others, a_service(*ips)) for ips in (("10.0.0.1", "10.0.0.2"), ("10.0.0.1", "10.0.0.3"))
+    )
+    (plan,) = plans_of_changes(before, after)
+    (table,) = plan.tables
+    assert table.name == "nat"
+    assert len(table.written) == 1, "the new endpoint"
+    assert len(table.removed) == 1, "the old one"
+    assert {operation.chain for operation in table.operations} == {"KUBE-SVC-4LVCYZMTA5CQO6SX"}
+
+
+def test_a_service_that_loses_its_last_endpoint_is_refused_in_the_same_transaction():
+    (plan,) = plans_of_changes(a_snapshot(a_service("10.0.0.1")), a_snapshot(a_service()))
+    assert [table.name for table in plan.tables] == ["filter", "nat"]
+    assert not plan.without_removals().tables[1].removed
+
+
+def test_a_cluster_that_becomes_large_or_small_is_compared_as_a_whole():
+    small = a_snapshot(a_service("10.0.0.1"))
+    large = a_snapshot(a_service(*[an_endpoint(f"10.1.{n // 250}.{n % 250 + 1}") for n in range(1001)]))
+    assert plans_of_changes(small, large) == [None]
+    assert plans_of_changes(large, small) == [None]
+    compiler = IptablesCompiler(a_node())
+    compiler.whole(small)
+    assert compiler.look(large) == compile_iptables(large, a_node())
+    assert compiler.whole(large) == compile_iptables(large, a_node())
+    assert compiler.look(large) is compiler.whole(large), "a whole state is remembered while nothing changes"
+    assert compiler.whole(small) == compile_iptables(small, a_node())
+
+
+def test_what_is_looked_at_does_not_count_as_written():
+    before, after = a_snapshot(a_service("10.0.0.1")), a_snapshot(a_service("10.0.0.2"))
+    compiler = IptablesCompiler(a_node())
+    compiler.whole(before)
+    assert compiler.look(after) == compile_iptables(after, a_node())
+    assert compiler.change(after)

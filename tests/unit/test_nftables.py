@@ -85,7 +85,7 @@ def test_later_versions_of_nft_print_the_same_rules_in_other_words() -> None:
 def test_the_transaction_for_one_endpoint_touches_that_endpoint_only() -> None:
     compiler = NftCompiler(a_node(), layout="flat")
     others = [a_service("10.244.0.9", service=f"s{n}", cluster_ip=f"10.96.1.{n}") for n in range(50)]
-    compiler.table(a_snapshot(*others, a_service("10.244.0.5", "10.244.0.6")))
+    compiler.whole(a_snapshot(*others, a_service("10.244.0.5", "10.244.0.6")))
     change = compiler.change(a_snapshot(*others, a_service("10.244.0.5", "10.244.0.7")))
     assert change is not None
     assert change.size == 4

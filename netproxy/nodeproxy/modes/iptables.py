@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from netproxy.nodeproxy.modes.port import Host, Line, Pending, Wanted
-from netproxy.proxy.iptables import LARGE_CLUSTER, PER_SERVICE, Compiler, service_rules
+from netproxy.proxy.compiler import Compiler
+from netproxy.proxy.iptables import LARGE_CLUSTER, PER_SERVICE, IptablesCompiler
+from netproxy.proxy.iptables_service import service_rules
 from netproxy.proxy.model import NodeView, ServicePort, Snapshot
 from netproxy.proxy.rules import in_packet_order
 from netproxy.ruleset.diff import Plan, owned_by_prefix, plan
@@ -28,11 +30,31 @@ class IptablesPart:
 
     def __init__(self, host: Host) -> None:
         self.kernel = host.iptables
+        self._is_followed = False
+
+    def follow(
+        self, compiler: Compiler[Ruleset, Plan], snapshot: Snapshot, *, check: bool, keep_stale: bool = False
+    ) -> int:
+        """Make the rules those of SNAPSHOT: by what changed since the pass before, or by comparing all; how many changed."""
+        change = compiler.change(snapshot) if self._is_followed and not check else None
+        self._is_followed = False
+        if change is None:
+            size = self.sync(compiler.whole(snapshot), check=check, keep_stale=keep_stale)
+        else:
+            size = self._write(change.without_removals() if keep_stale else change)
+        self._is_followed = True
+        return size
+
+    def followed(self) -> None:
+        """Everything is written that the compiler knows: its next change is all that is needed."""
+        self._is_followed = True
 
     def sync(self, desired: Ruleset, *, check: bool, keep_stale: bool = False) -> int:
         """Make the rules those that are desired; how many changed."""
         present = self.kernel.read() if check else self.kernel.present()
-        change = plan(desired, present, owned=_owned, keep_stale=keep_stale)
+        return self._write(plan(desired, present, owned=_owned, keep_stale=keep_stale))
+
+    def _write(self, change: Plan) -> int:
         if change:
             self.kernel.write(change)
         return change.size
@@ -56,7 +78,7 @@ class IptablesMode:
         self.view = view
         self.part = IptablesPart(host)
         self.kernel = host.iptables
-        self.compiler = Compiler(view)
+        self.compiler = IptablesCompiler(view)
 
     def sync(self, snapshot: Snapshot, *, check: bool) -> int:
         """Make the kernel right; how many chains and rules changed."""
@@ -64,22 +86,24 @@ class IptablesMode:
             self.kernel.present()
             if self.kernel.is_blank and len(snapshot.services) <= self.kernel.largest_fresh:
                 self.kernel.write_fresh(self.compiler.fresh(snapshot))
-                self.kernel.settle(lambda: self.compiler.ruleset(snapshot))
+                self.kernel.settle(lambda: self.compiler.look(snapshot))
+                self.part.followed()
                 return 1 + len(snapshot.services)
-        keep = snapshot.endpoint_count > LARGE_CLUSTER and not check
-        return self.part.sync(self.compiler.ruleset(snapshot), check=check, keep_stale=keep)
+        keep = not check and snapshot.endpoint_count > LARGE_CLUSTER
+        return self.part.follow(self.compiler, snapshot, check=check, keep_stale=keep)
 
     def change(self, snapshot: Snapshot, present: Ruleset) -> Plan:
-        """What a pass would change of PRESENT."""
-        return plan(self.compiler.ruleset(snapshot), present, owned=_owned)
+        """What a pass would change of PRESENT, which must be what the pass before left; it then has to be written."""
+        change = self.compiler.change(snapshot)
+        return plan(self.compiler.whole(snapshot), present, owned=_owned) if change is None else change
 
     def pending(self, snapshot: Snapshot) -> Pending:
         """What is different in the kernel."""
-        return self.part.pending(self.compiler.ruleset(snapshot))
+        return self.part.pending(self.compiler.look(snapshot))
 
     def lines(self, snapshot: Snapshot, wanted: Wanted) -> Iterator[tuple[ServicePort, Iterable[Line]]]:
         """The rules of some service ports."""
-        shared = self.compiler.ruleset(snapshot)
+        shared = self.compiler.look(snapshot)
         present, counters = self.kernel.counters()
         comments = snapshot.endpoint_count <= LARGE_CLUSTER
         for service in filter(wanted, snapshot.services):

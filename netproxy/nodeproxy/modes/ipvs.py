@@ -8,7 +8,7 @@ from dataclasses import replace
 from netproxy.core.net import Family
 from netproxy.nodeproxy.modes.iptables import IptablesPart
 from netproxy.nodeproxy.modes.port import Host, Line, Pending, Wanted
-from netproxy.proxy.ipvs import IpvsCompiler, compile_ipvs, service_part
+from netproxy.proxy.ipvs import IpvsCompiler, service_part
 from netproxy.proxy.model import NodeView, ServicePort, Snapshot
 from netproxy.proxy.rules import ipvs_lines
 from netproxy.ruleset.ipvs import Ipvs, IpvsPlan, RealServer, plan, render_plan
@@ -30,12 +30,12 @@ class IpvsMode:
     def sync(self, snapshot: Snapshot, *, check: bool) -> int:
         """Make the kernel right; how many things changed. Connections of destinations that go are let end first."""
         if self._applied is not None and not check:
-            change = self.compiler.change(snapshot, self._applied)
+            change = self.compiler.change(snapshot)
             if change is not None:
                 return self._write(change)
         self._applied = None
         self.kernel.ensure_device()
-        state = self.compiler.state(snapshot)
+        state = self.compiler.whole(snapshot)
         present = self.kernel.read() if check else self.kernel.present()
         size = self._write(plan(state, present))
         assert state.rules is not None
@@ -69,7 +69,7 @@ class IpvsMode:
 
     def pending(self, snapshot: Snapshot) -> Pending:
         """What is different in the kernel; destinations that are let end are no difference."""
-        state = compile_ipvs(snapshot, self.view)
+        state = self.compiler.look(snapshot)
         change = plan(state, self.kernel.read())
         change = replace(change, removed_destinations=tuple(d for d in change.removed_destinations if d[1].weight))
         assert state.rules is not None

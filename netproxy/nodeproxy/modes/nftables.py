@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from netproxy.nodeproxy.modes.port import Host, Line, Pending, Wanted
 from netproxy.proxy.model import NodeView, ServicePort, Snapshot
-from netproxy.proxy.nftables import TABLE, NftCompiler, compile_nftables, service_part
+from netproxy.proxy.nftables import TABLE, NftCompiler, service_part
 from netproxy.proxy.rules import nftables_lines
 from netproxy.ruleset.nft_plan import NftPlan, plan, removal, render_plan
 
@@ -35,7 +35,7 @@ class NftablesMode:
         present = self.kernel.read()
         if present is None:
             return self._write(self.compiler.fresh(snapshot))
-        change = plan(self.compiler.table(snapshot), present)
+        change = plan(self.compiler.whole(snapshot), present)
         return self._write_one(change)
 
     def _is_ours_alone(self) -> bool:
@@ -65,7 +65,7 @@ class NftablesMode:
 
     def pending(self, snapshot: Snapshot) -> Pending:
         """What is different in the kernel."""
-        change = plan(compile_nftables(snapshot, self.view, layout=self.layout), self.kernel.read())
+        change = plan(self.compiler.look(snapshot), self.kernel.read())
         return Pending(change.size, render_plan(change) if change else "")
 
     def lines(self, snapshot: Snapshot, wanted: Wanted) -> Iterator[tuple[ServicePort, Iterable[Line]]]:

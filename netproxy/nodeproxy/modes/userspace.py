@@ -10,8 +10,7 @@ from netproxy.nodeproxy.modes.iptables import IptablesPart
 from netproxy.nodeproxy.modes.port import Host, Line, Pending, Wanted
 from netproxy.proxy.model import NodeView, ServicePort, Snapshot
 from netproxy.proxy.rules import userspace_lines
-from netproxy.proxy.userspace import Forward, compile_userspace, forward_name, forwards
-from netproxy.ruleset.ir import Ruleset
+from netproxy.proxy.userspace import Forward, UserspaceCompiler, forward_name, forwards
 
 
 class UserspaceMode:
@@ -22,6 +21,7 @@ class UserspaceMode:
     def __init__(self, view: NodeView, host: Host) -> None:
         self.view = view
         self.part = IptablesPart(host)
+        self.compiler = UserspaceCompiler(view)
         self._process = host.forwarder
         self._told: tuple[Forward, ...] = ()
         self._ports: dict[str, int] = {}
@@ -29,7 +29,7 @@ class UserspaceMode:
     def sync(self, snapshot: Snapshot, *, check: bool) -> int:
         """Tell the process, then make the rules right; how many rules changed."""
         self._tell(snapshot)
-        return self.part.sync(self._rules(snapshot), check=check)
+        return self.part.follow(self.compiler, snapshot, check=check)
 
     def _tell(self, snapshot: Snapshot) -> None:
         wanted = forwards(snapshot)
@@ -37,18 +37,16 @@ class UserspaceMode:
             return
         self._told = ()
         self._ports = self._ask(wanted)["ports"]
+        self.compiler.listen(self._ports)
         self._told = wanted
 
     def _ask(self, wanted: tuple[Forward, ...]) -> dict[str, Any]:
         answer: dict[str, Any] = json.loads(self._process.ask(json.dumps({"forwards": wanted})))
         return answer
 
-    def _rules(self, snapshot: Snapshot) -> Ruleset:
-        return compile_userspace(snapshot, self.view, self._ports)
-
     def pending(self, snapshot: Snapshot) -> Pending:
         """What is different in the kernel."""
-        return self.part.pending(self._rules(snapshot))
+        return self.part.pending(self.compiler.look(snapshot))
 
     def lines(self, snapshot: Snapshot, wanted: Wanted) -> Iterator[tuple[ServicePort, Iterable[Line]]]:
         """The rules of some service ports."""
