@@ -10,8 +10,8 @@ from netproxy.proxy.iptables_service import ServiceRules
 from netproxy.proxy.ipvs import SETS, set_name
 from netproxy.proxy.ipvs import Part as IpvsPart
 from netproxy.proxy.model import NodeView, ServicePort
-from netproxy.proxy.nftables import Part as NftPart
-from netproxy.proxy.nftables import assemble
+from netproxy.proxy.nftables_service import Part as NftPart
+from netproxy.proxy.nftables_table import assemble
 from netproxy.proxy.userspace import node_port_rule, portals
 from netproxy.ruleset.iptables import rule_words
 from netproxy.ruleset.ipvs import Counters as IpvsCounters

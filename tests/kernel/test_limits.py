@@ -10,7 +10,8 @@ from netproxy.linux.iptables import IptablesKernel
 from netproxy.linux.nftables import Generations, NftablesKernel
 from netproxy.objects.validate import NFTABLES_LAYOUTS
 from netproxy.proxy.iptables import PER_SERVICE, compile_iptables
-from netproxy.proxy.nftables import TABLE, compile_nftables
+from netproxy.proxy.nftables import compile_nftables
+from netproxy.proxy.nftables_table import TABLE
 from netproxy.ruleset import limits
 from netproxy.ruleset.diff import owned_by_prefix, plan
 from netproxy.ruleset.ir import Source

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from netproxy.nodeproxy.modes.port import Host, Line, Pending, Wanted
 from netproxy.proxy.model import NodeView, ServicePort, Snapshot
-from netproxy.proxy.nftables import TABLE, NftCompiler, service_part
+from netproxy.proxy.nftables import NftCompiler, service_part
+from netproxy.proxy.nftables_table import TABLE
 from netproxy.proxy.rules import nftables_lines
 from netproxy.ruleset.nft_plan import NftPlan, plan, removal, render_plan
 
