@@ -43,6 +43,7 @@ class FakeKernel:
     has_device: bool = False
     refused: set[str] = field(default_factory=set)
     strangers: int = 0
+    """How often the nftables were changed by others than an nft_table: iptables' tools are such others."""
     asked: list[str] = field(default_factory=list)
     """Every transaction, as text, refused ones among them."""
 
@@ -202,11 +203,10 @@ class FakeNftTable:
     def __init__(self, kernel: FakeKernel, family: Family, name: str) -> None:
         self._kernel = kernel
         self._at = family, name
-        self._own = 0
 
     def strangers(self) -> int | None:
         """How many transactions were others'."""
-        return self._kernel.strangers - self._own
+        return self._kernel.strangers
 
     def read(self) -> NftTableValue | None:
         """The table; None when there is none."""
@@ -228,8 +228,6 @@ class FakeNftTable:
             self._kernel.tables[self._at] = after
         else:
             self._kernel.tables.pop(self._at, None)
-        self._own += 1
-        self._kernel.strangers += 1
 
     def write_all(self, changes: Iterable[NftPlan]) -> None:
         """Make several changes."""
@@ -275,7 +273,8 @@ def _check_nft(table: NftTableValue) -> None:
         for name in _sets_of(chain):
             if name not in table.sets:
                 raise KernelError(f"nft: Error: set {name}: No such file or directory")
-        _check_loops(table, chain.name, ())
+        if chain.hook:
+            _check_loops(table, chain.name, ())
 
 
 def _comments(table: NftTableValue) -> Iterator[str]:
