@@ -244,7 +244,8 @@ async def _pending(agent: Agent, asked: messages.PendingRequest) -> Message:
         items.append(
             messages.PendingItem(report.node, report.family.value, report.choice.mode, change.changes, change.text)
         )
-    return messages.PendingAnswer(tuple(items))
+    errors = tuple(error for error in _errors(agent) if asked.node in ("", error.node))
+    return messages.PendingAnswer(tuple(items), errors)
 
 
 async def _rules(agent: Agent, asked: messages.RulesRequest) -> Message:

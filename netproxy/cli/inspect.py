@@ -115,20 +115,23 @@ def plan(node: str | None, output: str | None, where: Paths) -> None:
 @output_option
 @cluster_option
 def verify(node: str | None, flows: Path | None, output: str | None, where: Paths) -> None:
-    """Compare the kernel with what should be there; exit status 1 on a difference."""
+    """Compare the kernel with what should be there; exit status 1 on a difference, and on anything that is in the way."""
     if flows:
         _verify_flows(flows, output, where)
         return
-    items = Agent(where).look("pending", PendingRequest(node or ""), PendingAnswer).to_json()["items"]
-    wrong = [item for item in items if item["changes"]]
+    found = Agent(where).look("pending", PendingRequest(node or ""), PendingAnswer)
+    items = found.to_json()["items"]
+    wrong = any(item["changes"] for item in items) or bool(found.errors)
     if output in ("json", "yaml"):
-        print_value({"items": items}, output)
+        print_value(found.to_json(), output)
         sys.exit(1 if wrong else 0)
     for item in items:
         verdict = f"{item['changes']} differences" if item["changes"] else "as it should be"
         click.echo(f"{item['node']} {item['family']}: {verdict}")
         if item["changes"]:
             click.echo("".join(f"  {line}\n" for line in item["plan"].splitlines() if line != "COMMIT"), nl=False)
+    for error in found.errors:
+        click.echo(str(error))
     sys.exit(1 if wrong else 0)
 
 

@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 from netproxy.core.errors import KernelError
 from netproxy.core.net import Family
 from netproxy.linux.command import find, run
+from netproxy.linux.iptables_read import PROGRAMS, Reader, legacy_tables
 from netproxy.ruleset.diff import Plan, applied, in_batches
-from netproxy.ruleset.iptables import parse, parse_counted, render_fresh_parts, render_plan_parts
+from netproxy.ruleset.iptables import render_fresh_parts, render_plan_parts
 from netproxy.ruleset.ir import Chain, Counters, Ruleset
 
 BATCH_CHAINS = 800
 """New chains in one transaction of iptables-nft, which is quadratic in them (some 200 Services)."""
-
-PROGRAMS = {Family.IPV4: "iptables", Family.IPV6: "ip6tables"}
 
 
 def back_ends() -> tuple[str, ...]:
@@ -29,7 +28,9 @@ def back_end_in_use(namespace: str | None) -> str:
     """
     installed = back_ends()
     for name in installed:
-        for program in PROGRAMS.values():
+        for family, program in PROGRAMS.items():
+            if name == "legacy" and "mangle" not in legacy_tables(namespace, family):
+                continue
             try:
                 saved = run([f"{program}-{name}-save", "-t", "mangle"], namespace=namespace)
             except KernelError:
@@ -52,14 +53,23 @@ class IptablesKernel:
         self.lock_file = lock_file
         self._program = f"{PROGRAMS[family]}-{flavour}"
         self._env = {"XTABLES_LOCKFILE": lock_file} if lock_file else None
+        self._reader = Reader(namespace, family, flavour, self._env)
         self._present: Ruleset | None = None
         self._written: Callable[[], Ruleset] | None = None
 
     def read(self) -> Ruleset:
         """All rules that the kernel has."""
-        text = run([f"{self._program}-save"], namespace=self.namespace, env=self._env)
-        self._present, self._written = parse(text, self.family), None
+        self._present, self._written = self._reader.read(self._known)[0], None
         return self._present
+
+    def _known(self) -> Ruleset | None:
+        """What was written last, as far as it is known."""
+        return self._written() if self._present is None and self._written else self._present
+
+    @property
+    def obstacles(self) -> tuple[str, ...]:
+        """What of other people was in the way when the rules were read last, in words."""
+        return self._reader.obstacles
 
     def present(self) -> Ruleset:
         """What was read or written last; read now when nothing was."""
@@ -73,8 +83,7 @@ class IptablesKernel:
 
     def counters(self) -> tuple[Ruleset, Counters]:
         """The rules with packets and bytes."""
-        text = run([f"{self._program}-save", "-c"], namespace=self.namespace, env=self._env)
-        return parse_counted(text, self.family)
+        return self._reader.read(self._known, counted=True)
 
     @property
     def largest_fresh(self) -> int:

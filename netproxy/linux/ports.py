@@ -34,6 +34,11 @@ class IptablesRules(Protocol):
         """What was read or written last; read now when nothing was."""
         ...
 
+    @property
+    def obstacles(self) -> tuple[str, ...]:
+        """What of other people was in the way when the rules were read last, in words."""
+        ...
+
     def counters(self) -> tuple[Ruleset, Counters]:
         """All rules, with packets and bytes."""
         ...

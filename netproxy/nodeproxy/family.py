@@ -212,6 +212,11 @@ class FamilyProxy:
         """The health check node ports that this node answers."""
         return health_checks(self.tracker.snapshot())
 
+    @property
+    def obstacles(self) -> tuple[str, ...]:
+        """What of other people was in the way of our rules at the last check, in words."""
+        return () if self.mode.name == "nftables" else self.host.iptables.obstacles
+
     def rule_counts(self) -> tuple[tuple[str, int], ...]:
         """How many rules of ours each iptables table has; none in a mode without any."""
         if self.mode.name == "nftables":

@@ -31,6 +31,7 @@ from netproxy.linux import netns
 from netproxy.linux.clock import SystemClock
 from netproxy.linux.host import KernelHost
 from netproxy.linux.iptables import back_end_in_use, back_ends
+from netproxy.linux.iptables_read import legacy_tables
 from netproxy.linux.nftables import Generations
 from netproxy.linux.ports import Host
 from netproxy.nodeproxy.announce import Announcer
@@ -203,6 +204,8 @@ def clean_up() -> None:
     """Take away what any mode of any proxy has left in this namespace, by both back ends of iptables. Raises KernelError."""
     for flavour in back_ends():
         for family in families():
+            if flavour == "legacy" and not legacy_tables(None, family):
+                continue
             host = KernelHost(None, family, flavour=flavour)
             try:
                 clear(host)

@@ -42,6 +42,9 @@ log = logging.getLogger(__name__)
 FIRST_RETRY_S, LAST_RETRY_S = 1.0, 30.0
 """After a failure the next pass comes after the first of these; each further one waits twice as long, up to the last."""
 
+LEFT_OUT, OTHERS = "left out:", "other rules"
+"""What a fault is about that is no error of ours: a Service that the kernel refuses, rules of others in our way."""
+
 TRIGGER_TIME = "endpoints.kubernetes.io/last-change-trigger-time"
 
 T = TypeVar("T")
@@ -190,7 +193,10 @@ class Worker:
         if not answer.set_running_or_notify_cancel():
             return
         try:
-            answer.set_result(question(self._proxy))
+            found = question(self._proxy)
+            if self._proxy.obstacles != self.report.obstacles:
+                self._tell(self.report)
+            answer.set_result(found)
         except Exception as error:
             if not isinstance(error, NetproxyError):
                 log.exception("%s: a question", self._name)
@@ -257,10 +263,27 @@ class Worker:
             report = replace(
                 report, checks=proxy.health_checks(), services=len(snapshot.services), endpoints=snapshot.endpoint_count
             )
+        left_out = tuple(_left_out(proxy))
+        self._note_others(left_out, proxy.obstacles)
         self.report = replace(
-            report, choice=proxy.choice, faults=tuple(self._faults.values()), left_out=tuple(_left_out(proxy)),
-        )  # fmt: skip
+            report,
+            choice=proxy.choice,
+            obstacles=proxy.obstacles,
+            left_out=left_out,
+            faults=tuple(self._faults.values()),
+        )
         self._publish(self.report)
+
+    def _note_others(self, left_out: tuple[LeftOut, ...], obstacles: tuple[str, ...]) -> None:
+        """Services that are left out, and what is in the way, are faults as long as that is so."""
+        now = {f"{LEFT_OUT} {item.namespace}/{item.service}": item.message for item in left_out}
+        now |= {OTHERS: "; ".join(obstacles)} if obstacles else {}
+        for what in [what for what in self._faults if what.startswith((LEFT_OUT, OTHERS)) and what not in now]:
+            del self._faults[what]
+        for what, message in now.items():
+            if what not in self._faults or self._faults[what].message != message:
+                log.warning("%s: %s: %s", self._name, what, message)
+                self._faults[what] = Fault(what, message, self._clock.now())
 
 
 def _left_out(proxy: FamilyProxy) -> Iterator[LeftOut]:

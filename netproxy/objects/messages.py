@@ -34,7 +34,8 @@ class RuleError(Answer):
     family: str
     message: str
     what: str = "rules"
-    """`rules` when they cannot be written, `configuration`, `mode`, or the object that cannot be followed."""
+    """`rules` when they cannot be written, `configuration`, `mode`, `other rules` that are in the way, the object that
+    cannot be followed, or the Service (`left out: default/web`) whose rules the kernel refuses."""
     since: str = ""
 
     def __str__(self) -> str:
@@ -240,9 +241,10 @@ class PendingItem(Answer):
 
 @dataclass(frozen=True, slots=True)
 class PendingAnswer(Answer):
-    """One item for each node and family."""
+    """One item for each node and family; what keeps rules from being right, which is no difference that a sync mends."""
 
     items: tuple[PendingItem, ...]
+    errors: tuple[RuleError, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
