@@ -16,7 +16,7 @@ from typing import Any
 
 from aiohttp import web
 
-from netproxy.agent import machines, nodes, secure
+from netproxy.agent import machines, nodes
 from netproxy.agent.boot import name_server_settings, proxy_configuration, put_first
 from netproxy.agent.paths import Paths
 from netproxy.agent.settle import settle
@@ -123,7 +123,9 @@ class Agent:
         api = Api(self.registry, self.clock)
         self._runner = await http.serve(self.paths.socket, api, self.store, self.clock, self.extra)
         if self._api_address:
-            await secure.serve_https(self._runner, self._api_address, self.paths.tls, self.cluster, self.clock)
+            from netproxy.agent.secure import serve_https  # takes time, and few clusters need it
+
+            await serve_https(self._runner, self._api_address, self.paths.tls, self.cluster, self.clock)
 
     def _place(self) -> Place:
         resolv = Path("/etc/resolv.conf")

@@ -14,6 +14,8 @@ from netproxy.kubelet.state import ContainerState, Probing
 KINDS = ("startupProbe", "readinessProbe", "livenessProbe")
 STARTUP, READINESS, LIVENESS = KINDS
 SOON_S = 0.05
+"""What is asked sooner than its period says is asked again so soon, for a second; then half as often each time."""
+EAGER_S = 1.0
 
 
 def begun(state: ContainerState, container: Mapping[str, Any], pid: int, now: float) -> ContainerState:
@@ -56,6 +58,12 @@ def is_due(state: ContainerState, probe: Probing) -> bool:
     return not probe.asking and (probe.kind == STARTUP or state.started)
 
 
+def is_early(state: ContainerState | None, container: Mapping[str, Any], kind: str) -> bool:
+    """Whether an attempt comes sooner than a period says: its failure is nothing to speak of."""
+    probes = state.probes if state else ()
+    return any(probe.kind == kind and probe.pause_s < _period_s(container[kind]) for probe in probes)
+
+
 def asking(state: ContainerState, kind: str) -> ContainerState:
     """The state while an attempt is under way."""
     return _with(state, kind, asking=True)
@@ -71,7 +79,8 @@ def answered(
     settings = container[kind]
     period_s = _period_s(settings)
     pause_s = period_s if success else min(probe.pause_s, period_s)
-    again = {"asking": False, "next_at": now + pause_s, "pause_s": period_s if success else min(2 * pause_s, period_s)}
+    grown = pause_s if now - state.started_at < EAGER_S else min(2 * pause_s, period_s)
+    again = {"asking": False, "next_at": now + pause_s, "pause_s": period_s if success else grown}
     if kind == STARTUP and not success and pause_s < period_s:
         return _with(state, kind, **again)  # asked sooner than its period says: only a success counts
     row = probe.row + 1 if success is probe.last else 1

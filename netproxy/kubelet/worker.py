@@ -285,7 +285,7 @@ class Worker:
         except Exception as error:
             log.exception("Pod %s: %s of %s", self._at, kind, container["name"])
             success, why = False, f"{type(error).__name__}: {error}"
-        if not success:
+        if not success and not verdict.is_early(self.seen.find(container["name"]), container, kind):
             self._event("Warning", "Unhealthy", f"{kind.removesuffix('Probe').title()} probe failed: {why}")
         self._take(lambda: self._answered(container, kind, run, success=success))
 

@@ -16,7 +16,7 @@ from netproxy.apiserver.tables import table
 from netproxy.core.clock import Clock
 from netproxy.core.errors import NetproxyError
 from netproxy.objects.meta import Object, namespace
-from netproxy.serve.tls import authenticated, is_local
+from netproxy.serve.who import authenticated, is_local
 from netproxy.store.store import Event, Store
 
 Extra = Callable[[Request], Awaitable[Response]]

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
 from netproxy.client.tls import load_chain
 from netproxy.core.net import join_host_port
+from netproxy.serve.who import authenticated
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -33,9 +33,6 @@ BACKDATED = timedelta(hours=1)
 """Clocks of clients may be slow."""
 
 LOCAL = ("127.0.0.1", "::1", "localhost")
-OPEN_PATHS = frozenset(("/healthz", "/livez", "/readyz"))
-"""What anybody may ask."""
-
 ADMIN = "netproxy-admin"
 ADMINS = "system:masters"
 
@@ -213,32 +210,6 @@ async def add_https_site(runner: web.AppRunner, host: str, port: int, context: s
     listening = socket.create_server((host, port), family=family)
     await web.SockSite(runner, listening, ssl_context=context).start()
     return int(listening.getsockname()[1])
-
-
-@web.middleware
-async def authenticated(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Let in whoever came by the Unix socket (its owner), shows a good client certificate, or asks for OPEN_PATHS only."""
-    if is_local(request) or user_of(request) is not None or request.path.rstrip("/") in OPEN_PATHS:
-        return await handler(request)
-    failure = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": "Unauthorized",
-               "reason": "Unauthorized", "code": 401}  # fmt: skip
-    return web.json_response(failure, status=401)
-
-
-def user_of(request: web.Request) -> tuple[str, tuple[str, ...]] | None:
-    """Name and groups of the client certificate that came with a request; None without one."""
-    shown = request.transport.get_extra_info("peercert") if request.transport else None
-    if not shown:
-        return None
-    parts = [pair for group in shown.get("subject", ()) for pair in group]
-    name = next((value for kind, value in parts if kind == "commonName"), "")
-    return name, tuple(value for kind, value in parts if kind == "organizationName")
-
-
-def is_local(request: web.Request) -> bool:
-    """Whether a request came by the Unix socket, which only its owner can open."""
-    sock = request.transport.get_extra_info("socket") if request.transport else None
-    return sock is not None and sock.family == socket.AF_UNIX
 
 
 def kubeconfig_text(host: str, port: int, authority: Pair, client: Pair, *, name: str = "netproxy") -> str:

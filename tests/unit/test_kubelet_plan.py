@@ -172,14 +172,21 @@ def test_a_server_is_asked_again_soon_until_it_answers():
     pauses = []
     assert state.probes[0].next_at == NOW + 1
     for success in (False, False, False, True, False):
+        assert verdict.is_early(state, {"name": "c", **probes}, "readinessProbe") is (len(pauses) < 4)
         state = answers(state, probes, "readinessProbe", success)
         pauses.append(round(state.probes[0].next_at - NOW, 3))
-    assert pauses == [0.05, 0.1, 0.2, 3, 3]
+    assert pauses == [0.05, 0.05, 0.05, 3, 3]
+    late = verdict.begun(ContainerState("c", "i"), {"name": "c", **probes}, 7, NOW - verdict.EAGER_S)
+    pauses = []
+    for _ in range(3):
+        late = answers(late, probes, "readinessProbe", False)
+        pauses.append(round(late.probes[0].next_at - NOW, 3))
+    assert pauses == [0.05, 0.1, 0.2], "after a second, half as often each time"
 
 
 def test_only_failures_a_period_apart_end_a_container():
     probes = {"startupProbe": {"periodSeconds": 0.2, "failureThreshold": 2}, "livenessProbe": EVERY_SECOND}
-    state = verdict.begun(ContainerState("c", "i"), {"name": "c", **probes}, 7, NOW)
+    state = verdict.begun(ContainerState("c", "i"), {"name": "c", **probes}, 7, NOW - verdict.EAGER_S)
     early = answers(state, probes, "startupProbe", False, False)
     assert answers(early, probes, "startupProbe", False).failed_probe == ""
     assert answers(early, probes, "startupProbe", False, False).failed_probe == "startupProbe"

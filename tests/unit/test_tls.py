@@ -31,16 +31,15 @@ from netproxy.serve.tls import (
     LOCAL,
     Pair,
     add_https_site,
-    authenticated,
     certificates,
     issue,
     kubeconfig_text,
     make_authority,
     names_of,
     server_context,
-    user_of,
     write_private,
 )
+from netproxy.serve.who import authenticated, user_of
 
 WEB = NamespacedName("default", "web")
 NOW = 1_800_000_000.0
