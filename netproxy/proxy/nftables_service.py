@@ -127,26 +127,21 @@ def _interval(first: int, last: int, bits: int) -> str:
 
 def masquerade_outsiders(node: NodeView, to: tuple[Statement, ...] = ()) -> Iterator[Rule]:
     """Traffic to a ClusterIP from what is no Pod comes back through this node."""
-    word, local = WORDS[node.family], node.local_traffic
-    match rewritten_inside(node, NFTABLES):
-        case Origin.ANYBODY:
-            yield Rule((*to, MARK), why="masqueradeAll: every source is rewritten")
-        case Origin.OUTSIDER:
-            why = "the source is no Pod: replies must come back here"
-            if isinstance(local, Source):
-                yield Rule((*to, Match(f"{word} saddr", (local.net,), negated=True), MARK), why=why)
-            elif isinstance(local, InInterface):
-                yield Rule((*to, Match("iifname", (_interface(local),), negated=True), MARK), why=why)
+    origin = rewritten_inside(node, NFTABLES)
+    if origin is Origin.ANYBODY:
+        yield Rule((*to, MARK), why="masqueradeAll: every source is rewritten")
+    elif origin is Origin.OUTSIDER:
+        outside = _pods(node, negated=True)
+        yield Rule((*to, outside, MARK), why="the source is no Pod: replies must come back here")
 
 
-def _from_pod(node: NodeView) -> Match | None:
-    match node.local_traffic:
-        case Source(net):
-            return Match(f"{WORDS[node.family]} saddr", (net,))
-        case InInterface() as local:
-            return Match("iifname", (_interface(local),))
-        case _:
-            return None
+def _pods(node: NodeView, *, negated: bool = False) -> Match:
+    """What recognises Pods; there has to be something that does."""
+    local = node.local_traffic
+    if isinstance(local, Source):
+        return Match(f"{WORDS[node.family]} saddr", (local.net,), negated)
+    assert local is not None
+    return Match("iifname", (_interface(local),), negated)
 
 
 def _interface(local: InInterface) -> str:
@@ -159,9 +154,8 @@ def external_rules(node: NodeView, ways: tuple[Way, ...], targets: Mapping[Polic
         to = targets[way.to]
         match way.origin:
             case Origin.POD:
-                pod = _from_pod(node)
-                where = (pod, to) if pod else (to,)
-                yield Rule(where, "short-circuit pod traffic", "a Pod takes the short way to any endpoint")
+                why = "a Pod takes the short way to any endpoint"
+                yield Rule((_pods(node), to), "short-circuit pod traffic", why)
             case Origin.NODE:
                 yield Rule((_FROM_LOCAL, MARK), "masquerade local traffic", "the node itself calls")
                 yield Rule((_FROM_LOCAL, to), "short-circuit local traffic", "the node itself may reach any endpoint")

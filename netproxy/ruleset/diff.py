@@ -175,11 +175,10 @@ def applied(present: Ruleset, change: Plan) -> Ruleset:
 
 
 def _apply(rules: list[Rule], operation: Operation) -> None:
-    match operation:
-        case Insert(_, index, rule):
-            rules.insert(index - 1, rule)
-        case Delete(_, index):
-            del rules[index - 1]
+    if isinstance(operation, Insert):
+        rules.insert(operation.index - 1, operation.rule)
+    else:
+        del rules[operation.index - 1]
 
 
 def in_batches(change: Plan, present: Ruleset, *, chains: int) -> list[Plan]:

@@ -145,7 +145,7 @@ def _verdict(verdict: Verdict) -> str:
             return "accept"
         case Return():
             return "return"
-        case _:
+        case _:  # pragma: no cover  # mypy proves that nothing comes here
             assert_never(verdict)
 
 
@@ -190,7 +190,7 @@ def _condition(statement: Match | InSet | MarkIs) -> str:
             return f"{' . '.join(fields)} {'!= ' if negated else ''}@{name}"
         case MarkIs(mask, value):
             return f"meta mark & {mask:#010x} == {value:#010x}"
-        case _:
+        case _:  # pragma: no cover  # mypy proves that nothing comes here
             assert_never(statement)
 
 
@@ -206,7 +206,7 @@ def _effect(statement: SetMark | Remember | Masquerade | Reject | Other) -> str:
             return "reject"
         case Other(words):
             return " ".join(words)
-        case _:
+        case _:  # pragma: no cover  # mypy proves that nothing comes here
             assert_never(statement)
 
 

@@ -11,7 +11,9 @@ from netproxy.objects.validate import NFTABLES_LAYOUTS
 from netproxy.proxy.ipvs import compile_ipvs
 from netproxy.proxy.model import Snapshot
 from netproxy.proxy.nftables import compile_nftables
+from netproxy.ruleset.ipvs import applied as ipvs_applied
 from netproxy.ruleset.ipvs import parse_servers, parse_sets, render_servers, render_sets
+from netproxy.ruleset.ipvs import plan as ipvs_plan
 from netproxy.ruleset.nft_plan import applied, dangling, plan, removal
 from netproxy.ruleset.nftables import parse, render
 
@@ -61,3 +63,12 @@ def test_ipvs_text_and_back(services) -> None:
     state = compile_ipvs(Snapshot(services), a_node(ipvs_scheduler="mh"))
     assert parse_servers(render_servers(state.servers.values())) == state.servers
     assert parse_sets(render_sets(state.sets.values(), Family.IPV4), Family.IPV4) == state.sets
+
+
+@given(snapshots(), snapshots())
+@settings(max_examples=60, deadline=None)
+def test_a_plan_leads_from_any_ipvs_state_to_any_other(before, after) -> None:
+    old, new = (compile_ipvs(Snapshot(services), a_node()) for services in (before, after))
+    made = ipvs_applied(old, ipvs_plan(new, old))
+    assert not ipvs_plan(new, made)
+    assert (made.sets, made.addresses, made.servers.keys()) == (new.sets, new.addresses, new.servers.keys())
