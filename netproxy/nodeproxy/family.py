@@ -6,6 +6,7 @@ Plain methods without threads: a worker calls them from one thread, a test from 
 from __future__ import annotations
 
 import gc
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from netproxy.proxy.conntrack import stale_flows, udp_targets
 from netproxy.proxy.health import HealthCheck, health_checks
 from netproxy.proxy.model import ServicePort, Snapshot
 from netproxy.proxy.tracker import Tracker
+
+log = logging.getLogger(__name__)
 
 __all__ = ["Choice", "FamilyProxy", "Pass"]
 
@@ -168,11 +171,18 @@ class FamilyProxy:
                 return self.mode.sync(snapshot, check=True)  # once more, after reading everything
         except Exception:
             self.host.iptables.forget()
-            blamed = culprits(snapshot, self._refusal)
+            blamed = self._culprits(snapshot)
             if not blamed:
                 raise
             self.blamed = (*self.blamed, *blamed)
             return self.mode.sync(self.served(), check=True)
+
+    def _culprits(self, snapshot: Snapshot) -> tuple[Blame[Exception], ...]:
+        try:
+            return culprits(snapshot, self._refusal)
+        except KernelError as error:
+            log.warning("%s: rules cannot be tried out: %s", self.node, error)
+            return ()
 
     def _refusal(self, snapshot: Snapshot) -> Exception | None:
         """Try a snapshot out where nobody lives; what is wrong with it."""

@@ -34,7 +34,7 @@ from netproxy.objects.meta import Object
 log = logging.getLogger(__name__)
 
 PROXIED = (SERVICE_CIDRS, SERVICES, ENDPOINT_SLICES)
-CLOSING_S = 4.0
+CLOSING_S = 3.5
 """A worker that is in the middle of a pass gets this long to end it."""
 
 T = TypeVar("T")
@@ -120,16 +120,18 @@ class NodeProxy:
         for worker in self._workers.values():
             worker.start()
 
-    async def close(self) -> None:
-        """End the workers; the rules stay."""
+    async def close(self) -> bool:
+        """End the workers; the rules stay. False when one was in the middle of a pass and did not end in time."""
         if self._end is None:
-            return
+            return True
         self._end()
         for worker in self._workers.values():
             worker.tell(Ended())
         joining = [asyncio.to_thread(worker.join, CLOSING_S) for worker in self._workers.values()]
-        if not all(await asyncio.gather(*joining)):
+        have_ended = all(await asyncio.gather(*joining))
+        if not have_ended:
             log.warning("%s: a pass was still under way at the end", self.name)
+        return have_ended
 
     # --- what it is told
 

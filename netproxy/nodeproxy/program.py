@@ -66,6 +66,8 @@ class Program:
     def __init__(self, settings: Settings, api: Api, hosts: list[Host], clock: Clock, random: Random) -> None:
         self.settings = settings
         self.stopping = asyncio.Event()
+        self.has_ended = True
+        """Whether no thread of ours is at work any more, after `serve`."""
         self.choice = checked_choice(settings.config.get("mode") or "", settings.layout)
         self._api = api
         self._hosts = hosts
@@ -94,7 +96,7 @@ class Program:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
             if self._proxy:
-                await self._proxy.close()
+                self.has_ended = await self._proxy.close()
         if self._failed:
             raise self._failed
 
@@ -179,12 +181,15 @@ def own_hosts(back_end: str) -> list[Host]:
 
 def serve(settings: Settings) -> int:
     """Run until SIGTERM or SIGINT; the exit status. Raises NetproxyError when it cannot begin."""
-    status = asyncio.run(_serve(settings, connection(settings)))
+    has_ended = asyncio.run(_serve(settings, connection(settings)))
     log.info("%s: ended; the rules stay", settings.node)
-    return status
+    if not has_ended:
+        logging.shutdown()
+        os._exit(os.EX_OK)  # a thread waits for the kernel: so would the interpreter
+    return os.EX_OK
 
 
-async def _serve(settings: Settings, where: Connection) -> int:
+async def _serve(settings: Settings, where: Connection) -> bool:
     clock, random = SystemClock(), Random()
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(str(settings.config["oomScoreAdj"]))
@@ -197,7 +202,7 @@ async def _serve(settings: Settings, where: Connection) -> int:
         await program.serve()
     finally:
         await api.close()
-    return os.EX_OK
+    return program.has_ended
 
 
 def clean_up() -> None:

@@ -185,6 +185,16 @@ def test_it_waits_for_an_api_that_is_not_there_yet(node: RealNode) -> None:
     node.answers(A, 35)
 
 
+def test_it_ends_in_time_though_the_kernel_keeps_it_waiting(node: RealNode, tmp_path: Path) -> None:
+    tool, mark = tmp_path / "bin" / "iptables-nft-restore", tmp_path / "asked"
+    tool.parent.mkdir()
+    tool.write_text(f"#!/bin/sh\ntouch {mark}\nexec sleep 60\n")
+    tool.chmod(0o755)
+    process = node.start("--iptables=nft", path=tool.parent)
+    wait_until(mark.exists)
+    assert ended(process) == 0
+
+
 def test_what_is_wrong_with_flags_is_said_before_anything_begins(node: RealNode) -> None:
     for args, said in (
         (("--proxy-mode", "magic"), 'mode: Unsupported value: "magic"'),

@@ -2,13 +2,15 @@
 
 import asyncio
 import http.client
+import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -119,17 +121,18 @@ class RealNode:
     def command(self, *args: str) -> list[str]:
         return [sys.executable, "-m", "netproxy", "proxy", *args]
 
-    def start(self, *args: str, kubeconfig: Path | None = None) -> subprocess.Popen[bytes]:
-        """The proxy, with a log of its own."""
+    def start(self, *args: str, kubeconfig: Path | None = None, path: Path | None = None) -> subprocess.Popen[bytes]:
+        """The proxy, with a log of its own, in a session of its own; PATH is looked into first for programs."""
+        env = {**os.environ, "PATH": f"{path}:{os.environ['PATH']}"} if path else None
         argv = self.command("--kubeconfig", str(kubeconfig or self.api.kubeconfig()), "--node-name", "node1", *args)
         with netns.visiting(self.namespace), (self.folder / "proxy.log").open("ab") as log:
-            process = subprocess.Popen(argv, stdout=log, stderr=log, cwd=REPO)
+            process = subprocess.Popen(argv, stdout=log, stderr=log, cwd=REPO, env=env, start_new_session=True)
         self.stack.callback(self._end, process)
         return process
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:
-        if process.poll() is None:
-            process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
     def log(self) -> str:
