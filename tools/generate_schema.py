@@ -1,8 +1,16 @@
-"""Write netproxy/objects/schema.json.xz: which fields each Kubernetes kind has, and of what type.
+"""Write netproxy/objects/schema.json.xz: which fields each Kubernetes kind has, of what type, and how each is merged.
 
 Input is the PyPI package `kubernetes-validate` (Apache-2.0, the official OpenAPI definitions), which is needed here only:
 
     python tools/generate_schema.py SITE-PACKAGES/kubernetes_validate/kubernetes-json-schema/v1.36.0-local/_definitions.json
+
+What is written, by the short name of a type:
+  kinds    "apiVersion/kind" → type
+  types    type → field → code: s, i, n, b, * (anything), []CODE, {}CODE, :TYPE
+  merge    type → field → how a strategic merge patch treats it: the key by which items of a list are the same ("" for a list of
+           scalars), or "=" when only the keys of the patch are kept (retainKeys), or both ("=name")
+  lists    type → field → how server-side apply owns a list: "set", "atomic", or the keys of a map ("name", "port,protocol")
+  atomic   type → fields that are owned as a whole though they are objects
 """
 
 import json
@@ -19,50 +27,91 @@ ROOTS = {
     "v1/ConfigMap": "io.k8s.api.core.v1.ConfigMap",
     "v1/Event": "io.k8s.api.core.v1.Event",
     "v1/Endpoints": "io.k8s.api.core.v1.Endpoints",
+    "v1/Binding": "io.k8s.api.core.v1.Binding",
     "apps/v1/Deployment": "io.k8s.api.apps.v1.Deployment",
     "apps/v1/ReplicaSet": "io.k8s.api.apps.v1.ReplicaSet",
+    "autoscaling/v1/HorizontalPodAutoscaler": "io.k8s.api.autoscaling.v1.HorizontalPodAutoscaler",
+    "autoscaling/v2/HorizontalPodAutoscaler": "io.k8s.api.autoscaling.v2.HorizontalPodAutoscaler",
     "discovery.k8s.io/v1/EndpointSlice": "io.k8s.api.discovery.v1.EndpointSlice",
+    "events.k8s.io/v1/Event": "io.k8s.api.events.v1.Event",
     "networking.k8s.io/v1/ServiceCIDR": "io.k8s.api.networking.v1.ServiceCIDR",
+    "v1/DeleteOptions": "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions",
 }
 SCALARS = {"string": "s", "integer": "i", "number": "n", "boolean": "b"}
 FREE = {"Quantity", "IntOrString", "FieldsV1", "RawExtension"}
 
 
-def main(definitions_file: str) -> None:
-    definitions = json.loads(Path(definitions_file).read_text())
-    definitions = definitions.get("definitions") or definitions["$defs"]
-    types: dict[str, dict[str, str]] = {}
+class Schema:
+    """What is known so far; types are added as they are met."""
 
-    def code(schema: dict[str, Any]) -> str:
+    def __init__(self, definitions: dict[str, Any]) -> None:
+        self._definitions = definitions
+        self.types: dict[str, dict[str, str]] = {}
+        self.merge: dict[str, dict[str, str]] = {}
+        self.lists: dict[str, dict[str, str]] = {}
+        self.atomic: dict[str, list[str]] = {}
+
+    def visit(self, name: str) -> str:
+        """The code of a type; its fields are noted."""
+        short = name.removeprefix("io.k8s.api.").removeprefix("io.k8s.apimachinery.pkg.")
+        if short.rsplit(".", 1)[1] in FREE:
+            return "*"
+        definition = self._definitions[name]
+        if "properties" not in definition:
+            return self._code({k: v for k, v in definition.items() if k == "type"}) if definition.get("type") else "*"
+        if short not in self.types:
+            self.types[short] = {}
+            for field, schema in sorted(definition["properties"].items()):
+                self.types[short][field] = self._code(schema)
+                self._note(short, field, schema)
+        return ":" + short
+
+    def _code(self, schema: dict[str, Any]) -> str:
         if "$ref" in schema:
-            return visit(schema["$ref"].rsplit("/", 1)[1])
+            return self.visit(schema["$ref"].rsplit("/", 1)[1])
         kind = schema.get("type")
         if isinstance(kind, list):
             kind = next(k for k in kind if k != "null")
         if kind == "array":
-            return "[]" + code(schema.get("items", {}))
+            return "[]" + self._code(schema.get("items", {}))
         if kind == "object":
             extra = schema.get("additionalProperties")
-            return "{}" + code(extra) if isinstance(extra, dict) else "*"
-        return SCALARS.get(kind, "*")
+            return "{}" + self._code(extra) if isinstance(extra, dict) else "*"
+        return SCALARS.get(str(kind), "*")
 
-    def visit(name: str) -> str:
-        short = name.removeprefix("io.k8s.api.").removeprefix("io.k8s.apimachinery.pkg.")
-        if short.rsplit(".", 1)[1] in FREE:
-            return "*"
-        definition = definitions[name]
-        if "properties" not in definition:
-            return code({k: v for k, v in definition.items() if k == "type"}) if definition.get("type") else "*"
-        if short not in types:
-            types[short] = {}
-            types[short].update({field: code(schema) for field, schema in sorted(definition["properties"].items())})
-        return ":" + short
+    def _note(self, short: str, field: str, schema: dict[str, Any]) -> None:
+        strategy = schema.get("x-kubernetes-patch-strategy", "").split(",")
+        how = "=" * ("retainKeys" in strategy) + schema.get("x-kubernetes-patch-merge-key", "") * ("merge" in strategy)
+        if strategy != [""]:
+            self.merge.setdefault(short, {})[field] = how
+        kind = schema.get("x-kubernetes-list-type")
+        if kind:
+            keys = ",".join(schema.get("x-kubernetes-list-map-keys", ()))
+            self.lists.setdefault(short, {})[field] = keys if kind == "map" else kind
+        if self._is_atomic(schema):
+            self.atomic.setdefault(short, []).append(field)
 
-    kinds = {key: visit(name)[1:] for key, name in ROOTS.items()}
-    text = json.dumps({"kinds": kinds, "types": types}, separators=(",", ":"), sort_keys=True)
+    def _is_atomic(self, schema: dict[str, Any]) -> bool:
+        target = self._definitions.get(schema.get("$ref", "").rsplit("/", 1)[-1], {})
+        return "atomic" in (schema.get("x-kubernetes-map-type"), target.get("x-kubernetes-map-type"))
+
+
+def main(definitions_file: str) -> None:
+    """Write the file."""
+    definitions = json.loads(Path(definitions_file).read_text())
+    schema = Schema(definitions.get("definitions") or definitions["$defs"])
+    kinds = {key: schema.visit(name)[1:] for key, name in ROOTS.items()}
+    data = {
+        "kinds": kinds,
+        "types": schema.types,
+        "merge": schema.merge,
+        "lists": schema.lists,
+        "atomic": schema.atomic,
+    }
+    text = json.dumps(data, separators=(",", ":"), sort_keys=True)
     target = Path(__file__).parents[1] / "netproxy" / "objects" / "schema.json.xz"
     target.write_bytes(lzma.compress(text.encode(), preset=9))
-    print(f"{target}: {len(types)} types, {target.stat().st_size} bytes")
+    print(f"{target}: {len(schema.types)} types, {target.stat().st_size} bytes")
 
 
 if __name__ == "__main__":

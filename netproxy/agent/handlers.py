@@ -81,7 +81,7 @@ def _bad_request(error: ManifestError) -> Response:
     causes = [
         {"reason": p.reason, "message": p.message, "field": p.path, "object": "", "source": ""} for p in error.problems
     ]
-    return status(400, "BadRequest", str(error), causes=causes)
+    return status(400, "BadRequest", str(error), {"causes": causes})
 
 
 # --- status

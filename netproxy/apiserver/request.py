@@ -53,7 +53,11 @@ class Watch:
     label_selector: str = ""
     field_selector: str = ""
     table: bool = False
-    initial_events: bool = False
+    initial: bool = False
+    """Begin with what is there, not with what happened since VERSION."""
+    bookmarks: bool = False
+    marks_initial: bool = False
+    """A bookmark tells the end of what was there."""
     timeout_s: float | None = None
 
 

@@ -1,41 +1,36 @@
-"""Path and verb → what to do with the store. Pure: a Request in, a Response (or a Watch to be streamed) out."""
+"""Path and verb → what to ask of the registry. Pure: a Request in, a Response (or a Watch to be streamed) out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import logging
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
 
+from netproxy.apiserver.discovery import ROOTS, resources, root
+from netproxy.apiserver.options import check_list, check_watch, delete_options, is_dry_run, version_of
+from netproxy.apiserver.paths import UNKNOWN, Target, target_of
 from netproxy.apiserver.request import Request, Response, Watch, json_response
-from netproxy.apiserver.status import status, status_of
+from netproxy.apiserver.status import bad_request, status, status_of, success
 from netproxy.apiserver.tables import table
 from netproxy.core.clock import Clock
-from netproxy.core.errors import ManifestError, NetproxyError, NotFoundError, Problem
-from netproxy.core.names import NamespacedName
-from netproxy.objects.kinds import RESOURCES, Resource, by_path
-from netproxy.objects.meta import Object, key, labels, metadata
+from netproxy.core.errors import ApiError, NetproxyError
+from netproxy.objects.kinds import PODS, SERVICES
+from netproxy.objects.meta import Object, is_deleting, key, labels, name
 from netproxy.objects.selector import field_filter, matches, parse_selector
+from netproxy.registry.convert import in_version
+from netproxy.registry.deletion import is_over
 from netproxy.registry.registry import Registry
 
+log = logging.getLogger(__name__)
 
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """What a path names."""
-
-    kind: Resource
-    namespace: str = ""
-    name: str = ""
-    subresource: str = ""
-
-    @property
-    def key(self) -> NamespacedName:
-        return NamespacedName(self.namespace if self.kind.namespaced else "", self.name)
+SHOWN_WHEN_DELETED = (PODS, SERVICES)
+"""Resources of which a deletion answers the object, not only that it is gone."""
 
 
 class Api:
-    """Serves one store."""
+    """Serves one registry."""
 
     def __init__(self, registry: Registry, clock: Clock) -> None:
         self._registry = registry
@@ -43,206 +38,210 @@ class Api:
         self._clock = clock
 
     def handle(self, request: Request) -> Response | Watch:
-        """Answer a request; errors become Status objects."""
+        """Answer a request; errors, ours too, become Status objects."""
+        target: Target | None = None
         try:
-            if request.path.rstrip("/") in ("/api", "/apis", "/version", "/healthz", "/livez", "/readyz"):
-                return _root(request.path.rstrip("/"))
-            target = _target(request.path)
+            path = request.path.rstrip("/")
+            if path in ROOTS:
+                return root(path)
+            target = target_of(path)
             if target is None:
-                return _discovery(request.path) or status(
-                    404, "NotFound", "the server could not find the requested resource"
-                )
+                return resources(path) or status(404, "NotFound", UNKNOWN, {})
             return self._serve(request, target)
-        except orjson.JSONDecodeError as error:
-            return status(400, "BadRequest", f"the body is not JSON: {error}")
         except NetproxyError as error:
+            known = target.resource if target else None
+            return status_of(error, known, _name(request, target) if target else "")
+        except Exception as error:  # a fault of ours in one request ends no other
+            log.exception("%s %s", request.method, request.path)
             return status_of(error)
 
-    def _serve(self, request: Request, target: _Target) -> Response | Watch:
-        match request.method, bool(target.name):
-            case "GET", True:
-                return self._shown(request, target.kind, [self._store.get(target.kind, target.key)], single=True)
-            case "GET", False:
-                return _watch(request, target) if request.flag("watch") else self._listed(request, target)
-            case "POST", False:
+    def _serve(self, request: Request, target: Target) -> Response | Watch:
+        match request.method, bool(target.name), target.subresource:
+            case "GET", True, "" if request.flag("watch") or target.is_watch:
+                return _watch(request, target)
+            case "GET", True, "" | "status":
+                return self._shown(request, target, [self._store.get(target.resource, target.key)], single=True)
+            case "GET", False, _:
+                return (
+                    _watch(request, target)
+                    if request.flag("watch") or target.is_watch
+                    else self._listed(request, target)
+                )
+            case "POST", False, _:
                 return self._created(request, target)
-            case "PUT", True:
-                return self._replaced(target, _body(request))
-            case "PATCH", True:
+            case "POST", True, "binding":
+                return self._bound(request, target)
+            case ("PUT", True, "") | ("PUT", True, "status") | ("PUT", True, "finalize"):
+                return self._replaced(request, target)
+            case ("PATCH", True, "") | ("PATCH", True, "status"):
                 return self._patched(request, target)
-            case "DELETE", True:
-                return json_response(self._deleted(request, target, self._store.get(target.kind, target.key)))
-            case "DELETE", False:
+            case "DELETE", True, "":
+                return self._deleted(request, target)
+            case "DELETE", False, _:
                 return self._collection_deleted(request, target)
             case _:
                 return status(
-                    405, "MethodNotAllowed", "the server does not allow this method on the requested resource"
+                    405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {}
                 )
 
     # --- reading
 
-    def _listed(self, request: Request, target: _Target) -> Response:
-        objects = selected(self._store.list(target.kind, target.namespace), request.query)
-        return self._shown(request, target.kind, objects, single=False)
+    def _listed(self, request: Request, target: Target) -> Response:
+        check_list(request)
+        self._check_version(version_of(request.query.get("resourceVersion", "")))
+        found = (in_version(obj, target.resource) for obj in self._store.list(target.resource, target.namespace))
+        return self._shown(request, target, selected(found, request.query), single=False)
 
-    def _shown(self, request: Request, kind: Resource, objects: list[Object], *, single: bool) -> Response:
+    def _check_version(self, version: int) -> None:
+        if version > self._store.version:
+            raise too_large(version, self._store.version)
+
+    def _shown(self, request: Request, target: Target, objects: list[Object], *, single: bool) -> Response:
+        resource, version = target.resource, self._store.version
         if request.wants_table:
-            return json_response(table(kind.kind, objects, self._clock.now(), self._store.version))
+            return json_response(table(resource.kind, objects, self._clock.now(), version))
         if single:
-            return json_response(objects[0])
+            return json_response(in_version(objects[0], resource))
         return json_response({
-            "kind": f"{kind.kind}List", "apiVersion": kind.api_version,
-            "metadata": {"resourceVersion": str(self._store.version)}, "items": objects,
+            "kind": f"{resource.kind}List", "apiVersion": resource.api_version,
+            "metadata": {"resourceVersion": str(version)}, "items": objects,
         })  # fmt: skip
 
     # --- writing
 
-    def _created(self, request: Request, target: _Target) -> Response:
-        obj = _typed(_body(request), target)
-        return json_response(self._registry.create(obj), 201)
+    def _created(self, request: Request, target: Target) -> Response:
+        obj = _typed(request, target)
+        return json_response(self._registry.create(obj, dry_run=is_dry_run(request)), 201)
 
-    def _replaced(self, target: _Target, obj: Object) -> Response:
-        obj = _typed(obj, target)
-        if metadata(obj).get("name") != target.name:
-            found = metadata(obj).get("name")
-            raise ManifestError([Problem("metadata.name", f'Invalid value: "{found}": is not the name in the path')])
-        writes = {
+    def _bound(self, request: Request, target: Target) -> Response:
+        node = (_object(request, target.resource.kind).get("target") or {}).get("name")
+        if not node or not isinstance(node, str):
+            raise bad_request("target.name: Required value")
+        self._registry.bind(target.key, node, dry_run=is_dry_run(request))
+        return json_response(
+            {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}, 201
+        )
+
+    def _replaced(self, request: Request, target: Target) -> Response:
+        obj = _typed(request, target)
+        given = name(obj)
+        if not given:
+            raise bad_request(
+                f"the name of the object ({target.name} based on URL) was undeterminable: name must be provided"
+            )
+        if given != target.name:
+            raise bad_request(f"the name of the object ({given}) does not match the name on the URL ({target.name})")
+        write = {
             "": self._registry.replace,
             "status": self._registry.replace_status,
             "finalize": self._registry.finalize,
         }
-        return json_response(writes[target.subresource](obj))
+        return json_response(write[target.subresource](obj, dry_run=is_dry_run(request)))
 
-    def _patched(self, request: Request, target: _Target) -> Response:
-        new = self._registry.patch(
-            target.kind, target.key, _body(request), request.content_type, subresource=target.subresource
-        )
-        return json_response(new)
+    def _patched(self, request: Request, target: Target) -> Response:
+        body = _json(request.body, "error decoding patch: {}")
+        return json_response(self._registry.patch(
+            target.resource, target.key, body, request.content_type, subresource=target.subresource,
+            dry_run=is_dry_run(request),
+        ))  # fmt: skip
 
-    def _deleted(self, request: Request, target: _Target, obj: Object) -> Object:
-        options = _body(request) if request.body else {}
-        grace = options.get("gracePeriodSeconds", request.query.get("gracePeriodSeconds"))
+    def _deleted(self, request: Request, target: Target) -> Response:
+        obj = self._delete(request, target, target.key)
+        is_held = self._registry.strategy(target.resource).is_held(obj) or not is_over(obj)
+        if target.resource in SHOWN_WHEN_DELETED or (is_deleting(obj) and is_held):
+            return json_response(obj)
+        return success(target.resource, obj)
+
+    def _delete(self, request: Request, target: Target, at: Any) -> Object:
+        wanted = delete_options(request)
         return self._registry.delete(
-            target.kind, key(obj), grace_s=None if grace is None else int(grace),
-            propagation=options.get("propagationPolicy"), uid=(options.get("preconditions") or {}).get("uid"),
+            target.resource, at, grace_s=wanted.grace_s, propagation=wanted.propagation, uid=wanted.uid,
+            resource_version=wanted.resource_version, dry_run=wanted.dry_run,
         )  # fmt: skip
 
-    def _collection_deleted(self, request: Request, target: _Target) -> Response:
-        objects = selected(self._store.list(target.kind, target.namespace), request.query)
-        gone = [self._deleted(request, target, obj) for obj in list(objects)]
-        return json_response({"kind": f"{target.kind.kind}List", "apiVersion": target.kind.api_version, "items": gone,
-                              "metadata": {"resourceVersion": str(self._store.version)}})  # fmt: skip
+    def _collection_deleted(self, request: Request, target: Target) -> Response:
+        found = selected(self._store.list(target.resource, target.namespace), request.query)
+        gone = [self._delete(request, target, key(obj)) for obj in found]
+        return self._shown(request, target, gone, single=False)
 
 
-def selected(objects: Iterable[Object], query: Any) -> list[Object]:
+def selected(objects: Iterable[Object], query: Mapping[str, str]) -> list[Object]:
     """Those that the query's labelSelector and fieldSelector pick."""
     terms = parse_selector(query.get("labelSelector", ""))
     by_field = field_filter(query.get("fieldSelector", ""))
     return [obj for obj in objects if matches(terms, labels(obj)) and by_field(obj)]
 
 
-def _body(request: Request) -> Any:
-    return orjson.loads(request.body)
+def too_large(version: int, current: int) -> NetproxyError:
+    """The version asked for is still to come."""
+    return ApiError(504, "Timeout", f"Timeout: Too large resource version: {version}, current: {current}")
 
 
-def _typed(obj: Object, target: _Target) -> Object:
-    """The body with the kind and namespace that the path says."""
-    if not isinstance(obj, dict):
-        raise ManifestError([Problem("body", "Invalid value: must be an object")])
-    meta = dict(metadata(obj))
-    if target.kind.namespaced:
-        given = meta.setdefault("namespace", target.namespace or "default")
-        if target.namespace and given != target.namespace:
-            raise ManifestError(
-                [Problem("metadata.namespace", f'Invalid value: "{given}": is not the namespace in the path')]
-            )
-    return {**obj, "apiVersion": target.kind.api_version, "kind": target.kind.kind, "metadata": meta}
+# --- what a request brings
 
 
-def _watch(request: Request, target: _Target) -> Watch:
-    query = request.query
-    version = query.get("resourceVersion", "") or "0"
-    if not version.isdigit():
-        raise ManifestError([Problem("resourceVersion", f'Invalid value: "{version}"')])
-    limit = query.get("timeoutSeconds", "")
-    return Watch(
-        target.kind, int(version), target.namespace, query.get("labelSelector", ""), query.get("fieldSelector", ""),
-        request.wants_table, request.flag("sendInitialEvents") or version == "0", float(limit) if limit.isdigit() else None,
-    )  # fmt: skip
+def _json(body: bytes, what: str) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise bad_request(what.format(error)) from error
 
 
-def _target(path: str) -> _Target | None:
-    """Read `/api/v1/namespaces/NS/pods/NAME/status` and its relatives; None for a path that names no resource."""
-    parts = [part for part in path.split("/") if part]
-    if parts[:1] == ["api"] and len(parts) >= 3:
-        version, rest = parts[1], parts[2:]
-    elif parts[:1] == ["apis"] and len(parts) >= 4:
-        version, rest = f"{parts[1]}/{parts[2]}", parts[3:]
-    else:
-        return None
-    at = ""
-    if rest[0] == "namespaces" and len(rest) > 2 and rest[2] != "status":
-        at, rest = rest[1], rest[2:]
-    kind = by_path(version, rest[0])
-    if kind is None:
-        raise NotFoundError("the server could not find the requested resource")
-    name = rest[1] if len(rest) > 1 else ""
-    sub = rest[2] if len(rest) > 2 else ""
-    if sub and sub not in kind.subresources:
-        raise NotFoundError("the server could not find the requested resource")
-    return _Target(kind, at, name, sub)
-
-
-# --- discovery -------------------------------------------------------------------------------------------------------
-
-
-def _root(path: str) -> Response:
-    match path:
-        case "/api":
-            return json_response({"kind": "APIVersions", "versions": ["v1"]})
-        case "/apis":
-            groups = sorted({kind.api_version for kind in RESOURCES if kind.group})
-            return json_response({"kind": "APIGroupList", "apiVersion": "v1", "groups": [_group(v) for v in groups]})
-        case "/version":
-            return json_response({"major": "1", "minor": "36", "gitVersion": "v1.36.0+netproxy", "platform": "linux"})
-        case _:
-            return Response(200, b"ok", "text/plain")
-
-
-def _group(version: str) -> dict[str, Any]:
-    group, _, short = version.partition("/")
-    entry = {"groupVersion": version, "version": short}
-    return {"name": group, "versions": [entry], "preferredVersion": entry}
-
-
-def _discovery(path: str) -> Response | None:
-    version = path.strip("/").removeprefix("apis/").removeprefix("api/")
-    kinds = [kind for kind in RESOURCES if kind.api_version == version]
-    if not kinds:
-        return None
-    verbs = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
-    resources = [
-        {
-            "name": k.plural,
-            "singularName": k.singular,
-            "namespaced": k.namespaced,
-            "kind": k.kind,
-            "verbs": verbs,
-            "shortNames": list(k.short),
-        }
-        for k in kinds
-    ]
-    resources += [
-        {
-            "name": f"{k.plural}/{sub}",
-            "singularName": "",
-            "namespaced": k.namespaced,
-            "kind": k.kind,
-            "verbs": ["get", "patch", "update"],
-        }
-        for k in kinds
-        for sub in k.subresources
-    ]
-    return json_response(
-        {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": resources}
+def _object(request: Request, kind: str) -> Object:
+    what = (
+        f"the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; json parse error: "
     )
+    obj = _json(request.body, what + "{}")
+    if not isinstance(obj, dict):
+        raise bad_request(what + f"it is no object ({request.body[:100].decode(errors='replace')})")
+    return obj
+
+
+def _typed(request: Request, target: Target) -> Object:
+    """The body, which is of the kind and in the namespace that the path says."""
+    resource = target.resource
+    obj = _object(request, resource.kind)
+    version, kind = obj.get("apiVersion") or resource.api_version, obj.get("kind") or resource.kind
+    if kind != resource.kind:
+        short = str(version).rpartition("/")[2]
+        raise bad_request(f'{kind} in version "{short}" cannot be handled as a {resource.kind}: it is of another kind')
+    if version != resource.api_version:
+        raise bad_request(
+            f"the API version in the data ({version}) does not match the expected API version ({resource.api_version})"
+        )
+    obj = {**obj, "apiVersion": resource.api_version, "kind": resource.kind}
+    meta = obj.get("metadata") or {}
+    if not resource.namespaced or not isinstance(meta, dict):
+        return obj
+    given = meta.get("namespace") or target.namespace or "default"
+    if target.namespace and given != target.namespace:
+        raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
+    return {**obj, "metadata": {**meta, "namespace": given}}
+
+
+def _name(request: Request, target: Target) -> str:
+    """The name of the object that a request is about: of its path, or of its body."""
+    if target.name or request.method != "POST":
+        return target.name
+    try:
+        body = orjson.loads(request.body)
+    except orjson.JSONDecodeError:
+        return ""
+    return name(body) if isinstance(body, dict) else ""
+
+
+def _watch(request: Request, target: Target) -> Watch:
+    check_watch(request)
+    query = request.query
+    version = version_of(query.get("resourceVersion", ""))
+    wants_initial, limit = query.get("sendInitialEvents"), query.get("timeoutSeconds", "")
+    fields = ",".join(
+        filter(None, (query.get("fieldSelector", ""), f"metadata.name={target.name}" if target.name else ""))
+    )
+    bookmarks = request.flag("allowWatchBookmarks")
+    asked = request.flag("sendInitialEvents")
+    return Watch(
+        target.resource, version, target.namespace, query.get("labelSelector", ""), fields, table=request.wants_table,
+        initial=asked or (version == 0 and wants_initial is None), bookmarks=bookmarks, marks_initial=asked and bookmarks,
+        timeout_s=float(limit) if limit.isascii() and limit.isdigit() and len(limit) < 9 else None,
+    )  # fmt: skip

@@ -1,10 +1,11 @@
-"""Errors as `v1 Status`, with the reasons and codes that clients test for.
+"""Errors as `v1 Status`, with the reasons, codes and details that clients test for.
 
 Source: kubernetes apimachinery pkg/api/errors.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from netproxy.apiserver.request import Response, json_response
@@ -13,47 +14,109 @@ from netproxy.core.errors import (
     ApiError,
     ConflictError,
     ExpiredError,
-    KernelError,
     ManifestError,
     NetproxyError,
     NotFoundError,
+    Problem,
+    UnavailableError,
     UnsupportedError,
+)
+from netproxy.objects.kinds import Resource
+
+Object = dict[str, Any]
+
+_CODES: tuple[tuple[type[NetproxyError], int, str], ...] = (
+    (NotFoundError, 404, "NotFound"),
+    (AlreadyExistsError, 409, "AlreadyExists"),
+    (ExpiredError, 410, "Expired"),
+    (ConflictError, 409, "Conflict"),
+    (UnsupportedError, 415, "UnsupportedMediaType"),
 )
 
 
-def status(code: int, reason: str, message: str, **details: Any) -> Response:
+class InvalidOptionsError(ApiError):
+    """The options of a request are not possible together, or at all."""
+
+    def __init__(self, kind: str, problems: Iterable[Problem]) -> None:
+        self.kind = kind
+        self.problems = tuple(problems)
+        super().__init__(422, "Invalid", f'{kind}.meta.k8s.io "" is invalid: {_listed(self.problems)}')
+
+
+def bad_request(message: str) -> ApiError:
+    """The request cannot be understood."""
+    return ApiError(400, "BadRequest", message)
+
+
+def status_object(code: int, reason: str, message: str, details: Object | None = None) -> Object:
     """A failure."""
-    body: dict[str, Any] = {
-        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "reason": reason,
-        "code": code,
-    }  # fmt: skip
-    if details:
+    body: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message}
+    if reason:
+        body["reason"] = reason
+    if details is not None:
         body["details"] = details
-    return json_response(body, code)
+    return {**body, "code": code}
 
 
-def status_of(error: NetproxyError) -> Response:
-    """The failure that an error stands for."""
+def status(code: int, reason: str, message: str, details: Object | None = None) -> Response:
+    """A failure as an answer."""
+    return json_response(status_object(code, reason, message, details), code)
+
+
+def success(resource: Resource, obj: Object) -> Response:
+    """What a deletion answers when the object is gone."""
+    meta = obj["metadata"]
+    details = {**_of(resource, meta["name"]), "uid": meta.get("uid", "")}
+    return json_response(
+        {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
+    )
+
+
+def status_of(error: Exception, resource: Resource | None = None, name: str = "") -> Response:
+    """The failure that an error stands for; of the object NAME, when a request was about one."""
     match error:
         case ManifestError():
-            causes = [
-                {"reason": p.reason, "message": p.message, "field": p.path, "object": p.object_name, "source": p.source}
-                for p in error.problems
-            ]
-            return status(422, "Invalid", str(error), causes=causes)
-        case NotFoundError():
-            return status(404, "NotFound", str(error))
-        case AlreadyExistsError():
-            return status(409, "AlreadyExists", str(error))
-        case ExpiredError():
-            return status(410, "Expired", str(error))
-        case ConflictError():
-            return status(409, "Conflict", str(error))
-        case UnsupportedError():
-            return status(415, "UnsupportedMediaType", str(error))
+            return _invalid(error, resource, name)
+        case InvalidOptionsError():
+            details = {"group": "meta.k8s.io", "kind": error.kind, "causes": _causes(error.problems)}
+            return status(422, error.reason, str(error), details)
+        case UnavailableError():
+            return status(error.code or 503, error.reason, str(error))
         case ApiError():
-            return status(error.code, error.reason, str(error))
-        case KernelError():
-            return status(500, "InternalError", str(error))
-        case _:
-            return status(500, "InternalError", str(error))
+            about = _of(resource, name) if resource and error.code == 403 else None
+            return status(error.code, error.reason, str(error), about)
+    for kind, code, reason in _CODES:
+        if isinstance(error, kind):
+            return status(code, reason, str(error), _of(resource, name) if resource and name else {})
+    return status(500, "InternalError", str(error) or type(error).__name__, {"causes": [{"message": str(error)}]})
+
+
+def _invalid(error: ManifestError, resource: Resource | None, name: str) -> Response:
+    """The object is wrong; outside of the Kubernetes API, many of them may be: then each cause says which."""
+    if resource is None:
+        causes = [
+            {"reason": p.reason, "message": p.message, "field": p.path, "object": p.object_name, "source": p.source}
+            for p in error.problems
+        ]
+        return status(422, "Invalid", str(error), {"causes": causes})
+    if any(problem.reason == "FieldValueTypeInvalid" for problem in error.problems):
+        said = f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: '
+        return status(400, "BadRequest", said + _listed(error.problems))
+    kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
+    details = {**_of(resource, name), "kind": resource.kind, "causes": _causes(error.problems)}
+    return status(422, "Invalid", f'{kind} "{name}" is invalid: {_listed(error.problems)}', details)
+
+
+def _causes(problems: Iterable[Problem]) -> list[Object]:
+    return [{"reason": p.reason, "message": p.message, "field": p.path} for p in problems]
+
+
+def _listed(problems: Iterable[Problem]) -> str:
+    texts = list(dict.fromkeys(f"{p.path}: {p.message}" if p.path else p.message for p in problems))
+    return texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
+
+
+def _of(resource: Resource, name: str) -> Object:
+    """Which object."""
+    about = {"name": name, "group": resource.group, "kind": resource.plural}
+    return {field: value for field, value in about.items() if value}

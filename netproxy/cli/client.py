@@ -164,7 +164,12 @@ def _error(response: http.client.HTTPResponse) -> NetproxyError:
         case "Invalid" | "BadRequest" if (status.get("details") or {}).get("causes"):
             causes = (status.get("details") or {}).get("causes") or ()
             return ManifestError(
-                [Problem(c["field"], c["message"], c["object"], c["source"], c["reason"]) for c in causes]
+                [
+                    Problem(
+                        c.get("field", ""), c["message"], c.get("object", ""), c.get("source", ""), c.get("reason", "")
+                    )
+                    for c in causes
+                ]
             )
         case "NotFound":
             return NotFoundError(message)

@@ -27,13 +27,49 @@ _OWN: dict[str, dict[str, str]] = {
 
 
 @cache
-def _schema() -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+def _data() -> dict[str, Any]:
     import json
     import lzma
 
-    data = json.loads(lzma.decompress(files("netproxy.objects").joinpath("schema.json.xz").read_bytes()))
+    data: dict[str, Any] = json.loads(
+        lzma.decompress(files("netproxy.objects").joinpath("schema.json.xz").read_bytes())
+    )
+    return data
+
+
+@cache
+def _schema() -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+    data = _data()
     kinds = {**data["kinds"], "netproxy.dev/v1alpha1/Cluster": "netproxy.dev.Cluster"}
     return kinds, {**data["types"], **_OWN}
+
+
+def type_of(obj: Mapping[str, Any]) -> str:
+    """The name of an object's type; empty for a kind that has no official schema.
+
+    >>> type_of({"apiVersion": "v1", "kind": "Pod"})
+    'core.v1.Pod'
+    """
+    return str(_data()["kinds"].get(f"{obj.get('apiVersion')}/{obj.get('kind')}", ""))
+
+
+def type_of_field(of: str, field: str) -> str:
+    """The type of a field's value, or of the items of its list or map; empty when it is no object.
+
+    >>> type_of_field("core.v1.PodSpec", "containers"), type_of_field("core.v1.PodSpec", "nodeName")
+    ('core.v1.Container', '')
+    """
+    return _schema()[1].get(of, {}).get(field, "").partition(":")[2]
+
+
+def merge_key(of: str, field: str) -> str | None:
+    """By which key a strategic merge patch merges a list; empty for a list of scalars, None for one that is replaced.
+
+    >>> merge_key("core.v1.ServiceSpec", "ports"), merge_key("core.v1.Container", "args")
+    ('port', None)
+    """
+    how = _data()["merge"].get(of, {}).get(field)
+    return None if how in (None, "=") else str(how).removeprefix("=")
 
 
 def field_problems(obj: Mapping[str, Any]) -> tuple[list[Problem], list[Problem]]:

@@ -1,32 +1,35 @@
-"""Patches as pure functions: JSON merge patch (RFC 7386), JSON patch (RFC 6902), strategic merge patch.
-
-Source for the merge keys: the `x-kubernetes-patch-merge-key` marks of the official schema.
-"""
+"""Patches as pure functions: JSON patch (RFC 6902, by `jsonpatch`), JSON merge patch (RFC 7386), strategic merge patch."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from netproxy.core.errors import ManifestError, Problem, UnsupportedError
+from netproxy.core.errors import ApiError
+from netproxy.objects.meta import Object
+from netproxy.registry.strategic import has_merge_keys, strategic
 
-MERGE_KEYS = {
-    "containers": "name", "initContainers": "name", "env": "name", "volumes": "name", "volumeMounts": "mountPath",
-    "hostAliases": "ip", "imagePullSecrets": "name", "conditions": "type", "addresses": "type",
-    "ownerReferences": "uid", "taints": "key",
-}  # fmt: skip
+JSON = "application/json-patch+json"
+MERGE = "application/merge-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
+MOST_OPERATIONS = 10_000
 
 
-def patched(obj: Any, body: Any, content_type: str) -> Any:
-    """The object after a patch. Raises ManifestError, or UnsupportedError for a type of patch that is not known."""
-    match content_type.partition(";")[0].strip():
-        case "application/merge-patch+json":
-            return merge(obj, body)
-        case "application/strategic-merge-patch+json":
-            return strategic(obj, body)
-        case "application/json-patch+json":
-            return json_patch(obj, body)
-        case other:
-            raise UnsupportedError(f"the body of the request was in an unknown format: {other}")
+def patched(obj: Object, body: Any, content_type: str) -> Any:
+    """The object after a patch of this type.
+
+    Raises ApiError when the body is no such patch or the type is not known, and when an operation does not fit; ManifestError
+    for a strategic one that does not.
+    """
+    kind = content_type.partition(";")[0].strip()
+    accepted = [JSON, MERGE, STRATEGIC] if has_merge_keys(obj) else [JSON, MERGE]
+    if kind not in accepted:
+        said = "the body of the request was in an unknown format - accepted media types include: "
+        raise ApiError(415, "UnsupportedMediaType", said + ", ".join(accepted))
+    if kind == JSON:
+        return json_patch(obj, body)
+    if not isinstance(body, dict):
+        raise _undecodable(body, "map[string]interface {}")
+    return merge(obj, body) if kind == MERGE else strategic(obj, body)
 
 
 def merge(target: Any, patch: Any) -> Any:
@@ -46,128 +49,37 @@ def merge(target: Any, patch: Any) -> Any:
     return result
 
 
-def strategic(target: Any, patch: Any, field: str = "") -> Any:
-    """Strategic merge patch: lists with a merge key are merged item by item; `$patch: delete|replace` works.
+def json_patch(target: Object, operations: Any) -> Any:
+    """Apply add, remove, replace, move, copy and test in order. Raises ApiError.
 
-    >>> strategic({"containers": [{"name": "a", "image": "x"}]}, {"containers": [{"name": "a", "image": "y"}]})
-    {'containers': [{'name': 'a', 'image': 'y'}]}
+    >>> json_patch({"a": [1]}, [{"op": "add", "path": "/a/-", "value": 2}])
+    {'a': [1, 2]}
     """
-    if isinstance(patch, list):
-        return _merge_list(target if isinstance(target, list) else [], patch, field)
-    if not isinstance(patch, dict):
-        return patch
-    if patch.get("$patch") == "replace":
-        return {k: v for k, v in patch.items() if k != "$patch"}
-    result = dict(target) if isinstance(target, dict) else {}
-    for key, value in patch.items():
-        if key.startswith("$"):
-            continue
-        if value is None:
-            result.pop(key, None)
-        else:
-            result[key] = strategic(result.get(key), value, key)
-    return result
+    import jsonpatch  # not needed until somebody patches
+    from jsonpointer import JsonPointerException
+
+    if not isinstance(operations, list):
+        raise _undecodable(operations, "[]handlers.jsonPatchOp")
+    if len(operations) > MOST_OPERATIONS:
+        most = f"The allowed maximum operations in a JSON patch is {MOST_OPERATIONS}, got {len(operations)}"
+        raise ApiError(413, "RequestEntityTooLarge", most)
+    try:
+        wanted = [_forgiving(operation) for operation in operations]
+        return jsonpatch.JsonPatch(wanted).apply(target)
+    except (jsonpatch.JsonPatchException, JsonPointerException, TypeError, ValueError, KeyError) as error:
+        why = "the server rejected our request due to an error in our request"
+        raise ApiError(422, "Invalid", why) from error
 
 
-def _merge_list(target: list[Any], patch: list[Any], field: str) -> list[Any]:
-    key = MERGE_KEYS.get(field) or _port_key(field, patch)
-    if key is None or not all(isinstance(item, dict) for item in (*target, *patch)):
-        return patch
-    result = list(target)
-    for item in patch:
-        at = next((i for i, old in enumerate(result) if old.get(key) == item.get(key)), None)
-        if item.get("$patch") == "delete":
-            if at is not None:
-                del result[at]
-        elif at is None:
-            result.append(item)
-        else:
-            result[at] = strategic(result[at], item)
-    return result
+def _forgiving(operation: Any) -> Any:
+    """An operation as Kubernetes understands it: to replace a field of an object that is not there is to add it."""
+    path = operation.get("path") if isinstance(operation, dict) else None
+    is_field = isinstance(path, str) and path and not path.rpartition("/")[2].isdigit() and not path.endswith("/-")
+    return {**operation, "op": "add"} if is_field and operation.get("op") == "replace" else operation
 
 
-def _port_key(field: str, patch: list[Any]) -> str | None:
-    """`ports` merge by `containerPort` in a container and by `port` in a Service."""
-    if field != "ports":
-        return None
-    return "containerPort" if any(isinstance(item, dict) and "containerPort" in item for item in patch) else "port"
-
-
-def json_patch(target: Any, operations: list[dict[str, Any]]) -> Any:
-    """Apply add, remove, replace, move, copy and test in order. Raises ManifestError for one that does not fit."""
-    result = target
-    for number, operation in enumerate(operations):
-        try:
-            result = _operate(result, operation)
-        except (KeyError, IndexError, ValueError, TypeError) as error:
-            text = (
-                f"Invalid value: {operation}: the server rejected our request due to an error in our request ({error})"
-            )
-            raise ManifestError([Problem(f"[{number}]", text)]) from error
-    return result
-
-
-def _operate(target: Any, operation: dict[str, Any]) -> Any:
-    path = _split(operation["path"])
-    match operation["op"]:
-        case "add" | "replace":
-            return _put(target, path, operation["value"], insert=operation["op"] == "add")
-        case "remove":
-            return _remove(target, path)
-        case "test":
-            if _get(target, path) != operation["value"]:
-                raise ValueError(f"testing value {operation['path']} failed")
-            return target
-        case "copy":
-            return _put(target, path, _get(target, _split(operation["from"])), insert=True)
-        case "move":
-            source = _split(operation["from"])
-            return _put(_remove(target, source), path, _get(target, source), insert=True)
-        case other:
-            raise ValueError(f"unknown operation {other}")
-
-
-def _split(pointer: str) -> list[str]:
-    return [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
-
-
-def _get(target: Any, path: list[str]) -> Any:
-    for step in path:
-        target = target[int(step)] if isinstance(target, list) else target[step]
-    return target
-
-
-def _put(target: Any, path: list[str], value: Any, *, insert: bool) -> Any:
-    if not path:
-        return value
-    step, rest = path[0], path[1:]
-    if isinstance(target, list):
-        items = list(target)
-        if rest:
-            items[int(step)] = _put(items[int(step)], rest, value, insert=insert)
-        elif step == "-":
-            items.append(value)
-        elif insert:
-            items.insert(int(step), value)
-        else:
-            items[int(step)] = value
-        return items
-    if rest:
-        return {**target, step: _put(target[step], rest, value, insert=insert)}
-    return {**target, step: value}
-
-
-def _remove(target: Any, path: list[str]) -> Any:
-    step, rest = path[0], path[1:]
-    if isinstance(target, list):
-        items = list(target)
-        if rest:
-            items[int(step)] = _remove(items[int(step)], rest)
-        else:
-            del items[int(step)]
-        return items
-    if rest:
-        return {**target, step: _remove(target[step], rest)}
-    if step not in target:
-        raise KeyError(step)
-    return {k: v for k, v in target.items() if k != step}
+def _undecodable(body: Any, wanted: str) -> ApiError:
+    given = {dict: "object", list: "array", str: "string", bool: "bool"}.get(type(body), "number")
+    return ApiError(
+        400, "BadRequest", f"error decoding patch: json: cannot unmarshal {given} into Go value of type {wanted}"
+    )

@@ -3,45 +3,67 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
-import orjson
 from aiohttp import web
 
 from netproxy.apiserver.request import Request, Response, Watch
-from netproxy.apiserver.routes import Api, selected
-from netproxy.apiserver.status import status_of
-from netproxy.apiserver.tables import table
+from netproxy.apiserver.routes import Api
+from netproxy.apiserver.status import status, status_of
+from netproxy.apiserver.watch import Frame, Teller, failed, fell_behind, teller
 from netproxy.core.clock import Clock
 from netproxy.core.errors import NetproxyError
-from netproxy.objects.meta import Object, namespace
 from netproxy.serve.who import authenticated, is_local
 from netproxy.store.store import Event, Store
+
+log = logging.getLogger(__name__)
 
 Extra = Callable[[Request], Awaitable[Response]]
 """What the agent serves beside the Kubernetes API, below /netproxy/."""
 
 MAX_BODY = 256 << 20
+BATCH = 128
+"""Frames that are written before others have their turn."""
 
 
-async def serve(path: Path, api: Api, store: Store, clock: Clock, extra: Extra) -> web.AppRunner:
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a watcher may cost."""
+
+    behind: int = 10_000
+    """Events that wait for one that does not read; with one more it is ended, and has to list again."""
+    patience_s: float = 5.0
+    """How long one that has been ended has to read that."""
+    bookmark_s: float = 60.0
+    """How often it is told how far it has come, when it asked for that."""
+
+
+LIMITS = Limits()
+
+
+async def serve(
+    path: Path, api: Api, store: Store, clock: Clock, extra: Extra, *, limits: Limits = LIMITS
+) -> web.AppRunner:
     """Listen on a Unix socket that only its owner can open; returns what ends it."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        asked = Request(
-            request.method, request.path, dict(request.query), await request.read(),
-            request.headers.get("Content-Type", ""), request.headers.get("Accept", ""),
-        )  # fmt: skip
-        if asked.path.startswith("/netproxy/") and is_local(request):
-            try:
-                return _whole(await extra(asked))
-            except NetproxyError as error:
-                return _whole(status_of(error))
-        result = api.handle(asked)
-        if isinstance(result, Watch):
-            return await _stream(request, result, store, clock)
-        return _whole(result)
+        try:
+            return await _answer(
+                request, api, extra, lambda watch: _Waiting(teller(watch, clock), store, limits, request)
+            )
+        except web.HTTPRequestEntityTooLarge as error:
+            return _whole(status(413, "RequestEntityTooLarge", f"Request entity too large: {error.text}"))
+        except NetproxyError as error:
+            return _whole(status_of(error))
+        except OSError:
+            raise  # the client has gone
+        except Exception as error:  # a fault of ours in one request ends no other
+            log.exception("%s %s", request.method, request.path)
+            return _whole(status_of(error))
 
     app = web.Application(client_max_size=MAX_BODY, middlewares=[authenticated])
     app.router.add_route("*", "/{path:.*}", answer)
@@ -52,69 +74,115 @@ async def serve(path: Path, api: Api, store: Store, clock: Clock, extra: Extra) 
     return runner
 
 
+async def _answer(
+    request: web.Request, api: Api, extra: Extra, waiting: Callable[[Watch], _Waiting]
+) -> web.StreamResponse:  # fmt: skip
+    asked = Request(
+        request.method, request.path, dict(request.query), await request.read(),
+        request.headers.get("Content-Type", ""), request.headers.get("Accept", ""),
+    )  # fmt: skip
+    if asked.path.startswith("/netproxy/") and is_local(request):
+        return _whole(await extra(asked))
+    result = api.handle(asked)
+    if isinstance(result, Watch):
+        return await _stream(request, result, waiting(result))
+    return _whole(result)
+
+
 def _whole(response: Response) -> web.Response:
     return web.Response(status=response.status, body=response.body, content_type=response.content_type)
 
 
-async def _stream(request: web.Request, watch: Watch, store: Store, clock: Clock) -> web.StreamResponse:
-    queue: asyncio.Queue[Event] = asyncio.Queue()
-    end = store.subscribe(
-        lambda event: queue.put_nowait(event) if event.resource.stored == watch.resource.stored else None
-    )
-    try:
-        past = [] if watch.initial_events else store.since(watch.version)
-        initial = list(store.list(watch.resource, watch.namespace)) if watch.initial_events else []
-        version = store.version
-    except NetproxyError as error:
-        end()
-        return _whole(status_of(error))
+async def _stream(request: web.Request, watch: Watch, waiting: _Waiting) -> web.StreamResponse:
+    """Write frames until the watch's time is over, the client has gone, or it cannot go on."""
     response = web.StreamResponse(headers={"Content-Type": "application/json"})
     response.enable_chunked_encoding()
     try:
         await response.prepare(request)
-        for obj in initial:
-            await _send(response, watch, "ADDED", obj, clock, version)
-        if watch.initial_events:
-            await response.write(_bookmark(watch, version, initial=True))
-        for event in past:
-            await _send_event(response, watch, event, clock)
         async with asyncio.timeout(watch.timeout_s):
-            while True:
-                await _send_event(response, watch, await queue.get(), clock)
-    except (TimeoutError, ConnectionResetError):
+            async for frames in waiting.frames():
+                await response.write(frames)
+        await response.write_eof()
+    except (TimeoutError, ConnectionError):
         pass
+    except Exception:  # the answer has begun: all that can be said is that it ends
+        log.exception("watch of %s", watch.resource.plural)
     finally:
-        end()
+        waiting.close()
     return response
 
 
-async def _send_event(response: web.StreamResponse, watch: Watch, event: Event, clock: Clock) -> None:
-    if event.resource.stored != watch.resource.stored or (watch.namespace and namespace(event.obj) != watch.namespace):
-        return
-    now, before = _picked(watch, event.obj), event.old is not None and _picked(watch, event.old)
-    kind = event.type
-    if kind == "MODIFIED" and now is not before:
-        kind = "ADDED" if now else "DELETED"
-    if now or before:
-        await _send(response, watch, kind, event.obj, clock, event.version)
+class _Waiting:
+    """What a watcher has still to be told: bounded, so that one who does not read costs little, and not for ever."""
+
+    def __init__(self, tells: Teller, store: Store, limits: Limits, request: web.Request) -> None:
+        self._tells = tells
+        self._store = store
+        self._limits = limits
+        self._request = request
+        self._loop = asyncio.get_running_loop()
+        self._queue: asyncio.Queue[Event] = asyncio.Queue(limits.behind)
+        self._fell_behind: asyncio.TimerHandle | None = None
+        self._bookmark_at = self._loop.time() + limits.bookmark_s
+        self._first: Iterator[Frame] = iter(())
+        self._refused: NetproxyError | None = None
+        self._end = store.subscribe(self._hear)
+        try:
+            self._first = tells.first(store)  # in the same moment, so that nothing is told twice or missed
+        except NetproxyError as error:
+            self._refused = error
+
+    def _hear(self, event: Event) -> None:
+        if event.resource.stored != self._tells.watch.resource.stored or self._fell_behind:
+            return
+        try:
+            self._queue.put_nowait(event)
+        except asyncio.QueueFull:
+            self._fell_behind = self._loop.call_later(self._limits.patience_s, self._abort)
+
+    def _abort(self) -> None:
+        if self._request.transport:
+            self._request.transport.abort()
+
+    async def frames(self) -> AsyncIterator[Frame]:
+        """Batches of frames; ends with an ERROR frame when the watch cannot go on."""
+        if self._refused:
+            yield failed(self._refused)
+            return
+        async for batch in _batches(self._first):
+            yield batch
+        while not self._fell_behind:
+            frame = await self._next()
+            if frame is not None:
+                yield frame
+        yield failed(fell_behind(self._store.version))
+
+    async def _next(self) -> Frame | None:
+        try:
+            async with asyncio.timeout_at(self._bookmark_at):
+                event = await self._queue.get()
+        except TimeoutError:
+            return self._bookmark(self._store.version)
+        frames = [self._tells.told(event)]
+        while len(frames) < BATCH and not self._queue.empty():
+            event = self._queue.get_nowait()
+            frames.append(self._tells.told(event))
+        if self._loop.time() >= self._bookmark_at:
+            frames.append(self._bookmark(event.version))
+        return b"".join(filter(None, frames)) or None
+
+    def _bookmark(self, version: int) -> Frame | None:
+        self._bookmark_at = self._loop.time() + self._limits.bookmark_s
+        return self._tells.bookmark(version) if self._tells.watch.bookmarks else None
+
+    def close(self) -> None:
+        """Hear no more."""
+        self._end()
+        if self._fell_behind:
+            self._fell_behind.cancel()
 
 
-def _picked(watch: Watch, obj: Object) -> bool:
-    return bool(selected([obj], {"labelSelector": watch.label_selector, "fieldSelector": watch.field_selector}))
-
-
-async def _send(response: web.StreamResponse, watch: Watch, kind: str, obj: Object, clock: Clock, version: int) -> None:
-    if not _picked(watch, obj) and kind != "DELETED":
-        return
-    shown = table(watch.resource.kind, [obj], clock.now(), version) if watch.table else obj
-    await response.write(orjson.dumps({"type": kind, "object": shown}) + b"\n")
-
-
-def _bookmark(watch: Watch, version: int, *, initial: bool) -> bytes:
-    marks = {"k8s.io/initial-events-end": "true"} if initial else {}
-    obj = {
-        "kind": watch.resource.kind,
-        "apiVersion": watch.resource.api_version,
-        "metadata": {"resourceVersion": str(version), "annotations": marks},
-    }
-    return orjson.dumps({"type": "BOOKMARK", "object": obj}) + b"\n"
+async def _batches(frames: Iterator[Frame]) -> AsyncIterator[Frame]:
+    while batch := b"".join(islice(frames, BATCH)):
+        yield batch
+        await asyncio.sleep(0)

@@ -1,13 +1,27 @@
 """The API: paths, verbs, answers."""
 
+import json
+
 import pytest
-from support.api import Client
+from support.api import Client, a_registry
 from support.build import pod_object, service_object, slice_object
 
 from netproxy.apiserver.request import Request, Response
+from netproxy.apiserver.status import status_of
 from netproxy.apiserver.tables import node_status
-from netproxy.objects.kinds import PODS
+from netproxy.core.errors import (
+    ApiError,
+    ExpiredError,
+    KernelError,
+    ManifestError,
+    Problem,
+    StorageError,
+    UnavailableError,
+    UnsupportedError,
+)
+from netproxy.objects.kinds import PODS, SERVICES
 from netproxy.objects.manifest import Loaded
+from netproxy.registry.registry import Registry
 
 
 def test_the_api_speaks_kubernetes():
@@ -29,10 +43,11 @@ def test_the_api_speaks_kubernetes():
     patch = [{"op": "replace", "path": "/spec/selector", "value": {"x": "y"}}]
     assert ask("PATCH", f"{base}/web", patch, "application/json-patch+json")[1]["spec"]["selector"] == {"x": "y"}
     assert ask("PATCH", f"{base}/web", {}, "text/plain")[0] == 415
+    assert (
+        ask("PATCH", f"{base}/web/status", {"status": {"loadBalancer": {}}}, "application/merge-patch+json")[0] == 200
+    )
     assert ask("PUT", f"{base}/web", {**merged, "metadata": {**merged["metadata"], "resourceVersion": "1"}})[0] == 409
-    assert ask("PUT", f"{base}/web", service_object("other"))[0] == 422
     assert ask("PUT", f"{base}/web/status", {**service_object(), "status": {"loadBalancer": {}}})[0] == 200
-    assert ask("POST", base, {**service_object("c"), "metadata": {"name": "c", "namespace": "other"}})[0] == 422
     assert ask("DELETE", f"{base}/web")[0] == 200
     assert ask("DELETE", base)[0] == 200
 
@@ -47,17 +62,24 @@ def test_discovery_and_errors_of_paths():
     for path in ("/nothing", "/api/v1/unicorns", "/apis/apps/v1/pods", "/api/v1/namespaces/default/services/web/scale"):
         assert ask("GET", path)[0] == 404
     assert ask("OPTIONS", "/api/v1/pods")[0] == 405
-    answer = ask.api.handle(Request("POST", "/api/v1/namespaces", {}, b"{"))
-    assert answer.status == 400
-    assert ask("POST", "/api/v1/namespaces", ["x"])[0] == 422
 
 
 def test_watches_say_what_they_want():
     ask = Client()
     watch = ask("GET", "/api/v1/services", watch="true", resourceVersion="7", timeoutSeconds="5", labelSelector="a")
-    assert (watch.resource.kind, watch.version, watch.timeout_s, watch.initial_events) == ("Service", 7, 5.0, False)
-    assert ask("GET", "/api/v1/services", watch="1").initial_events
-    assert ask("GET", "/api/v1/services", watch="1", resourceVersion="x")[0] == 422
+    assert (watch.resource.kind, watch.version, watch.timeout_s, watch.initial) == ("Service", 7, 5.0, False)
+    plain = ask("GET", "/api/v1/services", watch="1")
+    assert (plain.initial, plain.marks_initial, plain.bookmarks, plain.timeout_s) == (True, False, False, None)
+    initial = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
+    streaming = ask("GET", "/api/v1/services", watch="1", allowWatchBookmarks="true", resourceVersion="3", **initial)
+    assert (streaming.initial, streaming.marks_initial, streaming.bookmarks) == (True, True, True)
+    assert not ask("GET", "/api/v1/services", watch="1", **{**initial, "sendInitialEvents": "false"}).initial
+    one = ask("GET", "/api/v1/namespaces/a/services/b", watch="1", fieldSelector="x=y")
+    assert (one.namespace, one.field_selector) == ("a", "x=y,metadata.name=b")
+    assert ask("GET", "/api/v1/watch/namespaces/a/services").namespace == "a"
+    assert ask("GET", "/api/v1/watch/namespaces/a/services/b").field_selector == "metadata.name=b"
+    for limit in ("x", "\u00b2", "9" * 20):
+        assert ask("GET", "/api/v1/services", watch="1", timeoutSeconds=limit).timeout_s is None
 
 
 def test_a_bound_pod_is_marked_and_its_kubelet_finishes():
@@ -115,3 +137,359 @@ def test_the_status_column_of_a_pod(states, reason):
 )  # fmt: skip
 def test_a_node_whose_rules_cannot_be_written_is_not_ready(conditions: list[dict[str, str]], shown: str):
     assert node_status({"kind": "Node", "status": {"conditions": conditions}}) == shown
+
+
+# --- writes
+
+BASE = "/api/v1/namespaces/default"
+MERGE = "application/merge-patch+json"
+
+
+def config_map(**meta):
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", **meta}, "data": {"a": "1"}}
+
+
+def test_an_object_of_the_right_kind_in_the_right_place():
+    ask = Client()
+    path = f"{BASE}/configmaps"
+    assert ask("POST", path, {"metadata": {"name": "plain"}})[0] == 201
+    ask("POST", path, config_map())
+    for body, message in (
+        (
+            {**config_map(), "kind": "Secret"},
+            'Secret in version "v1" cannot be handled as a ConfigMap: it is of another kind',
+        ),
+        (
+            {**config_map(), "apiVersion": "v2"},
+            "the API version in the data (v2) does not match the expected API version (v1)",
+        ),
+        (config_map(name="b"), "the name of the object (b) does not match the name on the URL (c)"),
+        (config_map(name=""), "the name of the object (c based on URL) was undeterminable: name must be provided"),
+        (
+            config_map(namespace="other"),
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ),
+    ):
+        status, answer = ask("PUT", f"{path}/c", body)
+        assert (status, answer["reason"], answer["message"]) == (400, "BadRequest", message)
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"5", b"null", b"\xff", b'"x"'])
+def test_a_body_that_is_no_object_is_a_bad_request(body):
+    ask = Client()
+    for method, path in (
+        ("POST", f"{BASE}/configmaps"),
+        ("PUT", f"{BASE}/configmaps/c"),
+        ("POST", f"{BASE}/pods/web-1/binding"),
+    ):
+        answer = ask.api.handle(Request(method, path, {}, body))
+        assert answer.status == 400
+        assert b"couldn't get version/kind; json parse error" in answer.body
+
+
+@pytest.mark.parametrize(
+    "obj",
+    [
+        {"metadata": 5},
+        {"metadata": {"name": "a", "labels": 5}},
+        {"metadata": {"name": "a"}, "spec": 5},
+        {"metadata": {"name": "a"}, "status": 5},
+        {"metadata": {"name": 5}},
+        {"metadata": {"name": "a", "resourceVersion": 5}},
+        {"metadata": {"name": "a"}, "spec": {"ports": {"a": 1}}},
+    ],
+)
+def test_a_wrong_type_is_a_bad_request_and_says_where(obj):
+    status, answer = Client()("POST", f"{BASE}/services", obj)
+    assert (status, answer["reason"]) == (400, "BadRequest")
+    assert answer["message"].startswith('Service in version "v1" cannot be handled as a Service: ')
+
+
+def test_what_is_invalid_is_said_in_kubernetes_words():
+    ask = Client()
+    status, one = ask("POST", f"{BASE}/services", service_object(ports=[{"port": 70000, "targetPort": 1}]))
+    assert (status, one["reason"]) == (422, "Invalid")
+    assert (
+        one["message"]
+        == 'Service "web" is invalid: spec.ports[0].port: Invalid value: 70000: must be between 1 and 65535, inclusive'
+    )
+    assert one["details"]["kind"], one["details"]["name"] == ("Service", "web")
+    two = ask("POST", f"{BASE}/services", service_object(ports=[{"port": 0}, {"port": 1}]))[1]
+    assert two["message"].startswith('Service "web" is invalid: [spec.ports[0].name: Required value')
+    bad = {"metadata": {"name": "d"}, "spec": {}}
+    said = ask("POST", "/apis/apps/v1/namespaces/default/deployments", bad)[1]
+    assert said["message"].startswith('Deployment.apps "d" is invalid: ')
+    assert said["details"]["group"] == "apps"
+
+
+def test_what_is_wrong_with_it_names_the_object():
+    ask = Client()
+    ask("POST", f"{BASE}/configmaps", config_map())
+    assert ask("GET", f"{BASE}/configmaps/x")[1]["details"] == {"kind": "configmaps", "name": "x"}
+    assert ask("POST", f"{BASE}/configmaps", config_map())[1]["details"] == {"kind": "configmaps", "name": "c"}
+    assert ask("GET", "/apis/apps/v1/namespaces/default/deployments/d")[1]["details"]["group"] == "apps"
+    status, answer = ask("DELETE", "/api/v1/namespaces/kube-system")
+    assert (status, answer["reason"]) == (404, "NotFound")
+    ask("POST", "/api/v1/namespaces", {"metadata": {"name": "kube-system"}})
+    status, answer = ask("DELETE", "/api/v1/namespaces/kube-system")
+    assert (status, answer["details"]) == (403, {"kind": "namespaces", "name": "kube-system"})
+
+
+def test_a_put_leaves_the_status_and_a_put_of_the_status_the_rest():
+    ask = Client()
+    made = ask("POST", f"{BASE}/services", service_object())[1]
+    put = ask("PUT", f"{BASE}/services/web", {**made, "status": {"loadBalancer": {"ingress": []}}})[1]
+    assert put == made
+    status = {"loadBalancer": {"ingress": [{"ip": "1.2.3.4"}]}}
+    written = ask("PUT", f"{BASE}/services/web/status", {**made, "spec": {}, "status": status})[1]
+    assert (written["spec"], written["status"]) == (made["spec"], status)
+    assert ask("GET", f"{BASE}/services/web/status")[1] == written
+
+
+def test_dry_runs_store_nothing():
+    ask = Client()
+    assert ask("POST", f"{BASE}/services", service_object("dry"), dryRun="All")[0] == 201
+    made = ask("POST", f"{BASE}/services", service_object())[1]
+    for method, path, body, kind in (
+        ("PUT", "", service_object(selector={"a": "b"}), "application/json"),
+        ("PUT", "/status", {**service_object(), "status": {}}, "application/json"),
+        ("PATCH", "", {"metadata": {"labels": {"a": "b"}}}, MERGE),
+        ("DELETE", "", {"dryRun": ["All"]}, "application/json"),
+        ("DELETE", "", None, "application/json"),
+    ):
+        assert ask(method, f"{BASE}/services/web{path}", body, kind, dryRun="All")[0] == 200
+    assert ask("DELETE", f"{BASE}/services", dryRun="All")[0] == 200
+    assert ask("GET", f"{BASE}/services")[1]["items"] == [made]
+    status, answer = ask("POST", f"{BASE}/services", service_object("dry"), dryRun="Server")
+    assert (status, answer["message"]) == (
+        422, 'CreateOptions.meta.k8s.io "" is invalid: dryRun: Unsupported value: ["Server"]: supported values: "All"'
+    )  # fmt: skip
+    assert answer["details"]["group"] == "meta.k8s.io"
+
+
+def test_a_pod_is_bound_by_the_scheduler():
+    ask = Client()
+    pod = pod_object()
+    del pod["spec"]["nodeName"]
+    ask("POST", f"{BASE}/pods", pod)
+    path = f"{BASE}/pods/web-1/binding"
+    assert ask("POST", path, {"target": {"name": ""}})[0] == 400
+    assert ask("POST", path, {"target": {"name": "n1"}}, dryRun="All")[0] == 201
+    assert ask("POST", path, {"target": {"name": "n1"}})[0] == 201
+    assert ask("POST", path, {"target": {"name": "n2"}})[0] == 409
+    assert ask("GET", f"{BASE}/pods/web-1")[1]["spec"]["nodeName"] == "n1"
+    for method, sub in (("GET", "binding"), ("POST", "status"), ("DELETE", "status")):
+        assert ask(method, f"{BASE}/pods/web-1/{sub}")[0] == 405
+
+
+def test_a_namespace_is_finalized():
+    ask = Client()
+    made = ask("POST", "/api/v1/namespaces", {"metadata": {"name": "team"}})[1]
+    assert ask("DELETE", "/api/v1/namespaces/team")[1]["status"]["phase"] == "Terminating"
+    status, answer = ask("POST", "/api/v1/namespaces/team/configmaps", config_map())
+    assert (status, answer["reason"], answer["details"]["name"]) == (403, "Forbidden", "c")
+    assert ask("PUT", "/api/v1/namespaces/team/finalize", {**made, "spec": {}, "metadata": {"name": "team"}})[0] == 200
+    assert ask("GET", "/api/v1/namespaces/team")[0] == 404
+
+
+# --- deletions
+
+
+def test_a_deletion_answers_that_it_is_done_or_what_is_left():
+    ask = Client()
+    made = ask("POST", f"{BASE}/configmaps", config_map())[1]
+    done = ask("DELETE", f"{BASE}/configmaps/c")[1]
+    details = {"kind": "configmaps", "name": "c", "uid": made["metadata"]["uid"]}
+    assert (done["kind"], done["status"], done["details"]) == ("Status", "Success", details)
+    ask("POST", f"{BASE}/configmaps", config_map(finalizers=["x/a"]))
+    held = ask("DELETE", f"{BASE}/configmaps/c")[1]
+    assert held["metadata"]["deletionTimestamp"]
+    ask("POST", f"{BASE}/services", service_object())
+    assert ask("DELETE", f"{BASE}/services/web")[1]["kind"] == "Service"
+
+
+def test_preconditions_of_a_deletion():
+    ask = Client()
+    meta = ask("POST", f"{BASE}/configmaps", config_map())[1]["metadata"]
+    for wanted in ({"uid": "other"}, {"resourceVersion": "7"}):
+        status, answer = ask("DELETE", f"{BASE}/configmaps/c", {"preconditions": wanted})
+        assert (status, answer["reason"]) == (409, "Conflict")
+    right = {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}
+    assert ask("DELETE", f"{BASE}/configmaps/c", {"preconditions": right})[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "query", "finalizers"),
+    [
+        ({"propagationPolicy": "Foreground"}, {}, ["foregroundDeletion"]),
+        (None, {"propagationPolicy": "Orphan"}, ["orphan"]),
+        ({"orphanDependents": True}, {}, ["orphan"]),
+        (None, {"orphanDependents": "false"}, None),
+        ({}, {}, None),
+    ],
+)
+def test_propagation_of_a_deletion(body, query, finalizers):
+    ask = Client()
+    ask("POST", f"{BASE}/configmaps", config_map())
+    gone = ask("DELETE", f"{BASE}/configmaps/c", body, **query)[1]
+    assert gone["metadata"].get("finalizers") == finalizers
+
+
+@pytest.mark.parametrize(
+    ("body", "query", "status"),
+    [
+        ("{", {}, 400),
+        ("[]", {}, 400),
+        ('{"gracePeriodSeconds": "abc"}', {}, 400),
+        ('{"gracePeriodSeconds": 1.5}', {}, 400),
+        ('{"preconditions": 5}', {}, 400),
+        ('{"preconditions": {"uid": 5}}', {}, 400),
+        ('{"propagationPolicy": 5}', {}, 400),
+        ('{"dryRun": "All"}', {}, 400),
+        ('{"orphanDependents": "x"}', {}, 400),
+        ('{"propagationPolicy": "Sideways"}', {}, 422),
+        ('{"propagationPolicy": "Orphan", "orphanDependents": true}', {}, 422),
+        ('{"dryRun": ["Some"]}', {}, 422),
+        ("", {"gracePeriodSeconds": "abc"}, 400),
+        ("", {"gracePeriodSeconds": "\u00b2"}, 400),
+        ("", {"gracePeriodSeconds": "9" * 30}, 400),
+        ("", {"propagationPolicy": "x"}, 422),
+        ("", {"dryRun": ""}, 422),
+    ],
+)
+def test_options_of_a_deletion_that_are_none(body, query, status):
+    ask = Client()
+    ask("POST", f"{BASE}/configmaps", config_map())
+    answer = ask.api.handle(Request("DELETE", f"{BASE}/configmaps/c", query, body.encode()))
+    assert answer.status == status
+    assert ask("GET", f"{BASE}/configmaps/c")[0] == 200
+
+
+def test_grace_in_the_query():
+    ask = Client()
+    ask("POST", f"{BASE}/pods", pod_object())
+    assert (
+        ask("DELETE", f"{BASE}/pods/web-1", gracePeriodSeconds="-1")[1]["metadata"]["deletionGracePeriodSeconds"] == 1
+    )
+
+
+# --- lists and watches
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ({"resourceVersion": "0"}, 200),
+        ({"resourceVersion": "1", "resourceVersionMatch": "NotOlderThan"}, 200),
+        ({"resourceVersion": "abc"}, 400),
+        ({"resourceVersion": "-5"}, 400),
+        ({"resourceVersion": "\u00b2"}, 400),
+        ({"resourceVersion": "9" * 30}, 400),
+        ({"resourceVersion": "9999999999"}, 504),
+        ({"resourceVersionMatch": "Exact"}, 422),
+        ({"resourceVersionMatch": "Exact", "resourceVersion": "0"}, 422),
+        ({"resourceVersionMatch": "Foo", "resourceVersion": "1"}, 422),
+        ({"resourceVersionMatch": "Exact", "resourceVersion": "1", "continue": "x"}, 422),
+        ({"sendInitialEvents": "true"}, 422),
+        ({"labelSelector": "a in ("}, 422),
+    ],
+)
+def test_options_of_a_list(query, status):
+    ask = Client()
+    ask("POST", f"{BASE}/configmaps", config_map())
+    assert ask("GET", f"{BASE}/configmaps", **query)[0] == status
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"sendInitialEvents": "true"},
+        {"sendInitialEvents": "true", "resourceVersionMatch": "Exact"},
+        {"resourceVersionMatch": "NotOlderThan"},
+        {"continue": "x"},
+    ],
+)
+def test_options_of_a_watch_that_do_not_go_together(query):
+    status, answer = Client()("GET", f"{BASE}/configmaps", watch="true", **query)
+    assert (status, answer["details"]["kind"]) == (422, "ListOptions")
+
+
+def test_reading_changes_nothing():
+    ask = Client()
+    ask("POST", f"{BASE}/services", service_object())
+    before = ask.registry.store.version, list(ask.registry.store.all(SERVICES))
+    for path in ("/services", "/services/web", "/services/web/status"):
+        ask("GET", BASE + path)
+    assert (ask.registry.store.version, list(ask.registry.store.all(SERVICES))) == before
+
+
+def test_events_are_the_same_in_both_groups():
+    ask = Client()
+    event = {"metadata": {"name": "e"}, "regarding": {"kind": "Pod", "name": "p"}, "note": "n", "reason": "R"}
+    new = "/apis/events.k8s.io/v1/namespaces/default/events"
+    assert ask("POST", new, event)[1]["note"] == "n"
+    assert ask("GET", f"{BASE}/events/e")[1]["message"] == "n"
+    assert [e["note"] for e in ask("GET", new)[1]["items"]] == ["n"]
+    assert ask("GET", f"{new}/none")[1]["message"] == 'events.events.k8s.io "none" not found'
+    assert ask("POST", f"{BASE}/events", {"metadata": {"name": "e"}})[0] == 409
+    assert ask("DELETE", f"{new}/e")[1]["details"]["group"] == "events.k8s.io"
+    assert ask("GET", f"{BASE}/events")[1]["items"] == []
+
+
+def test_the_versions_of_a_group():
+    ask = Client()
+    group = ask("GET", "/apis/autoscaling")[1]
+    assert [v["version"] for v in group["versions"]] == ["v2", "v1"]
+    assert group["preferredVersion"]["version"] == "v2"
+    subs = {r["name"]: r["verbs"] for r in ask("GET", "/api/v1")[1]["resources"]}
+    assert (subs["pods/binding"], subs["namespaces/finalize"]) == (["create"], ["update"])
+    assert ask("GET", "/api/v1/namespaces/a/nodes")[0] == 404
+    assert ask("GET", "/api/v1/nodes/a/status/more")[0] == 404
+
+
+# --- faults of ours
+
+
+class Broken(Registry):
+    """A registry with a fault."""
+
+    error: Exception = RuntimeError("a fault")
+
+    def create(self, obj, *, dry_run=False):
+        raise self.error
+
+
+def test_a_fault_of_ours_is_an_answer_and_is_logged(caplog):
+    registry = a_registry()
+    ask = Client(Broken(registry.store, registry.cluster))
+    status, answer = ask("POST", f"{BASE}/configmaps", config_map())
+    assert (status, answer["reason"], answer["message"]) == (500, "InternalError", "a fault")
+    assert "POST /api/v1/namespaces/default/configmaps" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "reason"),
+    [
+        (StorageError("no space: free some"), 500, "InternalError"),
+        (KernelError("no"), 500, "InternalError"),
+        (ExpiredError("old"), 410, "Expired"),
+        (UnsupportedError("no"), 415, "UnsupportedMediaType"),
+        (UnavailableError(0, "", "later"), 503, None),
+        (ApiError(418, "", "tea"), 418, None),
+    ],
+)
+def test_every_error_has_a_status(error, status, reason):
+    registry = a_registry()
+    broken = Broken(registry.store, registry.cluster)
+    broken.error = error
+    code, answer = Client(broken)("POST", f"{BASE}/configmaps", config_map())
+    assert (code, answer.get("reason"), answer["message"]) == (status, reason, str(error))
+
+
+def test_outside_of_the_kubernetes_api_each_cause_names_its_object():
+    problem = Problem("spec.x", "Invalid value", "Service default/a", "file.yaml")
+    answer = json.loads(status_of(ManifestError([problem])).body)
+    assert answer["details"]["causes"][0] == {
+        "reason": "FieldValueInvalid", "message": "Invalid value", "field": "spec.x", "object": "Service default/a",
+        "source": "file.yaml",
+    }  # fmt: skip

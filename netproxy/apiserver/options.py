@@ -1,0 +1,167 @@
+"""What a request wants beside the object: options in its query or body, checked.
+
+Source: kubernetes apimachinery pkg/apis/meta/v1/validation, pkg/apis/meta/internalversion/validation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from netproxy.apiserver.request import Request
+from netproxy.apiserver.status import InvalidOptionsError, bad_request
+from netproxy.core.errors import Problem
+from netproxy.objects.schema import field_problems
+from netproxy.registry.deletion import PROPAGATIONS
+
+_OPTIONS = {"POST": "CreateOptions", "PUT": "UpdateOptions", "PATCH": "PatchOptions", "DELETE": "DeleteOptions"}
+MATCH = "resourceVersionMatch"
+
+
+def is_dry_run(request: Request) -> bool:
+    """Whether nothing is to be stored. Raises InvalidOptionsError for another kind of dry run."""
+    given = request.query.get("dryRun")
+    return given is not None and _is_all([given], _OPTIONS[request.method])
+
+
+def _is_all(given: list[Any], kind: str) -> bool:
+    if any(item != "All" for item in given):
+        shown = " ".join(str(item) for item in given)
+        why = f'Unsupported value: ["{shown}"]: supported values: "All"'
+        raise InvalidOptionsError(kind, [Problem("dryRun", why, reason="FieldValueNotSupported")])
+    return bool(given)
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteOptions:
+    """How an end is asked for."""
+
+    grace_s: int | None = None
+    propagation: str | None = None
+    uid: str | None = None
+    resource_version: str | None = None
+    dry_run: bool = False
+
+
+def delete_options(request: Request) -> DeleteOptions:
+    """The options of a DELETE: those of its body, or of its query. Raises ApiError for what is none."""
+    given = _body_options(request) if request.body.strip() else _query_options(request)
+    wrong = []
+    propagation, orphan = given.get("propagationPolicy"), given.get("orphanDependents")
+    if propagation is not None and orphan is not None:
+        wrong.append(
+            Problem(
+                "propagationPolicy",
+                f'Invalid value: "{propagation}": orphanDependents and deletionPropagation cannot be both set',
+            )
+        )
+    elif propagation is not None and propagation not in PROPAGATIONS:
+        listed = ", ".join(f'"{item}"' for item in (*PROPAGATIONS, "nil"))
+        why = f'Unsupported value: "{propagation}": supported values: {listed}'
+        wrong.append(Problem("propagationPolicy", why, reason="FieldValueNotSupported"))
+    if wrong:
+        raise InvalidOptionsError("DeleteOptions", wrong)
+    if orphan is not None:
+        propagation = "Orphan" if orphan else "Background"
+    wanted = given.get("preconditions") or {}
+    dry_run = _is_all(given.get("dryRun") or [], "DeleteOptions")
+    return DeleteOptions(
+        given.get("gracePeriodSeconds"), propagation, wanted.get("uid"), wanted.get("resourceVersion"), dry_run
+    )
+
+
+def _body_options(request: Request) -> dict[str, Any]:
+    try:
+        given = orjson.loads(request.body)
+    except orjson.JSONDecodeError as error:
+        raise bad_request(f"couldn't get version/kind; json parse error: {error}") from error
+    if not isinstance(given, dict):
+        raise bad_request("couldn't get version/kind; json parse error: DeleteOptions is an object")
+    wrong, _ = field_problems({**given, "apiVersion": "v1", "kind": "DeleteOptions"})
+    if wrong:
+        said = "; ".join(f"{problem.path}: {problem.message}" for problem in wrong)
+        raise bad_request(f'DeleteOptions in version "v1" cannot be handled as a DeleteOptions: {said}')
+    return given
+
+
+def _query_options(request: Request) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    query = request.query
+    if "gracePeriodSeconds" in query:
+        given["gracePeriodSeconds"] = _integer(query["gracePeriodSeconds"])
+    if "propagationPolicy" in query:
+        given["propagationPolicy"] = query["propagationPolicy"]
+    if "orphanDependents" in query:
+        given["orphanDependents"] = query["orphanDependents"] in ("1", "true")
+    if "dryRun" in query:
+        given["dryRun"] = [query["dryRun"]]
+    return given
+
+
+def _integer(text: str) -> int:
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > 18:
+        raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
+    return int(text)
+
+
+# --- lists and watches
+
+
+def version_of(text: str) -> int:
+    """A resourceVersion of a list or a watch; empty is 0. Raises ApiError for what is none."""
+    if not text:
+        return 0
+    if not (text.isascii() and text.isdigit()) or len(text) > 18:
+        why = f'Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax'
+        raise bad_request(f"invalid resource version: resourceVersion: {why}")
+    return int(text)
+
+
+def check_list(request: Request) -> None:
+    """Raise InvalidOptionsError when the options of a list do not go together."""
+    match, version = request.query.get(MATCH, ""), request.query.get("resourceVersion", "")
+    wrong = []
+    if "sendInitialEvents" in request.query:
+        wrong.append(_forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"))
+    if match and request.query.get("continue"):
+        wrong.append(_forbidden(MATCH, "resourceVersionMatch is forbidden when continue is provided"))
+    elif match and not version:
+        wrong.append(_forbidden(MATCH, "resourceVersionMatch is forbidden unless resourceVersion is provided"))
+    elif match not in ("", "Exact", "NotOlderThan"):
+        wrong.append(_unsupported(MATCH, match, '"Exact", "NotOlderThan", ""'))
+    elif match == "Exact" and version == "0":
+        wrong.append(_forbidden(MATCH, 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'))
+    if wrong:
+        raise InvalidOptionsError("ListOptions", wrong)
+
+
+def check_watch(request: Request) -> None:
+    """Raise InvalidOptionsError when the options of a watch do not go together."""
+    match = request.query.get(MATCH, "")
+    wrong = []
+    if request.query.get("continue"):
+        wrong.append(_forbidden(MATCH, "resourceVersionMatch is forbidden when continue is provided"))
+    elif "sendInitialEvents" in request.query:
+        if match != "NotOlderThan":
+            wrong.append(_forbidden(MATCH, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"))
+        if match not in ("", "NotOlderThan"):
+            wrong.append(_unsupported(MATCH, match, '"NotOlderThan"'))
+    elif match:
+        wrong.append(
+            _forbidden(MATCH, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided")
+        )
+    if wrong:
+        raise InvalidOptionsError("ListOptions", wrong)
+
+
+def _forbidden(field: str, why: str) -> Problem:
+    return Problem(field, f"Forbidden: {why}", reason="FieldValueForbidden")
+
+
+def _unsupported(field: str, value: str, supported: str) -> Problem:
+    return Problem(
+        field, f'Unsupported value: "{value}": supported values: {supported}', reason="FieldValueNotSupported"
+    )

@@ -1,0 +1,55 @@
+"""A URL's path as a value: which resource, where, which object, which part of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from netproxy.core.errors import NotFoundError
+from netproxy.core.names import NamespacedName
+from netproxy.objects.kinds import Resource, by_path
+
+UNKNOWN = "the server could not find the requested resource"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a path names."""
+
+    resource: Resource
+    namespace: str = ""
+    name: str = ""
+    subresource: str = ""
+    is_watch: bool = False
+    """The old way to ask for a watch: `/api/v1/watch/pods`."""
+
+    @property
+    def key(self) -> NamespacedName:
+        """The object."""
+        return NamespacedName(self.namespace if self.resource.namespaced else "", self.name)
+
+
+def target_of(path: str) -> Target | None:
+    """Read `/api/v1/namespaces/NS/pods/NAME/status` and its relatives; None for a path that names no resource.
+
+    >>> target_of("/api/v1/namespaces/a/pods/b/status").key
+    NamespacedName(namespace='a', name='b')
+
+    Raises NotFoundError for a resource or a part of it that is not served.
+    """
+    parts = [part for part in path.split("/") if part]
+    if parts[:1] == ["api"] and len(parts) >= 3:
+        version, rest = parts[1], parts[2:]
+    elif parts[:1] == ["apis"] and len(parts) >= 4:
+        version, rest = f"{parts[1]}/{parts[2]}", parts[3:]
+    else:
+        return None
+    is_watch = rest[0] == "watch" and len(rest) > 1
+    rest = rest[1:] if is_watch else rest
+    at = ""
+    if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in ("finalize", "status"):
+        at, rest = rest[1], rest[2:]
+    resource = by_path(version, rest[0])
+    name, sub = rest[1] if len(rest) > 1 else "", rest[2] if len(rest) > 2 else ""
+    if resource is None or rest[3:] or (sub and sub not in resource.subresources) or (at and not resource.namespaced):
+        raise NotFoundError(UNKNOWN)
+    return Target(resource, at, name, sub, is_watch)

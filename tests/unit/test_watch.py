@@ -1,0 +1,325 @@
+"""What a watch is told: what is there, what happens to its selection, where it has come to."""
+
+import asyncio
+import json
+from contextlib import suppress
+
+import pytest
+from support.api import a_registry, a_store
+from support.build import FixedClock, service_object
+
+from netproxy.apiserver.request import Response, Watch
+from netproxy.apiserver.routes import Api
+from netproxy.apiserver.watch import INITIAL_EVENTS_END, failed, fell_behind, teller
+from netproxy.core.errors import ExpiredError, ManifestError
+from netproxy.core.names import NamespacedName
+from netproxy.objects.kinds import CONFIG_MAPS, EVENTS_V1, SERVICES
+from netproxy.serve import http
+from netproxy.store.store import Store
+
+CLOCK = FixedClock()
+
+
+def frames(lines):
+    return [(frame["type"], frame["object"]) for frame in map(json.loads, lines)]
+
+
+def told(registry, watch):
+    """What a watch hears of all that has happened so far."""
+    tells = teller(watch, CLOCK)
+    return frames(filter(None, (tells.told(event) for event in registry.store.since(0))))
+
+
+def short(found):
+    return [(kind, obj["metadata"]["name"], obj["metadata"]["resourceVersion"]) for kind, obj in found]
+
+
+def labelled(name, **labels):
+    return {**service_object(name), "metadata": {"name": name, "labels": labels}}
+
+
+def test_a_change_into_the_selection_adds_and_one_out_of_it_deletes_the_object_as_it_was():
+    registry = a_registry()
+    registry.create(labelled("a", app="web"))
+    registry.replace(labelled("a", app="web", tier="x"))
+    registry.replace(labelled("a", app="db"))
+    registry.replace(labelled("a", app="db", tier="y"))
+    registry.replace(labelled("a", app="web"))
+    registry.delete(SERVICES, NamespacedName("default", "a"))
+    registry.create(labelled("b", app="db"))
+    registry.delete(SERVICES, NamespacedName("default", "b"))
+    found = told(registry, Watch(SERVICES, 0, label_selector="app=web"))
+    assert short(found) == [
+        ("ADDED", "a", "1"),
+        ("MODIFIED", "a", "2"),
+        ("DELETED", "a", "3"),
+        ("ADDED", "a", "5"),
+        ("DELETED", "a", "6"),
+    ]
+    assert found[2][1]["metadata"]["labels"] == {"app": "web", "tier": "x"}
+
+
+def test_a_watch_hears_of_its_resource_and_its_namespace_only():
+    registry = a_registry()
+    registry.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team"}})
+    registry.create(service_object(namespace="team"))
+    registry.create(service_object("b"))
+    assert short(told(registry, Watch(SERVICES, 0, "team"))) == [("ADDED", "web", "2")]
+    assert short(told(registry, Watch(SERVICES, 0, field_selector="metadata.name=b"))) == [("ADDED", "b", "3")]
+    with pytest.raises(ManifestError):
+        teller(Watch(SERVICES, 0, label_selector="a in ("), CLOCK)
+
+
+def test_an_event_is_told_in_the_version_of_the_watch():
+    registry = a_registry()
+    registry.create({"apiVersion": "v1", "kind": "Event", "metadata": {"name": "e"}, "message": "m"})
+    (found,) = told(registry, Watch(EVENTS_V1, 0))
+    assert (found[1]["apiVersion"], found[1]["note"]) == ("events.k8s.io/v1", "m")
+
+
+def test_what_is_there_comes_first_and_its_end_is_marked_when_asked():
+    registry = a_registry()
+    registry.create(labelled("a", app="web"))
+    registry.create(labelled("b", app="db"))
+    first = frames(teller(Watch(SERVICES, 0, initial=True, label_selector="app"), CLOCK).first(registry.store))
+    assert short(first) == [("ADDED", "a", "1"), ("ADDED", "b", "2")]
+    marked = frames(teller(Watch(SERVICES, 1, initial=True, marks_initial=True), CLOCK).first(registry.store))
+    assert marked[-1] == ("BOOKMARK", {"kind": "Service", "apiVersion": "v1", "metadata": {
+        "resourceVersion": "2", "annotations": {INITIAL_EVENTS_END: "true"}}})  # fmt: skip
+
+
+def test_a_watch_from_a_version_hears_what_it_missed():
+    registry = a_registry()
+    for name in "abc":
+        registry.create(service_object(name))
+    assert short(frames(teller(Watch(SERVICES, 2), CLOCK).first(registry.store))) == [("ADDED", "c", "3")]
+    assert list(teller(Watch(SERVICES, 0), CLOCK).first(registry.store)) == []
+    with pytest.raises(ExpiredError):
+        teller(Watch(SERVICES, 1), CLOCK).first(restored(2).store)
+
+
+def test_tables_and_bookmarks_and_ends():
+    registry = a_registry()
+    registry.create(service_object())
+    (frame,) = told(registry, Watch(SERVICES, 0, table=True))
+    assert (frame[1]["kind"], len(frame[1]["rows"])) == ("Table", 1)
+    bookmark = frames([teller(Watch(CONFIG_MAPS, 0), CLOCK).bookmark(7)])
+    assert bookmark == [("BOOKMARK", {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"resourceVersion": "7"}})]
+    ((kind, status),) = frames([failed(fell_behind(9))])
+    assert (kind, status["code"], status["reason"]) == ("ERROR", 410, "Expired")
+
+
+# --- over a socket
+
+
+class Served:
+    """The API on a Unix socket; raw connections to it."""
+
+    def __init__(self, path, registry, extra=None, **limits):
+        self.path = path
+        self.registry = registry
+        self.extra = extra or self.nothing
+        self.limits = http.Limits(**limits)
+        self.writers = []
+
+    async def nothing(self, request):
+        raise RuntimeError("a fault beside the API")
+
+    async def __aenter__(self):
+        api, store = Api(self.registry, CLOCK), self.registry.store
+        self.runner = await http.serve(self.path, api, store, CLOCK, self.extra, limits=self.limits)
+        return self
+
+    async def __aexit__(self, *_):
+        for writer in self.writers:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+        await self.runner.cleanup()
+
+    async def ask(self, target):
+        reader, writer = await asyncio.open_unix_connection(self.path, limit=1 << 24)
+        self.writers.append(writer)
+        writer.write(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        return reader, await reader.readuntil(b"\r\n\r\n")
+
+    async def frame(self, reader):
+        """The next frame; None when the answer has ended."""
+        async with asyncio.timeout(20):
+            while True:
+                line = await reader.readline()
+                if line.startswith(b"{"):
+                    return json.loads(line)
+                if line in (b"0\r\n", b""):
+                    return None
+
+
+def restored(version):
+    """A registry over a store that began anew at VERSION: what happened before is not known."""
+
+    class Backing:
+        def load(self):
+            return []
+
+        def latest(self):
+            return version
+
+        def commit(self, writes):
+            pass
+
+    return a_registry(a_store(Backing()))
+
+
+def test_a_watch_over_a_socket_tells_all_once_and_ends_in_time(tmp_path):
+    async def scene():
+        registry = a_registry()
+        for n in range(300):
+            registry.create(service_object(f"s{n}"))
+        async with Served(tmp_path / "s", registry) as served:
+            reader, _ = await served.ask("/api/v1/services?watch=1&timeoutSeconds=1")
+            names = [(await served.frame(reader))["object"]["metadata"]["name"] for _ in range(300)]
+            assert sorted(names) == sorted(f"s{n}" for n in range(300))
+            registry.create(service_object("late"))
+            assert (await served.frame(reader))["object"]["metadata"]["name"] == "late"
+            assert await served.frame(reader) is None
+
+    asyncio.run(scene())
+
+
+def test_a_version_that_is_too_old_is_an_error_in_the_stream(tmp_path):
+    async def scene():
+        async with Served(tmp_path / "s", restored(7)) as served:
+            reader, head = await served.ask("/api/v1/services?watch=1&resourceVersion=1")
+            assert b" 200 " in head
+            frame = await served.frame(reader)
+            assert (frame["type"], frame["object"]["code"]) == ("ERROR", 410)
+            assert await served.frame(reader) is None
+
+    asyncio.run(scene())
+
+
+def test_bookmarks_come_when_asked_for_also_to_one_who_hears_of_nothing(tmp_path):
+    async def scene():
+        async with Served(tmp_path / "s", restored(7), bookmark_s=0.02) as served:
+            reader, _ = await served.ask("/api/v1/services?watch=1&allowWatchBookmarks=true&labelSelector=x")
+            assert bookmark(await served.frame(reader)) == 7
+            quiet, _ = await served.ask("/api/v1/services?watch=1&timeoutSeconds=1")
+            number = 0
+            async with asyncio.timeout(20):
+                while True:
+                    number += 1
+                    served.registry.create(service_object(f"s{number}"))
+                    await asyncio.sleep(0)
+                    if bookmark(await served.frame(reader)) > 8:
+                        break
+            frames = []
+            while frame := await served.frame(quiet):
+                frames.append(frame["type"])
+            assert set(frames) == {"ADDED"}
+
+    asyncio.run(scene())
+
+
+def bookmark(frame):
+    assert frame["type"] == "BOOKMARK"
+    return int(frame["object"]["metadata"]["resourceVersion"])
+
+
+class Counting(Store):
+    """A store that knows how many listen."""
+
+    listening = 0
+
+    def subscribe(self, listener):
+        self.listening += 1
+        end = super().subscribe(listener)
+
+        def ended():
+            self.listening -= 1
+            end()
+
+        return ended
+
+
+def test_a_watcher_that_does_not_read_is_ended_and_harms_nobody(tmp_path):
+    big = "x" * 100_000
+    numbers = iter(range(1000))
+
+    async def scene():
+        registry = a_registry(Counting(CLOCK, lambda: f"uid-{next(numbers)}"))
+        made = registry.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"n": ""}})
+        async with Served(tmp_path / "s", registry, behind=20, patience_s=0.05) as served:
+            reader, _ = await served.ask("/api/v1/configmaps?watch=1")
+            fine, _ = await served.ask("/api/v1/services?watch=1")
+            await served.frame(reader)
+            served.writers[0].transport.pause_reading()
+            for n in range(200):
+                made = registry.replace({**made, "data": {"n": f"{n}{big}"}})
+                await asyncio.sleep(0)
+            async with asyncio.timeout(20):
+                while registry.store.listening > 1:
+                    await asyncio.sleep(0.01)
+            registry.create(service_object())
+            assert (await served.frame(fine))["type"] == "ADDED"
+
+    asyncio.run(scene())
+
+
+def test_a_watcher_that_reads_again_in_time_is_told_why_it_was_ended(tmp_path):
+    async def scene():
+        registry = a_registry()
+        async with Served(tmp_path / "s", registry, behind=5) as served:
+            reader, _ = await served.ask("/api/v1/services?watch=1")
+            for n in range(9):  # in one go: nobody has a turn in between
+                registry.create(service_object(f"s{n}"))
+            types = []
+            while frame := await served.frame(reader):
+                types.append((frame["type"], frame["object"].get("code")))
+            assert types[-1] == ("ERROR", 410)
+
+    asyncio.run(scene())
+
+
+def test_a_fault_beside_the_api_is_an_answer_and_the_server_lives_on(tmp_path, caplog):
+    async def scene():
+        async with Served(tmp_path / "s", a_registry()) as served:
+            reader, head = await served.ask("/netproxy/anything")
+            assert b" 500 " in head
+            assert await reader.readuntil(b'"message":"a fault beside the API"')
+            assert b" 200 " in (await served.ask("/api"))[1]
+
+    asyncio.run(scene())
+    assert "GET /netproxy/anything" in caplog.text
+
+
+def test_a_fault_in_a_watch_ends_that_watch_only(tmp_path, caplog):
+    async def scene():
+        registry = a_registry()
+        async with Served(tmp_path / "s", registry) as served:
+            table, _ = await served.ask("/api/v1/services?watch=1&labelSelector=a")
+            broken = {
+                "apiVersion": "v1",
+                "kind": "Service",
+                "metadata": {"name": "b", "namespace": "default", "labels": 5},
+            }
+            with registry.transaction() as change:
+                change.create(broken)
+            assert await served.frame(table) is None
+            assert b" 200 " in (await served.ask("/api"))[1]
+
+    asyncio.run(scene())
+    assert "watch of services" in caplog.text
+
+
+def test_what_is_beside_the_api_may_refuse(tmp_path):
+    async def extra(request):
+        if request.path == "/netproxy/fine":
+            return Response(200, b"{}")
+        raise ExpiredError("too late")
+
+    async def scene():
+        async with Served(tmp_path / "s", a_registry(), extra) as served:
+            for path, code in (("fine", b" 200 "), ("late", b" 410 ")):
+                assert code in (await served.ask(f"/netproxy/{path}"))[1]
+
+    asyncio.run(scene())
