@@ -21,7 +21,6 @@ from netproxy.agent.boot import name_server_settings, proxy_configuration, put_f
 from netproxy.agent.paths import Paths
 from netproxy.agent.settle import settle
 from netproxy.agent.sweep import sweep
-from netproxy.apiserver.request import Request, Response
 from netproxy.apiserver.routes import Api
 from netproxy.client.cache import Cache
 from netproxy.client.local import LocalApi
@@ -98,8 +97,8 @@ class Agent:
 
     # --- life
 
-    async def start(self) -> None:
-        """Bring everything up; whatever is there already is taken over. Raises NetproxyError."""
+    async def start(self, extra: http.Extra) -> None:
+        """Bring everything up; whatever is there already is taken over. EXTRA answers below /netproxy/. Raises NetproxyError."""
         loop = asyncio.get_running_loop()
         making = loop.run_in_executor(self._executor, machines.create, self.cluster, self.paths)
         await self.runtime.connect()
@@ -121,7 +120,7 @@ class Agent:
         with suppress(FileNotFoundError):
             self.paths.socket.unlink()
         api = Api(self.registry, self.clock)
-        self._runner = await http.serve(self.paths.socket, api, self.store, self.clock, self.extra)
+        self._runner = await http.serve(self.paths.socket, api, self.store, self.clock, extra)
         if self._api_address:
             from netproxy.agent.secure import serve_https  # takes time, and few clusters need it
 
@@ -194,12 +193,6 @@ class Agent:
             proxy.configure(config)
 
     # --- what is beside the Kubernetes API
-
-    async def extra(self, request: Request) -> Response:
-        """Answer below /netproxy/."""
-        from netproxy.agent.handlers import answer
-
-        return await answer(self, request)
 
     def apply(self, items: list[Loaded]) -> list[str]:
         """Create or update objects, all or none. Raises ManifestError."""

@@ -9,10 +9,11 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
+from netproxy.agent.agent import Agent
 from netproxy.agent.machines import CLIENT
 from netproxy.apiserver.request import Request, Response, json_response
 from netproxy.apiserver.status import status
@@ -33,9 +34,6 @@ from netproxy.objects.schema import field_problems
 from netproxy.objects.selector import label_selector, matches, selects
 from netproxy.objects.typed import Message, shown
 from netproxy.objects.validate import problems
-
-if TYPE_CHECKING:
-    from netproxy.agent.agent import Agent
 
 PREFIX = "/netproxy/"
 

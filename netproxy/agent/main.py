@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import json
 import logging
@@ -124,6 +125,7 @@ def _listening(path: Path) -> Process | None:
 
 async def _run(paths: Paths, report: _Reporter, api: str) -> int:
     from netproxy.agent.agent import Agent, write_state
+    from netproxy.agent.handlers import answer
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     incoming = _incoming(paths)
@@ -141,7 +143,7 @@ async def _run(paths: Paths, report: _Reporter, api: str) -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the terminal may go, the cluster stays
     await _shim_listens(paths)
     try:
-        await agent.start()
+        await agent.start(functools.partial(answer, agent))
     except BaseException:
         await agent.close(take_down=not agent.restored)
         raise
