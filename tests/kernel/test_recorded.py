@@ -62,3 +62,14 @@ def test_rules_of_others_stay(namespace: str) -> None:
     node.sync(check=True)
     assert run(["iptables-nft", mine[0], mine[1], "-C", *mine[2:]], namespace=namespace) == ""
     assert ":MY-CHAIN" in run(["iptables-nft-save", "-t", "nat"], namespace=namespace)
+
+
+@pytest.mark.parametrize("flavour", ["nft", "legacy"])
+def test_what_a_look_at_the_kernel_has_seen_the_next_pass_repairs(flavour: str, namespace: str) -> None:
+    case = next(c for c in recorded_cases() if c.id == "recorded/clusterip-tcp")
+    node = Node(case, namespace, flavour)
+    node.sync()
+    run([f"iptables-{flavour}", "-t", "nat", "-D", "KUBE-SERVICES", "1"], namespace=namespace)
+    assert any(proxy.pending() for proxy in node.proxies)
+    assert node.sync() > 0
+    assert node.saved(Family.IPV4) == case.recorded("iptables.txt")

@@ -60,7 +60,8 @@ class IptablesPart:
         return change.size
 
     def pending(self, desired: Ruleset) -> Pending:
-        """What `sync` would change."""
+        """What `sync` would change. The next pass compares all, since what is there may be something else than was left."""
+        self._is_followed = False
         change = plan(desired, self.kernel.read(), owned=_owned)
         return Pending(change.size, render_plan(change))
 
