@@ -46,6 +46,32 @@ def test_a_set_whose_timeout_changes_takes_its_chains_with_it():
     assert compiler.change(a_snapshot(a_service("10.244.0.5", affinity_s=90))) is None
 
 
+def ipvs_change(before, after):
+    compiler = IpvsCompiler(a_node())
+    compiler.whole(a_snapshot(before))
+    return compiler.change(a_snapshot(after))
+
+
+def test_another_endpoint_leaves_its_ipvs_server_and_its_affinity_alone():
+    change = ipvs_change(a_service("10.244.0.5"), a_service("10.244.0.6"))
+    assert change is not None
+    assert (change.servers, len(change.destinations), len(change.removed_destinations)) == ((), 1, 1)
+    change = ipvs_change(a_service("10.244.0.5"), a_service("10.244.0.5", affinity_s=60))
+    assert change is not None
+    assert [server.persistent_s for server in change.servers] == [60]
+    assert not change.destinations
+
+
+def test_rules_of_ipvs_mode_are_compared_as_a_whole_when_a_guard_comes_or_goes():
+    """A guard keeps the node itself out of a load balancer's IP: it is a rule, and no entry of a set."""
+    near, far = (
+        a_service("10.244.0.5", load_balancer_ips=("192.0.2.1",), source_ranges=(cidr,))
+        for cidr in ("192.168.0.0/16", "203.0.113.0/24")
+    )
+    assert ipvs_change(near, far) is None
+    assert ipvs_change(far, near) is None
+
+
 @pytest.mark.parametrize("layout", NFTABLES_LAYOUTS)
 def test_a_first_load_is_live_only_when_all_is_there(layout):
     snapshot = a_snapshot(
