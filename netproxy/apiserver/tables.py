@@ -50,10 +50,10 @@ def age(since: str, now: float) -> str:
     if not since:
         return "<unknown>"
     seconds = int(now - datetime.fromisoformat(since).timestamp())
-    for limit, unit, text in ((120, 1, "s"), (180 * 60, 60, "m"), (48 * 3600, 3600, "h"), (10**12, 86400, "d")):
+    for limit, unit, text in ((120, 1, "s"), (180 * 60, 60, "m"), (48 * 3600, 3600, "h")):
         if seconds < limit:
             return f"{max(0, seconds) // unit}{text}"
-    return "<unknown>"
+    return f"{seconds // 86400}d"
 
 
 def _age(obj: Object, now: float) -> str:

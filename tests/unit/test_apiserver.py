@@ -8,7 +8,8 @@ from support.build import pod_object, service_object, slice_object
 
 from netproxy.apiserver.request import Request, Response
 from netproxy.apiserver.status import status_of
-from netproxy.apiserver.tables import node_status
+from netproxy.apiserver.tables import age, node_status, table
+from netproxy.core.clock import timestamp
 from netproxy.core.errors import (
     ApiError,
     ExpiredError,
@@ -95,8 +96,6 @@ def test_a_bound_pod_is_marked_and_its_kubelet_finishes():
     ["Pod", "Service", "EndpointSlice", "Node", "Deployment", "ReplicaSet", "Namespace", "Event", "Image", "ConfigMap"],
 )
 def test_every_kind_has_a_table(kind):
-    from netproxy.apiserver.tables import table
-
     objects = {
         "Pod": pod_object(),
         "Service": service_object(type="LoadBalancer"),
@@ -105,6 +104,20 @@ def test_every_kind_has_a_table(kind):
     obj = objects.get(kind, {"kind": kind, "metadata": {"name": "a"}, "spec": {"replicas": 1}, "status": {}})
     made = table(kind, [obj], 2_000_000_000.0, 1)
     assert len(made["rows"][0]["cells"]) == len(made["columnDefinitions"])
+
+
+def test_a_service_that_is_only_a_name_shows_it():
+    obj = service_object(type="ExternalName", externalName="example.com", ports=None)
+    assert "example.com" in table("Service", [obj], 2_000_000_000.0, 1)["rows"][0]["cells"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(-5, "0s"), (119, "119s"), (120, "2m"), (180 * 60, "3h"), (48 * 3600, "2d"), (10**9, "11574d")],
+)
+def test_ages(seconds, shown):
+    assert age(timestamp(0), seconds) == shown
+    assert age("", seconds) == "<unknown>"
 
 
 @pytest.mark.parametrize(

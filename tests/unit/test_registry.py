@@ -13,6 +13,7 @@ from netproxy.objects.kinds import (
     EVENTS,
     EVENTS_V1,
     HORIZONTAL_POD_AUTOSCALERS,
+    HORIZONTAL_POD_AUTOSCALERS_V1,
     NAMESPACES,
     NODES,
     PODS,
@@ -526,8 +527,6 @@ AUTOSCALER = {
 
 
 def test_an_autoscaler_of_version_1_loses_nothing_of_version_2():
-    from netproxy.objects.kinds import HORIZONTAL_POD_AUTOSCALERS_V1
-
     first = in_version(AUTOSCALER, HORIZONTAL_POD_AUTOSCALERS_V1)
     assert first["spec"] == {"maxReplicas": 3, "targetCPUUtilizationPercentage": 80}
     assert first["status"] == {"currentCPUUtilizationPercentage": 40}
@@ -547,3 +546,17 @@ def test_a_plain_autoscaler_of_version_1():
     odd = {**plain, "metadata": {"name": "o", "annotations": {"autoscaling.alpha.kubernetes.io/metrics": "{"}}}
     assert in_version(odd, HORIZONTAL_POD_AUTOSCALERS)["spec"]["metrics"] == stored["spec"]["metrics"]
     assert in_version({"apiVersion": "x", "kind": "y"}, EVENTS) == {"apiVersion": "x", "kind": "y"}
+
+
+def test_an_autoscaler_without_metrics_has_none_in_either_version():
+    bare = {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "h"},
+        "spec": {"maxReplicas": 3},
+    }
+    first = in_version(bare, HORIZONTAL_POD_AUTOSCALERS_V1)
+    assert (first["spec"], "status" in first) == ({"maxReplicas": 3}, False)
+    assert in_version(first, HORIZONTAL_POD_AUTOSCALERS) == bare
+    memory = in_version({**bare, "spec": {"metrics": [MEMORY]}}, HORIZONTAL_POD_AUTOSCALERS_V1)
+    assert in_version(memory, HORIZONTAL_POD_AUTOSCALERS)["spec"] == {"metrics": [MEMORY]}

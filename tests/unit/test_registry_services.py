@@ -164,3 +164,30 @@ def test_a_cluster_ip_does_not_change_and_an_external_name_has_none():
         registry.apply([Loaded(service_object(clusterIP="10.96.9.9"), "x")])
     (away,) = registry.apply([Loaded(service_object(type="ExternalName", externalName="a.b"), "x")])
     assert "clusterIP" not in away["spec"]
+
+
+def test_a_health_check_node_port_is_kept_as_long_as_it_is_needed():
+    registry = a_registry()
+    local = {"type": "LoadBalancer", "externalTrafficPolicy": "Local"}
+    made = registry.create(service_object(**local, healthCheckNodePort=31000))
+    assert made["spec"]["healthCheckNodePort"] == 31000
+    assert registry.replace(service_object(**local))["spec"]["healthCheckNodePort"] == 31000
+    held = registry.store.get(SERVICES, NamespacedName("default", "web"))
+    plain = registry.replace(
+        {**held, "spec": {**held["spec"], "externalTrafficPolicy": "Cluster", "healthCheckNodePort": 0}}
+    )
+    assert plain["spec"]["externalTrafficPolicy"] == "Cluster"
+    cluster = registry.create(service_object("b", type="ClusterIP", healthCheckNodePort=31001))
+    assert cluster["spec"]["healthCheckNodePort"] == 31001
+
+
+def test_a_headless_service_needs_no_ports():
+    made = a_registry().create(service_object(clusterIP="None", ports=None))
+    assert made["spec"]["clusterIPs"] == ["None"]
+
+
+def test_addresses_that_are_given_as_a_list_are_one_address_too():
+    made = a_registry().create(service_object(clusterIPs=["10.96.3.3"]))
+    assert made["spec"]["clusterIP"] == "10.96.3.3"
+    name = a_registry().create({**service_object(), "spec": {"type": "ExternalName", "externalName": "a.b"}})
+    assert name["spec"] == {"type": "ExternalName", "externalName": "a.b", "sessionAffinity": "None"}

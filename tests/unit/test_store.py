@@ -87,7 +87,8 @@ def test_versions_generations_and_conflicts():
         replace(store, {**changed, "metadata": {**changed["metadata"], "uid": "other"}})
     version = store.version
     assert replace(store, changed) == changed
-    assert store.version == version
+    assert store.version == version == store.latest(SERVICES)
+    assert store.latest(PODS) == 0
     with pytest.raises(AlreadyExistsError):
         create(store, service_object())
     with pytest.raises(NotFoundError, match='services "none" not found'):
@@ -157,6 +158,7 @@ def test_a_transaction_shows_its_own_writes_and_nobody_else_sees_them():
     create(store, service_object("b"))
     with store.transaction() as change:
         assert [name(obj) for obj in change.list(SERVICES)] == ["a", "b"]
+        assert list(change.list(SERVICES, "other")) == []
         assert len(list(change.all(SERVICES))) == 2
         change.create(service_object("0"))
         change.remove(SERVICES, NamespacedName("default", "a"))
