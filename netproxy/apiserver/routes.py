@@ -9,18 +9,20 @@ from typing import Any
 import orjson
 
 from netproxy.apiserver.discovery import ROOTS, resources, root
-from netproxy.apiserver.options import check_list, check_watch, delete_options, is_dry_run, version_of
+from netproxy.apiserver.options import DeleteOptions, check_list, check_watch, delete_options, is_dry_run, version_of
 from netproxy.apiserver.paths import UNKNOWN, Target, target_of
 from netproxy.apiserver.request import Request, Response, Watch, json_response
 from netproxy.apiserver.status import bad_request, status, status_of, success
 from netproxy.apiserver.tables import table
 from netproxy.core.clock import Clock
-from netproxy.core.errors import ApiError, NetproxyError
+from netproxy.core.errors import ApiError, ManifestError, NetproxyError
+from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import PODS, SERVICES
 from netproxy.objects.meta import Object, is_deleting, key, labels, name
-from netproxy.objects.selector import field_filter, matches, parse_selector
+from netproxy.objects.selector import Selector, field_filter, matches, parse_selector
 from netproxy.registry.convert import in_version
 from netproxy.registry.deletion import is_over
+from netproxy.registry.given import check_name
 from netproxy.registry.registry import Registry
 
 log = logging.getLogger(__name__)
@@ -124,13 +126,7 @@ class Api:
 
     def _replaced(self, request: Request, target: Target) -> Response:
         obj = _typed(request, target)
-        given = name(obj)
-        if not given:
-            raise bad_request(
-                f"the name of the object ({target.name} based on URL) was undeterminable: name must be provided"
-            )
-        if given != target.name:
-            raise bad_request(f"the name of the object ({given}) does not match the name on the URL ({target.name})")
+        check_name(obj, target.key)
         write = {
             "": self._registry.replace,
             "status": self._registry.replace_status,
@@ -146,30 +142,37 @@ class Api:
         ))  # fmt: skip
 
     def _deleted(self, request: Request, target: Target) -> Response:
-        obj = self._delete(request, target, target.key)
+        obj = self._delete(target, target.key, delete_options(request))
         is_held = self._registry.strategy(target.resource).is_held(obj) or not is_over(obj)
         if target.resource in SHOWN_WHEN_DELETED or (is_deleting(obj) and is_held):
             return json_response(obj)
         return success(target.resource, obj)
 
-    def _delete(self, request: Request, target: Target, at: Any) -> Object:
-        wanted = delete_options(request)
+    def _delete(self, target: Target, at: NamespacedName, wanted: DeleteOptions) -> Object:
         return self._registry.delete(
             target.resource, at, grace_s=wanted.grace_s, propagation=wanted.propagation, uid=wanted.uid,
             resource_version=wanted.resource_version, dry_run=wanted.dry_run,
         )  # fmt: skip
 
     def _collection_deleted(self, request: Request, target: Target) -> Response:
-        found = selected(self._store.list(target.resource, target.namespace), request.query)
-        gone = [self._delete(request, target, key(obj)) for obj in found]
+        wanted = delete_options(request)
+        there = (in_version(obj, target.resource) for obj in self._store.list(target.resource, target.namespace))
+        gone = [self._delete(target, key(obj), wanted) for obj in selected(there, request.query)]
         return self._shown(request, target, gone, single=False)
 
 
 def selected(objects: Iterable[Object], query: Mapping[str, str]) -> list[Object]:
     """Those that the query's labelSelector and fieldSelector pick."""
-    terms = parse_selector(query.get("labelSelector", ""))
+    terms = _terms(query)
     by_field = field_filter(query.get("fieldSelector", ""))
     return [obj for obj in objects if matches(terms, labels(obj)) and by_field(obj)]
+
+
+def _terms(query: Mapping[str, str]) -> Selector:
+    try:
+        return parse_selector(query.get("labelSelector", ""))
+    except ManifestError as error:
+        raise bad_request(f"unable to parse requirement: {error.problems[0].message}") from error
 
 
 def too_large(version: int, current: int) -> NetproxyError:
@@ -233,6 +236,7 @@ def _name(request: Request, target: Target) -> str:
 def _watch(request: Request, target: Target) -> Watch:
     check_watch(request)
     query = request.query
+    _terms(query)
     version = version_of(query.get("resourceVersion", ""))
     wants_initial, limit = query.get("sendInitialEvents"), query.get("timeoutSeconds", "")
     fields = ",".join(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from netproxy.core.errors import ManifestError, Problem
+from netproxy.core.errors import ApiError, ManifestError, Problem
 from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import CLUSTERS, KUBE_PROXY_CONFIGURATIONS, Resource, resource_of
 from netproxy.objects.manifest import Loaded
-from netproxy.objects.meta import Object, metadata, name, namespace
+from netproxy.objects.meta import Object, key, metadata, name, namespace
 from netproxy.objects.schema import field_problems
 from netproxy.registry.namespace import IMMORTAL
 
@@ -46,6 +46,29 @@ def given_object(obj: Object, resource: Resource, cluster_name: str) -> Object:
         if own_name:
             meta["name"] = own_name
     return {**obj, "metadata": meta}
+
+
+def check_name(obj: Object, at: NamespacedName) -> None:
+    """Raise ApiError when the object is not the one that the URL names."""
+    found = key(obj)
+    if not found.name:
+        why = f"the name of the object ({at.name} based on URL) was undeterminable: name must be provided"
+    elif found.name != at.name:
+        why = f"the name of the object ({found.name}) does not match the name on the URL ({at.name})"
+    elif found != at:
+        why = "the namespace of the provided object does not match the namespace sent on the request"
+    else:
+        return
+    raise ApiError(400, "BadRequest", why)
+
+
+def generated_name(obj: Object, uid: str) -> str:
+    """A name that begins as the object asks for.
+
+    >>> generated_name({"metadata": {"generateName": "web-"}}, "0-0-12345")
+    'web-12345'
+    """
+    return f"{metadata(obj)['generateName'][:58]}{uid[-5:]}"
 
 
 def merged_metadata(obj: Object, old: Object) -> dict[str, Any]:

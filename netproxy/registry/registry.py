@@ -21,7 +21,15 @@ from netproxy.objects.meta import Object, key, metadata, name, spec
 from netproxy.registry.allocate import Holdings
 from netproxy.registry.convert import as_stored, in_version
 from netproxy.registry.deletion import Options, check, is_over, verdict
-from netproxy.registry.given import given_object, merged_metadata, served, with_namespaces, write_order
+from netproxy.registry.given import (
+    check_name,
+    generated_name,
+    given_object,
+    merged_metadata,
+    served,
+    with_namespaces,
+    write_order,
+)
 from netproxy.registry.namespace import NamespaceStrategy, check_namespace
 from netproxy.registry.node import NodeStrategy
 from netproxy.registry.patch import patched
@@ -106,13 +114,7 @@ class Registry:
         with self.transaction(dry_run=dry_run) as change:
             old = change.get(resource, at)
             obj = patched(in_version(old, resource), body, content_type)
-            _, new = self._given({**obj, "apiVersion": resource.api_version, "kind": resource.kind})
-            if key(new) != at:
-                raise ApiError(
-                    400,
-                    "BadRequest",
-                    f"the name of the object ({name(new)}) does not match the name on the URL ({at.name})",
-                )
+            new = self._patched(obj, resource, at)
             write = {"": self._replace, "status": self._replace_status, "finalize": self._finalize}[subresource]
             return _shown(write(change, new, old), resource, old, dry_run=dry_run)
 
@@ -164,8 +166,19 @@ class Registry:
         resource = served(obj)
         return resource, as_stored(given_object(obj, resource, self.cluster.name), resource)
 
+    def _patched(self, obj: Object, resource: Resource, at: NamespacedName) -> Object:
+        """What a patch made of an object, if it is still that object."""
+        try:
+            _, new = self._given({**obj, "apiVersion": resource.api_version, "kind": resource.kind})
+        except ManifestError as error:  # the patch has the wrong type, not the body of the request
+            raise ManifestError(Problem(p.path, p.message) for p in error.problems) from error
+        check_name(new, at)
+        return new
+
     def _create(self, change: Transaction, obj: Object, *, with_status: bool = False) -> Object:
         resource = served(obj)
+        if not name(obj) and metadata(obj).get("generateName"):
+            obj = {**obj, "metadata": {**metadata(obj), "name": generated_name(obj, self.store.new_uid())}}
         check_namespace(change, resource, key(obj))
         strategy = self.strategy(resource)
         new = strategy.new(obj, with_status=with_status)

@@ -378,6 +378,49 @@ def test_options_of_a_deletion_that_are_none(body, query, status):
     assert ask("GET", f"{BASE}/configmaps/c")[0] == 200
 
 
+def test_options_of_the_deletion_of_many_are_looked_at_before_any():
+    ask = Client()
+    assert ask("DELETE", f"{BASE}/configmaps", {"gracePeriodSeconds": "x"})[0] == 400
+    new = "/apis/events.k8s.io/v1/namespaces/default/events"
+    for name, reason in (("a", "R"), ("b", "S")):
+        ask("POST", new, {"metadata": {"name": name}, "note": "n", "reason": reason})
+    gone = ask("DELETE", new, fieldSelector="note=n,reason=R")[1]["items"]
+    assert [(event["metadata"]["name"], event["note"]) for event in gone] == [("a", "n")]
+    assert len(ask("GET", new)[1]["items"]) == 1
+
+
+def test_a_selector_that_cannot_be_read_is_a_bad_request():
+    for query in ({}, {"watch": "1"}):
+        status, answer = Client()("GET", f"{BASE}/configmaps", labelSelector="a in (", **query)
+        assert (status, answer["reason"]) == (400, "BadRequest")
+
+
+def test_what_a_patch_must_leave():
+    ask = Client()
+    ask("POST", f"{BASE}/configmaps", config_map())
+    for body, code, message in (
+        (
+            {"metadata": {"name": None}},
+            400,
+            "the name of the object (c based on URL) was undeterminable: name must be provided",
+        ),
+        ({"metadata": {"name": "x"}}, 400, "the name of the object (x) does not match the name on the URL (c)"),
+        (
+            {"metadata": {"namespace": "x"}},
+            400,
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ),
+        ({"data": {"n": 5}}, 422, 'ConfigMap "c" is invalid: data.n: Invalid value: 5: must be of type string'),
+    ):
+        status, answer = ask("PATCH", f"{BASE}/configmaps/c", body, MERGE)
+        assert (status, answer["message"]) == (code, message)
+
+
+def test_a_made_up_name_is_known_to_everything_that_is_filled_in():
+    made = Client()("POST", "/api/v1/namespaces", {"metadata": {"generateName": "team-"}})[1]["metadata"]
+    assert made["labels"] == {"kubernetes.io/metadata.name": made["name"]}
+
+
 def test_grace_in_the_query():
     ask = Client()
     ask("POST", f"{BASE}/pods", pod_object())
@@ -404,7 +447,7 @@ def test_grace_in_the_query():
         ({"resourceVersionMatch": "Foo", "resourceVersion": "1"}, 422),
         ({"resourceVersionMatch": "Exact", "resourceVersion": "1", "continue": "x"}, 422),
         ({"sendInitialEvents": "true"}, 422),
-        ({"labelSelector": "a in ("}, 422),
+        ({"labelSelector": "a in ("}, 400),
     ],
 )
 def test_options_of_a_list(query, status):

@@ -6,7 +6,7 @@ from support.build import service_object, slice_object
 from netproxy.core.errors import ManifestError
 from netproxy.objects.cluster import ClusterSpec, NodeSpec, cluster_object, covering
 from netproxy.objects.live import live_cluster, live_nodes
-from netproxy.objects.manifest import Loaded, parse_manifests
+from netproxy.objects.manifest import Loaded, load, parse_manifests
 from netproxy.objects.meta import controller_of
 from netproxy.objects.schema import field_problems
 from netproxy.objects.validate import problems
@@ -60,6 +60,7 @@ def service_cidr(*cidrs):
         ),
         (pod(livenessProbe={"httpGet": {"port": 0}}), ["spec.containers[0].livenessProbe.httpGet.port"]),
         (pod(startupProbe={"exec": {"command": ["true"]}, "timeoutSeconds": 1}), []),
+        (service_object(externalIPs=["192.0.2.1", "127.0.0.1", "x"]), ["spec.externalIPs[1]", "spec.externalIPs[2]"]),
         (service_cidr("10.0.0.0/16", "x"), ["spec.cidrs[1]"]),
         (
             configuration(clusterCIDR="10.0.0.0/8,x", nodePortAddresses=["primary", "10.0.0.0/8", "x"]),
@@ -103,6 +104,12 @@ def test_the_owner_that_controls_an_object_is_one_of_its_owners():
 def test_manifests_may_be_lists_and_empty_documents():
     text = "---\n---\n- {apiVersion: v1, kind: A}\n- {apiVersion: v1, kind: B}\n"
     assert [item.obj["kind"] for item in parse_manifests(text, "x")] == ["A", "B"]
+
+
+def test_every_file_with_a_mistake_is_named():
+    with pytest.raises(ManifestError) as error:
+        load([("a.yaml", "kind: ["), ("b.yaml", "kind: X"), ("c.yaml", "apiVersion: v1\nkind: Pod\n")], problems)
+    assert sorted({problem.source for problem in error.value.problems}) == ["a.yaml", "b.yaml", "c.yaml"]
 
 
 def test_a_range_that_covers_what_was_found_is_as_wide_as_it_must_be():
