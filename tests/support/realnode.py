@@ -24,7 +24,7 @@ from support.etcd import Etcd
 
 NODE = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node1"},
         "status": {"addresses": [{"type": "InternalIP", "address": "10.77.0.1"}]}}  # fmt: skip
-VIP, PORT = "10.96.0.10", 80
+VIP, PORT = "10.96.0.77", 80
 ENDPOINTS = ("10.77.0.1", "10.77.0.2")
 
 
@@ -83,15 +83,19 @@ class ApiThread:
 class RealNode:
     """Its namespace has the addresses of two endpoints, which answer with their own address, line by line."""
 
-    def __init__(self, namespace: str, folder: Path) -> None:
+    api: ApiThread
+
+    def __init__(self, namespace: str, folder: Path, *, with_api: bool = True) -> None:
         self.namespace, self.folder = namespace, folder
         self.stack = ExitStack()
+        folder.mkdir(exist_ok=True)
         commands = ["link set lo up", "link add d0 type veth peer name d1", "link set d0 up", "link set d1 up",
                     *(f"addr add {address}/24 dev d0" for address in ENDPOINTS), "route add default via 10.77.0.254"]  # fmt: skip
         run(["ip", "-batch", "-"], stdin=[f"{command}\n" for command in commands], namespace=namespace)
-        self.api = ApiThread(namespace, folder)
-        self.stack.callback(self.api.close)
-        self.api.put(NODE, service_object(clusterIP=VIP, clusterIPs=[VIP]), web(ENDPOINTS[0]))
+        if with_api:
+            self.api = ApiThread(namespace, folder)
+            self.stack.callback(self.api.close)
+            self.api.put(NODE, service_object(clusterIP=VIP, clusterIPs=[VIP]), web(ENDPOINTS[0]))
         for address in ENDPOINTS:
             self._serve(address)
 
@@ -121,10 +125,12 @@ class RealNode:
     def command(self, *args: str) -> list[str]:
         return [sys.executable, "-m", "netproxy", "proxy", *args]
 
-    def start(self, *args: str, kubeconfig: Path | None = None, path: Path | None = None) -> subprocess.Popen[bytes]:
+    def start(
+        self, *args: str, kubeconfig: Path | None = None, path: Path | None = None, name: str = "node1",
+    ) -> subprocess.Popen[bytes]:  # fmt: skip
         """The proxy, with a log of its own, in a session of its own; PATH is looked into first for programs."""
         env = {**os.environ, "PATH": f"{path}:{os.environ['PATH']}"} if path else None
-        argv = self.command("--kubeconfig", str(kubeconfig or self.api.kubeconfig()), "--node-name", "node1", *args)
+        argv = self.command("--kubeconfig", str(kubeconfig or self.api.kubeconfig()), "--node-name", name, *args)
         with netns.visiting(self.namespace), (self.folder / "proxy.log").open("ab") as log:
             process = subprocess.Popen(argv, stdout=log, stderr=log, cwd=REPO, env=env, start_new_session=True)
         self.stack.callback(self._end, process)
