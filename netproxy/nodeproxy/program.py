@@ -50,7 +50,7 @@ from netproxy.proxy.config import node_ips
 log = logging.getLogger(__name__)
 
 NODE_S = 30.0
-"""So long a Node without addresses is waited for."""
+"""As long as kube-proxy waits for its Node's addresses."""
 
 
 def wanted(node: str, mode: str) -> dict[Resource, Selector]:
@@ -63,13 +63,17 @@ def wanted(node: str, mode: str) -> dict[Resource, Selector]:
 class Program:
     """One run: `serve` until it is told to stop."""
 
-    def __init__(self, settings: Settings, api: Api, hosts: list[Host], clock: Clock, random: Random) -> None:
+    def __init__(
+        self, settings: Settings, api: Api, hosts: list[Host], clock: Clock, random: Random, *, node_s: float = NODE_S
+    ) -> None:  # fmt: skip
+        """NODE_S: so long a Node without addresses is waited for."""
         self.settings = settings
         self.stopping = asyncio.Event()
         self.has_ended = True
         """Whether no thread of ours is at work any more, after `serve`."""
         self.choice = checked_choice(settings.config.get("mode") or "", settings.layout)
         self._api = api
+        self._node_s = node_s
         self._hosts = hosts
         self._clock = clock
         self._random = random
@@ -150,10 +154,12 @@ class Program:
         end = self._cache.subscribe(look)
         look()
         try:
-            async with asyncio.timeout(NODE_S):
+            async with asyncio.timeout(self._node_s):
                 await seen.wait()
         except TimeoutError:
-            log.warning("there is no Node %s with addresses after %.0f s; going on without", self.settings.node, NODE_S)
+            log.warning(
+                "there is no Node %s with addresses after %.0f s; going on without", self.settings.node, self._node_s
+            )
         finally:
             end()
 

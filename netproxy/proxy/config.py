@@ -134,6 +134,8 @@ def sysctls(config: Mapping[str, Any], view: NodeView, *, mode: str = "iptables"
         "net/netfilter/nf_conntrack_tcp_timeout_established": _seconds(conntrack.get("tcpEstablishedTimeout"), 86400),
         "net/netfilter/nf_conntrack_tcp_timeout_close_wait": _seconds(conntrack.get("tcpCloseWaitTimeout"), 3600),
     }
+    for setting, path in (("udpTimeout", "udp_timeout"), ("udpStreamTimeout", "udp_timeout_stream")):
+        result[f"net/netfilter/nf_conntrack_{path}"] = _seconds(conntrack.get(setting), 0)
     if view.localhost_node_ports:
         result["net/ipv4/conf/all/route_localnet"] = "1"
     if conntrack.get("tcpBeLiberal"):

@@ -44,7 +44,7 @@ class FakeNode:
 
     def rules(self) -> str:
         """Everything that the kernel has, as one text."""
-        return f"{self.kernel.rules} {self.kernel.tables}"
+        return f"{self.kernel.rules} {self.kernel.tables} {self.kernel.servers}"
 
     async def until(self, condition: Callable[[], Any]) -> None:
         """Wait for something to become true, which it can only with a report."""

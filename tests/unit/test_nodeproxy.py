@@ -40,7 +40,7 @@ def in_a_loop(test):
 # --- following
 
 
-@pytest.mark.parametrize("mode", ["iptables", "nftables", "userspace"])
+@pytest.mark.parametrize("mode", ["iptables", "nftables", "userspace", "ipvs"])
 @in_a_loop
 async def test_rules_follow_objects(mode: str) -> None:
     async with running(WEB, a_slice("web", "10.244.0.5"), config={"mode": mode}) as node:
