@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -39,6 +40,8 @@ class Pass:
     family: Family
     changed: int
     forgotten_flows: int = 0
+    flows_s: float = 0.0
+    """How long it took to look at tracked connections; 0 when that was not needed."""
 
 
 USUAL = Choice()
@@ -67,6 +70,7 @@ class FamilyProxy:
         *,
         choice: Choice = USUAL,
         addresses: tuple[str, ...] | None = (),
+        timer: Callable[[], float] = time.monotonic,
     ) -> None:
         """ADDRESSES are those of the node's interfaces: none are the Node's own, None asks the kernel, again at each check."""
         self._asks_for_addresses = addresses is None
@@ -79,6 +83,7 @@ class FamilyProxy:
         self.blamed: tuple[Blame[Exception], ...] = ()
         """The service ports that are left out, since the kernel does not take them."""
         self._retired: list[Mode] = [] if host.is_new else self._others()
+        self._timer = timer
         self._node = node
         self.config = config
         self._addresses = addresses
@@ -154,7 +159,10 @@ class FamilyProxy:
                 self._pardon()
             changed = self._write(check=check)
             self._retired = [mode for mode in self._retired if not self._is_gone(mode)]
-            return Pass(self.node, self.view.family, changed, self._forget_stale_flows(self.served()))
+            begun = self._timer()
+            forgotten = self._forget_stale_flows(self.served())
+            took_s = 0.0 if forgotten is None else self._timer() - begun
+            return Pass(self.node, self.view.family, changed, forgotten or 0, took_s)
 
     def _is_gone(self, mode: Mode) -> bool:
         return mode.name == self.choice.mode or mode.remove(successor=self.choice.mode)
@@ -258,12 +266,13 @@ class FamilyProxy:
                 self.host.sysctls.write(path, value)
         self._sysctls_written = True
 
-    def _forget_stale_flows(self, snapshot: Snapshot) -> int:
+    def _forget_stale_flows(self, snapshot: Snapshot) -> int | None:
+        """How many; None when there was no need to look."""
         checked = (snapshot.step.of, snapshot.step.udp) if snapshot.step else None
         if checked is not None and checked == self._flows_checked:
-            return 0
+            return None
         targets = udp_targets(snapshot)
-        forgotten = 0
+        forgotten = None
         if targets or self._targets:
             flows = self.host.flows
             try:

@@ -112,6 +112,7 @@ class LastPass:
     """Whether it looked at the kernel first, or wrote everything."""
     took_s: float = 0.0
     forgotten_flows: int = 0
+    flows_s: float = 0.0
     programmed_s: tuple[float, ...] = ()
     """How long after each Pod's change its endpoints were in the kernel, as far as slices say when that was."""
 

@@ -99,7 +99,8 @@ class Metrics:
         for delay in last.programmed_s:
             self._histograms["network_programming_duration_seconds"].labels(family).observe(max(0.0, delay))
         self._gauges["sync_proxy_rules_last_timestamp_seconds"].labels(family).set(report.synced_at)
-        if last.forgotten_flows:
+        if last.flows_s:
+            self._histograms["conntrack_reconciler_sync_duration_seconds"].labels(family).observe(last.flows_s)
             self._counters["conntrack_reconciler_deleted_entries"].labels(family).inc(last.forgotten_flows)
 
     def queued(self, family: Family, at: float) -> None:
@@ -137,6 +138,7 @@ _HISTOGRAMS = (
     ("sync_proxy_rules_duration_seconds", "SyncProxyRules latency in seconds", _SYNC),
     ("sync_full_proxy_rules_duration_seconds", "SyncProxyRules latency in seconds for full resyncs", _SYNC),
     ("sync_partial_proxy_rules_duration_seconds", "SyncProxyRules latency in seconds for partial resyncs", _SYNC),
+    ("conntrack_reconciler_sync_duration_seconds", "ReconcileConntrackFlowsLatency latency in seconds", _SYNC),
     ("network_programming_duration_seconds", "In Cluster Network Programming Latency in seconds", _PROGRAMMING),
 )
 _GAUGES: tuple[tuple[str, str, tuple[str, ...]], ...] = (

@@ -142,9 +142,12 @@ class Worker:
                 self._heard = number
                 self._want_pass()
             case Configured(number):
-                self._configure(message)
+                has_changed = self._configure(message)
                 self._heard = number
-                self._want_pass()
+                if has_changed:
+                    self._want_pass()
+                elif self._due is None:
+                    self._tell(replace(self.report, seen=number))
             case Checked(number):
                 self._heard = number
                 self._check_at = self._clock.monotonic()
@@ -174,13 +177,15 @@ class Worker:
             found = (trigger_time(change.obj) for change in changes if change.kind == ENDPOINT_SLICES.kind)
             self._triggers += [at for at in found if at is not None and at >= self._begun]
 
-    def _configure(self, message: Configured) -> None:
+    def _configure(self, message: Configured) -> bool:
+        """Whether there is anything to do; a Node changes often without that."""
+        has_changed = False
         try:
             choice = message.choice
             lacking = "" if choice.mode == self._proxy.choice.mode else missing_for(choice.mode)
             if lacking:
                 choice = self._proxy.choice
-            self._proxy.reconfigure(message.node, message.config, choice)
+            has_changed = self._proxy.reconfigure(message.node, message.config, choice)
             if lacking:
                 raise KernelError(f"stays in {choice.mode} mode: {lacking}")
         except Exception as error:
@@ -188,6 +193,7 @@ class Worker:
             self._note("configuration", error)
         else:
             self._faults.pop("configuration", None)
+        return has_changed
 
     def _answer(self, question: Callable[[FamilyProxy], Any], answer: Future[Any]) -> None:
         if not answer.set_running_or_notify_cancel():
@@ -231,7 +237,7 @@ class Worker:
         if self._faults.pop("rules", None):
             log.info("%s: the rules are written", self._name)
         synced_at = self._clock.now()
-        last = LastPass(done.changed, check or not self.report.passes, now - begun, done.forgotten_flows,
+        last = LastPass(done.changed, check or not self.report.passes, now - begun, done.forgotten_flows, done.flows_s,
                         tuple(synced_at - at for at in self._triggers))  # fmt: skip
         self._triggers = []
         self._tell(replace(

@@ -115,6 +115,17 @@ async def test_another_mode_is_there_before_the_old_one_goes() -> None:
 
 
 @in_a_loop
+async def test_a_node_that_changes_in_what_does_not_matter_is_no_pass() -> None:
+    async with running(WEB) as node:
+        await node.settled()
+        before = node.report.passes
+        node.world.put(a_node(annotations={"heartbeat": "1"}))
+        await node.settled()
+        assert node.report.passes == before
+        assert not node.proxy.waiting_since
+
+
+@in_a_loop
 async def test_questions_are_answered_after_everything_that_was_told() -> None:
     async with running(WEB) as node:
         node.world.put(a_service("late", "10.96.0.12"))
