@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import functools
-import http.client
-import json
 import os
 import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlencode
 
 import click
+import orjson
 
 from netproxy.agent import userns
 from netproxy.agent.marks import read_process
 from netproxy.agent.paths import DEFAULT, Paths, clusters, paths
-from netproxy.core.errors import ConflictError, ManifestError, NetproxyError, NotFoundError, Problem
+from netproxy.client import wire
+from netproxy.client.blocking import BlockingReply, opened
+from netproxy.client.port import WatchEvent
+from netproxy.client.transport import Request
+from netproxy.core.errors import ManifestError, NotFoundError, Problem, UnavailableError
 from netproxy.objects.typed import Message
 
 F = TypeVar("F", bound=Callable[..., Any])
 A = TypeVar("A", bound=Message)
+
+JSON = "application/json"
 
 
 def cluster_option(command: F) -> F:
@@ -46,10 +50,6 @@ def checked_paths(cluster: str) -> Paths:
             [Problem("--cluster", f'Invalid value: "{cluster}": must be a DNS label of at most 32 characters')]
         )
     return paths(cluster)
-
-
-class AgentError(NetproxyError):
-    """The agent refused; its message says why."""
 
 
 def agent_pid(where: Paths) -> int:
@@ -87,43 +87,53 @@ class Agent:
         """Be where the cluster's namespaces are (a user namespace, when it is rootless)."""
         join(self.where)
 
-    def open(self, method: str, path: str, *, query: dict[str, str] | None = None, body: Any = None,
-             accept: str = "application/json", content_type: str = "application/json",
-             timeout_s: float | None = None) -> http.client.HTTPResponse:  # fmt: skip
-        """Send a request; the answer is still to be read. Raises what the agent's Status says."""
-        connection = _UnixConnection(str(self.where.socket), timeout_s)
-        given = {k: v for k, v in (query or {}).items() if v}
-        target = path + ("?" + urlencode(given) if given else "")
-        data = json.dumps(body).encode() if body is not None else None
-        try:
-            connection.request(method, target, body=data, headers={"Accept": accept, "Content-Type": content_type})
-            response = connection.getresponse()
-        except (OSError, http.client.HTTPException) as error:
-            raise AgentError(f"the agent of cluster {self.where.cluster} does not answer: {error}") from error
-        if response.status >= 400:
-            raise _error(response)
-        return response
+    def ask(
+        self, method: str, target: str, *, body: Any = None, accept: str = JSON, timeout_s: float | None = None
+    ) -> Any:
+        """Send a request and return the JSON of the answer. Raises what the agent's Status says."""
+        with self._opened(method, target, body=body, accept=accept, timeout_s=timeout_s) as reply:
+            return wire.decoded(self._read(reply))
 
-    def ask(self, method: str, path: str, **kwargs: Any) -> Any:
-        """Send a request and return the JSON of the answer."""
-        response = self.open(method, path, **kwargs)
-        try:
-            return json.loads(response.read() or b"null")
-        except (OSError, http.client.HTTPException) as error:
-            raise AgentError(f"the agent of cluster {self.where.cluster} has ended while it answered") from error
-
-    def look(self, path: str, asked: Message, answer: type[A], **kwargs: Any) -> A:
+    def look(self, path: str, asked: Message, answer: type[A], *, timeout_s: float | None = None) -> A:
         """GET what is below /netproxy/. Raises ManifestError for an answer that is none."""
-        return answer.from_json(self.ask("GET", f"/netproxy/{path}", query=asked.to_query(), **kwargs))
+        target = wire.with_query(f"/netproxy/{path}", asked.to_query())
+        return answer.from_json(self.ask("GET", target, timeout_s=timeout_s))
 
-    def order(self, path: str, asked: Message, answer: type[A], **kwargs: Any) -> A:
+    def order(self, path: str, asked: Message, answer: type[A], *, timeout_s: float | None = None) -> A:
         """POST to what is below /netproxy/."""
-        return answer.from_json(self.ask("POST", f"/netproxy/{path}", body=asked.to_json(), **kwargs))
+        return answer.from_json(self.ask("POST", f"/netproxy/{path}", body=asked.to_json(), timeout_s=timeout_s))
 
-    def lines(self, path: str, **kwargs: Any) -> Iterator[Any]:
-        """A watch: one JSON value for each line."""
-        for line in self.open("GET", path, **kwargs):
-            yield json.loads(line)
+    def events(self, target: str, *, accept: str = JSON) -> Iterator[WatchEvent]:
+        """A watch, event by event; without bookmarks. Raises what its ERROR event says."""
+        with self._opened("GET", target, accept=accept) as reply:
+            for line in reply.lines():
+                event = wire.event_of(line)
+                if event and event.type != "BOOKMARK":
+                    yield event
+
+    def _opened(
+        self, method: str, target: str, *, body: Any = None, accept: str, timeout_s: float | None = None
+    ) -> BlockingReply:
+        """The answer whose body is still to be read."""
+        headers = (("Accept", accept), ("Content-Type", JSON))
+        request = Request(method, target, headers, b"" if body is None else orjson.dumps(body), timeout_s)
+        try:
+            reply = opened(self.where.socket, request)
+        except UnavailableError as error:
+            raise self._unavailable("does not answer", error) from error
+        if reply.status >= 300:
+            with reply:
+                raise wire.error_of(reply.status, self._read(reply))
+        return reply
+
+    def _read(self, reply: BlockingReply) -> bytes:
+        try:
+            return reply.read()
+        except UnavailableError as error:
+            raise self._unavailable("has ended while it answered", error) from error
+
+    def _unavailable(self, what: str, error: UnavailableError) -> UnavailableError:
+        return UnavailableError(0, error.reason, f"the agent of cluster {self.where.cluster} {what}: {error}")
 
 
 def _not_running(where: Paths) -> str:
@@ -139,44 +149,6 @@ def _not_running(where: Paths) -> str:
     system = Path("/run/netproxy") / where.cluster
     sudo = "; there is one of root: use sudo" if os.geteuid() and system.parent.exists() else ""
     return f"there is no cluster {where.cluster}{known}; `{hint}` starts it{sudo}"
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str, timeout_s: float | None) -> None:
-        super().__init__("netproxy")
-        self._path = path
-        self._timeout_s = timeout_s
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self._timeout_s)
-        self.sock.connect(self._path)
-
-
-def _error(response: http.client.HTTPResponse) -> NetproxyError:
-    text = response.read()
-    try:
-        status = json.loads(text)
-    except ValueError:
-        return AgentError(f"HTTP {response.status}: {text.decode(errors='replace')[:500]}")
-    message = status.get("message", "")
-    match status.get("reason"):
-        case "Invalid" | "BadRequest" if (status.get("details") or {}).get("causes"):
-            causes = (status.get("details") or {}).get("causes") or ()
-            return ManifestError(
-                [
-                    Problem(
-                        c.get("field", ""), c["message"], c.get("object", ""), c.get("source", ""), c.get("reason", "")
-                    )
-                    for c in causes
-                ]
-            )
-        case "NotFound":
-            return NotFoundError(message)
-        case "Conflict" | "AlreadyExists":
-            return ConflictError(message)
-        case _:
-            return AgentError(message)
 
 
 def join(where: Paths) -> None:

@@ -10,8 +10,8 @@ from netproxy.agent.lock import ClusterLock, holder, wait_a_tick
 from netproxy.agent.marks import kill_all, processes_of
 from netproxy.agent.paths import Paths, clusters, paths
 from netproxy.agent.sweep import sweep
-from netproxy.cli.client import Agent, AgentError, answers, cluster_option, progress
-from netproxy.core.errors import KernelError, NotFoundError
+from netproxy.cli.client import Agent, answers, cluster_option, progress
+from netproxy.core.errors import ApiError, KernelError, NotFoundError
 from netproxy.objects.messages import DownAnswer, Nothing
 
 LIMIT_S = 30.0
@@ -87,7 +87,7 @@ def _ask(where: Paths) -> bool:
     """Ask the agent to end; whether it has heard."""
     try:
         Agent(where).order("down", Nothing(), DownAnswer, timeout_s=ANSWER_S)
-    except AgentError:
+    except ApiError:
         return False
     except NotFoundError:
         pass  # it has just gone

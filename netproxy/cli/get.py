@@ -11,17 +11,14 @@ from netproxy.cli.client import Agent, cluster_option
 from netproxy.cli.files import read_manifests
 from netproxy.cli.show import output_option, print_server_table, print_value
 from netproxy.cli.wait import wait_and_tell
+from netproxy.client.port import Selector
+from netproxy.client.wire import delete_options, path_of, target_of
 from netproxy.core.errors import ManifestError, NotFoundError, Problem
+from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import RESOURCES, Resource, resource_of_word
 from netproxy.objects.messages import ApplyAnswer, ApplyItem, ApplyRequest
 
 _TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
-
-
-def resource_path(kind: Resource, namespace: str, name: str = "") -> str:
-    """The URL path of a kind, in a namespace when one is given, or of one object."""
-    scope = f"/namespaces/{namespace}" if kind.namespaced and namespace else ""
-    return f"{kind.prefix}{scope}/{kind.plural}" + (f"/{name}" if name else "")
 
 
 def kind_named(word: str) -> Resource:
@@ -58,30 +55,26 @@ def get(
         names = (one,)
     chosen = [kind_named(word) for word in words]
     at = "" if all_namespaces else namespace
-    query = {"labelSelector": selector, "fieldSelector": field_selector}
+    wanted = Selector(at, selector, field_selector)
     if output in ("json", "yaml", "name"):
-        _print_objects(agent, chosen, names, at, query, output)
+        _print_objects(agent, chosen, names, wanted, output)
         return
     shown = 0
     for kind in chosen:
-        shown += _print_tables(
-            agent, kind, names, at, query, wide=output == "wide", title=len(chosen) > 1 and shown > 0
-        )
+        shown += _print_tables(agent, kind, names, wanted, wide=output == "wide", title=len(chosen) > 1 and shown > 0)
     if not shown:
         click.echo(f"No resources found in {namespace} namespace." if at else "No resources found.", err=True)
     if watch:
-        _watch(agent, chosen[0], at, query, wide=output == "wide")
+        _watch(agent, chosen[0], wanted, wide=output == "wide")
 
 
-def _print_objects(
-    agent: Agent, kinds: list[Resource], names: tuple[str, ...], at: str, query: dict[str, str], form: str
-) -> None:
+def _print_objects(agent: Agent, kinds: list[Resource], names: tuple[str, ...], wanted: Selector, form: str) -> None:
     items: list[Any] = []
     for kind in kinds:
         if names:
-            items += [agent.ask("GET", resource_path(kind, at, name)) for name in names]
+            items += [agent.ask("GET", path_of(kind, NamespacedName(wanted.namespace, name))) for name in names]
         else:
-            items += agent.ask("GET", resource_path(kind, at), query=query)["items"]
+            items += agent.ask("GET", target_of(kind, wanted))["items"]
     if form == "name":
         for item in items:
             kind_word = item["kind"].lower()
@@ -93,29 +86,28 @@ def _print_objects(
 
 
 def _print_tables(
-    agent: Agent, kind: Resource, names: tuple[str, ...], at: str, query: dict[str, str], *, wide: bool, title: bool
+    agent: Agent, kind: Resource, names: tuple[str, ...], wanted: Selector, *, wide: bool, title: bool
 ) -> int:
     if names:
-        tables = [agent.ask("GET", resource_path(kind, at, name), accept=_TABLE) for name in names]
+        paths = [path_of(kind, NamespacedName(wanted.namespace, name)) for name in names]
+        tables = [agent.ask("GET", path, accept=_TABLE) for path in paths]
         table = {**tables[0], "rows": [row for t in tables for row in t["rows"]]}
     else:
-        table = agent.ask("GET", resource_path(kind, at), query=query, accept=_TABLE)
+        table = agent.ask("GET", target_of(kind, wanted), accept=_TABLE)
     if table["rows"]:
         if title:
             click.echo()
-        print_server_table(table, wide=wide, namespaces=kind.namespaced and not at)
+        print_server_table(table, wide=wide, namespaces=kind.namespaced and not wanted.namespace)
     return len(table["rows"])
 
 
-def _watch(agent: Agent, kind: Resource, at: str, query: dict[str, str], *, wide: bool) -> None:
-    version = agent.ask("GET", resource_path(kind, at))["metadata"]["resourceVersion"]
-    query = {**query, "watch": "true", "resourceVersion": version}
-    for event in agent.lines(resource_path(kind, at), query=query, accept=_TABLE):
-        if event["type"] != "BOOKMARK":
-            for row in event["object"]["rows"]:
-                columns = event["object"]["columnDefinitions"]
-                cells = [c for c, d in zip(row["cells"], columns, strict=True) if wide or not d["priority"]]
-                click.echo("   ".join(map(str, cells)))
+def _watch(agent: Agent, kind: Resource, wanted: Selector, *, wide: bool) -> None:
+    version = agent.ask("GET", target_of(kind, wanted))["metadata"]["resourceVersion"]
+    for event in agent.events(target_of(kind, wanted, watch="true", resourceVersion=version), accept=_TABLE):
+        columns = event.obj["columnDefinitions"]
+        for row in event.obj["rows"]:
+            cells = [c for c, d in zip(row["cells"], columns, strict=True) if wide or not d["priority"]]
+            click.echo("   ".join(map(str, cells)))
 
 
 @click.command()
@@ -155,7 +147,7 @@ def delete(
     if kind:
         found = kind_named(kind)
         if selector or everything:
-            listed = agent.ask("GET", resource_path(found, namespace), query={"labelSelector": selector})["items"]
+            listed = agent.ask("GET", target_of(found, Selector(namespace, selector)))["items"]
             names = (*names, *(item["metadata"]["name"] for item in listed))
         doomed += [(found, namespace, name) for name in names]
     for item in read_manifests(files, quiet=True) if files else ():
@@ -164,10 +156,10 @@ def delete(
     if not doomed and not (selector or everything):
         raise click.UsageError("say what to delete: KIND NAME, KIND -l SELECTOR, or -f FILE")
     missing = []
-    query = {} if grace_period is None else {"gracePeriodSeconds": str(grace_period)}
+    options = delete_options(grace_s=grace_period)
     for entry, at, name in doomed:
         try:
-            agent.ask("DELETE", resource_path(entry, at, name), query=query)
+            agent.ask("DELETE", path_of(entry, NamespacedName(at, name)), body=options)
             click.echo(f'{entry.singular} "{name}" deleted')
         except NotFoundError as error:
             missing.append(str(error))

@@ -8,10 +8,14 @@ import click
 
 from netproxy.agent.paths import Paths
 from netproxy.cli.client import Agent, cluster_option
-from netproxy.cli.get import kind_named, resource_path
 from netproxy.cli.show import output_option, print_table, print_value
+from netproxy.client.wire import path_of
 from netproxy.core.errors import ConflictError, NotFoundError
+from netproxy.core.names import NamespacedName
 from netproxy.kubelet.image import TABLE
+from netproxy.objects.kinds import IMAGES
+
+EVERYWHERE = NamespacedName("", "")
 
 
 @click.command()
@@ -21,7 +25,7 @@ def images(output: str | None, where: Paths) -> None:
     """List the images that are known here, those made known by hand included."""
     rows = [[row.name, (row.builtin and "built in") or row.program or "command needed", row.what] for row in TABLE]
     try:
-        loaded = Agent(where).ask("GET", resource_path(kind_named("images"), ""))["items"]
+        loaded = Agent(where).ask("GET", path_of(IMAGES, EVERYWHERE))["items"]
     except NotFoundError:
         loaded = []
     rows += [[item["spec"]["image"], shlex.join(item["spec"]["command"]), "made known by hand"] for item in loaded]
@@ -45,12 +49,11 @@ def load(name: str, command: str, where: Paths) -> None:
     agent = Agent(where)
     from hashlib import sha256
 
-    kind = kind_named("images")
-    obj = {"apiVersion": kind.api_version, "kind": kind.kind,
-           "metadata": {"name": "image-" + sha256(name.encode()).hexdigest()[:12]},
+    known_as = "image-" + sha256(name.encode()).hexdigest()[:12]
+    obj = {"apiVersion": IMAGES.api_version, "kind": IMAGES.kind, "metadata": {"name": known_as},
            "spec": {"image": name, "command": shlex.split(command)}}  # fmt: skip
     try:
-        agent.ask("POST", resource_path(kind, ""), body=obj)
+        agent.ask("POST", path_of(IMAGES, EVERYWHERE), body=obj)
     except ConflictError:
-        agent.ask("PUT", resource_path(kind, "", obj["metadata"]["name"]), body=obj)  # type: ignore[index]  # a literal above
+        agent.ask("PUT", path_of(IMAGES, NamespacedName("", known_as)), body=obj)
     click.echo(f"image {name} runs {command}")

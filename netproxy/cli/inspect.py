@@ -15,8 +15,10 @@ import click
 from netproxy.agent.paths import Paths
 from netproxy.cli.client import Agent, cluster_option
 from netproxy.cli.show import output_option, print_table, print_value
+from netproxy.client.port import EVERYTHING
 from netproxy.core.errors import NotFoundError
 from netproxy.kubelet.logs import Reader, parts
+from netproxy.objects.kinds import PODS
 from netproxy.objects.messages import (
     LogsAnswer,
     LogsRequest,
@@ -142,19 +144,19 @@ def _verify_flows(file: Path, output: str | None, where: Paths) -> None:
 
     checks = load_flows(file)
     agent = Agent(where)
-    status = agent.ask("GET", "/netproxy/status")
     modes = {item.name: item.mode for item in agent.look("mode", Nothing(), ModeAnswer).nodes}
-    pods = agent.ask("GET", "/api/v1/pods")["items"]
+    world = World(agent)
+    pods = world.objects(PODS, EVERYTHING)
     agent.join()
-    sender = Sender(World(lambda path, query: agent.ask("GET", path, query=query)), status, pods)
-    first = status["nodes"][0]["name"]
+    sender = Sender(world, pods)
+    nodes_there = world.status.nodes
     nodes = {pod["metadata"]["name"]: pod["spec"].get("nodeName") for pod in pods}
     addresses = {ip["ip"]: pod["metadata"]["name"] for pod in pods for ip in pod["status"].get("podIPs") or ()}
-    addresses |= {address: node["name"] for node in status["nodes"] for address in node["addresses"]}
+    addresses |= {address: node.name for node in nodes_there for address in node.addresses}
     results = []
     for check in checks:
         source = addresses.get(check.source, check.source.rpartition("/")[2])
-        mode = modes[nodes.get(source) or (source if source in modes else first)]
+        mode = modes[nodes.get(source) or (source if source in modes else nodes_there[0].name)]
         results.append({"id": check.name, "mode": mode, "wrong": sender.check(check, mode)})
     if output in ("json", "yaml"):
         print_value({"items": results}, output)

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from typing import Any
 
 import click
 
@@ -62,12 +61,8 @@ def check(name: str) -> None:
 
     found = load_lab(name)
     agent = Agent(paths(found.cluster))
-
-    def ask(path: str, query: dict[str, str]) -> Any:
-        return agent.ask("GET", path, query=query)
-
     agent.join()
-    outcomes = run_checks(found.checks, World(ask))
+    outcomes = run_checks(found.checks, World(agent))
     click.echo(report(outcomes))
     sys.exit(0 if all(o.passed for o in outcomes) else 1)
 

@@ -11,6 +11,16 @@ from netproxy.cli.client import Agent, cluster_option
 from netproxy.cli.files import read_manifests
 from netproxy.cli.render import FAMILIES, Spec
 from netproxy.cli.show import output_option, print_table, print_value
+from netproxy.client.port import EVERYTHING
+from netproxy.client.wire import objects_of, target_of
+from netproxy.objects.kinds import (
+    CLUSTERS,
+    ENDPOINT_SLICES,
+    KUBE_PROXY_CONFIGURATIONS,
+    NODES,
+    SERVICE_CIDRS,
+    SERVICES,
+)
 from netproxy.objects.messages import ModeAnswer, ModeRequest, Nothing
 from netproxy.objects.meta import Object
 from netproxy.objects.validate import NFTABLES_LAYOUTS, PROXY_MODES
@@ -56,11 +66,7 @@ def mode(
     print_table(["NODE", "MODE", "LAYOUT"], rows)
 
 
-_KINDS = (
-    "/api/v1/services", "/apis/discovery.k8s.io/v1/endpointslices", "/api/v1/nodes",
-    "/apis/networking.k8s.io/v1/servicecidrs", "/apis/netproxy.dev/v1alpha1/clusters",
-    "/apis/kubeproxy.config.k8s.io/v1alpha1/kubeproxyconfigurations",
-)  # fmt: skip
+_RESOURCES = (SERVICES, ENDPOINT_SLICES, NODES, SERVICE_CIDRS, CLUSTERS, KUBE_PROXY_CONFIGURATIONS)
 
 
 def _objects(files: tuple[str, ...], where: Paths) -> list[Object]:
@@ -68,10 +74,8 @@ def _objects(files: tuple[str, ...], where: Paths) -> list[Object]:
         return [item.obj for item in read_manifests(files)]
     agent = Agent(where)
     found: list[Object] = []
-    for path in _KINDS:
-        answer = agent.ask("GET", path)
-        kind = answer["kind"].removesuffix("List")
-        found += [{"apiVersion": answer["apiVersion"], "kind": kind, **item} for item in answer["items"]]
+    for resource in _RESOURCES:
+        found += objects_of(resource, agent.ask("GET", target_of(resource, EVERYTHING))["items"])
     return found
 
 

@@ -10,12 +10,12 @@ import base64
 import json
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from netproxy.client.kubeconfig import Connection, Password, Pem, Plugin, Token, TokenFile
+from netproxy.client.transport import Identity
 from netproxy.core.clock import Clock
 from netproxy.core.errors import NetproxyError, UnavailableError
 
@@ -26,15 +26,6 @@ PLUGIN_S = 60.0
 
 Run = Callable[[Sequence[str], dict[str, str]], str]
 """Run a program with more environment and return what it printed; raises NetproxyError."""
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """What goes with a request: the Authorization header (empty for none), and a client certificate with its key."""
-
-    authorization: str = ""
-    certificate: bytes = b""
-    key: bytes = b""
 
 
 def run_program(argv: Sequence[str], env: dict[str, str]) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 
 from netproxy.client import wire
-from netproxy.client.credentials import Credentials, Identity, Run, run_program
+from netproxy.client.credentials import Credentials, Run, run_program
 from netproxy.client.kubeconfig import Connection, load
 from netproxy.client.port import (
     APPLY_PATCH,
@@ -30,7 +30,7 @@ from netproxy.client.port import (
     WatchEvent,
 )
 from netproxy.client.supervise import Backoff, Pause
-from netproxy.client.transport import NOBODY, Reply, Request, Transport
+from netproxy.client.transport import NOBODY, Identity, Reply, Request, Transport
 from netproxy.core.clock import Clock
 from netproxy.core.errors import ExpiredError, ManifestError, Problem, UnavailableError, UnsupportedError
 from netproxy.core.names import NamespacedName
@@ -197,10 +197,8 @@ class HttpApi:
         uid: str | None = None,
     ) -> None:  # fmt: skip
         """Ask for the object's end. Raises NotFoundError, ConflictError (another one has its name)."""
-        given = {"gracePeriodSeconds": grace_s, "propagationPolicy": propagation, "preconditions": uid and {"uid": uid}}
-        options = {name: value for name, value in given.items() if value is not None}
-        body = {"kind": "DeleteOptions", "apiVersion": "v1", **options} if options else None
-        await self._object("DELETE", wire.path_of(resource, at), body)
+        options = wire.delete_options(grace_s=grace_s, propagation=propagation, uid=uid)
+        await self._object("DELETE", wire.path_of(resource, at), options)
 
     # --- requests
 
@@ -212,7 +210,7 @@ class HttpApi:
             try:
                 async with self._opened(self._request(method, target, body, content_type)) as reply:
                     await _checked(reply)
-                    return _decoded(await reply.read())
+                    return wire.decoded(await reply.read())
             except UnavailableError as error:
                 if error.retry_after_s is None or tries == TRIES:
                     raise
@@ -256,16 +254,6 @@ async def _checked(reply: Reply) -> None:
     """Raise what a failure's Status says."""
     if reply.status >= 300:
         raise wire.error_of(reply.status, await reply.read(), reply.headers.get("retry-after", ""))
-
-
-def _decoded(body: bytes) -> Object:
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise UnavailableError(0, "Garbage", f"the server answered with what is no JSON: {body[:100]!r}") from error
-    if not isinstance(value, dict):
-        raise UnavailableError(0, "Garbage", f"the server answered with what is no object: {body[:100]!r}")
-    return value
 
 
 async def _events(reply: Reply, patience: Patience, *, initial: bool) -> AsyncIterator[WatchEvent]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import ssl
 
-from netproxy.client.credentials import Identity, PemText
+from netproxy.client.credentials import PemText
 from netproxy.client.kubeconfig import Connection
+from netproxy.client.transport import Identity
 from netproxy.core.errors import ManifestError, Problem
 
 

@@ -7,20 +7,28 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from netproxy.client.credentials import Identity
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What goes with a request: the Authorization header (empty for none), and a client certificate with its key."""
+
+    authorization: str = ""
+    certificate: bytes = b""
+    key: bytes = b""
+
 
 NOBODY = Identity()
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is sent. `idle_s`: after so many seconds without a byte from the server it counts as lost."""
+    """What is sent. `idle_s`: after so many seconds without a byte from the server it counts as lost; None is never."""
 
     method: str
     target: str
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
-    idle_s: float = 60.0
+    idle_s: float | None = 60.0
     identity: Identity = NOBODY
 
 

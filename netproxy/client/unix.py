@@ -1,6 +1,6 @@
 """HTTP over a Unix socket, to netproxy's own agent: no TLS, no credentials, and nothing that takes long to import.
 
-One connection for each request. What a server may do that netproxy's own does not (compression, redirects) is not here.
+One connection for each request.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+from netproxy.client.http1 import HEAD_BYTES, Body, head_of, parsed_head
 from netproxy.client.transport import Request
 from netproxy.core.errors import UnavailableError
 
 CONNECT_S = 10.0
-HEAD_BYTES = 1 << 16
 
 
 class UnixReply:
     """An answer on a stream."""
 
     def __init__(
-        self, reader: asyncio.StreamReader, status: int, headers: dict[str, str], *, idle_s: float, where: str
+        self, reader: asyncio.StreamReader, status: int, headers: dict[str, str], *, idle_s: float | None, where: str
     ) -> None:
         self.status = status
         self.headers = headers
@@ -35,22 +35,15 @@ class UnixReply:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body, piece by piece as it comes."""
+        body = Body(self.headers)
         with _lost(self._where):
-            if self.headers.get("transfer-encoding", "").lower() == "chunked":
-                while chunk := await self._chunk():
-                    yield chunk
-            elif "content-length" in self.headers:
+            while not body.ended:
                 async with asyncio.timeout(self._idle_s):
-                    body = await self._reader.readexactly(int(self.headers["content-length"]))
-                yield body
-            else:
-                while body := await self._reader.read(HEAD_BYTES):
-                    yield body
-
-    async def _chunk(self) -> bytes:
-        async with asyncio.timeout(self._idle_s):
-            size = int((await self._reader.readuntil(b"\r\n")).partition(b";")[0], 16)
-            return (await self._reader.readexactly(size + 2))[:-2]
+                    piece = await self._reader.read(HEAD_BYTES)
+                for content in body.of(piece):
+                    yield content
+                if not piece:
+                    body.stop()
 
 
 class UnixTransport:
@@ -69,33 +62,15 @@ class UnixTransport:
         try:
             with _lost(self._where):
                 async with asyncio.timeout(request.idle_s):
-                    writer.write(_head(request) + request.body)
+                    writer.write(head_of(request) + request.body)
                     await writer.drain()
-                    status, headers = _parsed(await reader.readuntil(b"\r\n\r\n"))
+                    status, headers = parsed_head(await reader.readuntil(b"\r\n\r\n"))
             yield UnixReply(reader, status, headers, idle_s=request.idle_s, where=self._where)
         finally:
             writer.close()
 
     async def close(self) -> None:
         """Nothing stays open."""
-
-
-def _head(request: Request) -> bytes:
-    fields = (
-        ("Host", "netproxy"),
-        ("Connection", "close"),
-        ("Content-Length", str(len(request.body))),
-        *request.headers,
-    )
-    return "\r\n".join(
-        (f"{request.method} {request.target} HTTP/1.1", *(f"{k}: {v}" for k, v in fields), "", "")
-    ).encode()
-
-
-def _parsed(head: bytes) -> tuple[int, dict[str, str]]:
-    first, *fields = head.decode("latin-1").rstrip().split("\r\n")
-    pairs = (field.partition(":") for field in fields)
-    return int(first.split(" ", 2)[1]), {name.strip().lower(): value.strip() for name, _, value in pairs}
 
 
 @contextmanager

@@ -50,9 +50,37 @@ def target_of(resource: Resource, selector: Selector, **query: object) -> str:
     '/api/v1/namespaces/shop/pods?labelSelector=app%3Dweb&limit=500'
     """
     given = {"labelSelector": selector.labels, "fieldSelector": selector.fields, **query}
-    text = urlencode([(name, value) for name, value in given.items() if value not in ("", None)])
-    path = path_of(resource, NamespacedName(selector.namespace, ""))
+    return with_query(path_of(resource, NamespacedName(selector.namespace, "")), given)
+
+
+def with_query(path: str, query: Mapping[str, object]) -> str:
+    """A path and its query; what is empty is left out."""
+    text = urlencode([(name, value) for name, value in query.items() if value not in ("", None)])
     return f"{path}?{text}" if text else path
+
+
+def delete_options(
+    *, grace_s: int | None = None, propagation: str | None = None, uid: str | None = None
+) -> Object | None:
+    """The body of a DELETE; None when nothing is asked for but the end of the object.
+
+    >>> delete_options(grace_s=0), delete_options()
+    ({'kind': 'DeleteOptions', 'apiVersion': 'v1', 'gracePeriodSeconds': 0}, None)
+    """
+    given = {"gracePeriodSeconds": grace_s, "propagationPolicy": propagation, "preconditions": uid and {"uid": uid}}
+    options = {name: value for name, value in given.items() if value is not None}
+    return {"kind": "DeleteOptions", "apiVersion": "v1", **options} if options else None
+
+
+def decoded(body: bytes) -> Object:
+    """The object that an answer is. Raises UnavailableError for what is none."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise UnavailableError(0, "Garbage", f"the server answered with what is no JSON: {body[:100]!r}") from error
+    if not isinstance(value, dict):
+        raise UnavailableError(0, "Garbage", f"the server answered with what is no object: {body[:100]!r}")
+    return value
 
 
 # --- errors ----------------------------------------------------------------------------------------------------------
@@ -84,7 +112,7 @@ def error_of_status(status: Mapping[str, Any], retry_after: str = "") -> Netprox
         return UnavailableError(
             code, reason, message, retry_after_s=_seconds(retry_after, details.get("retryAfterSeconds"))
         )
-    if reason == "Invalid":
+    if reason == "Invalid" or (reason == "BadRequest" and details.get("causes")):
         return ManifestError(_problems(message, details.get("causes")))
     if code == 404:
         return NotFoundError(message)
@@ -140,7 +168,7 @@ class Lines:
 
 
 def event_of(line: bytes) -> WatchEvent | None:
-    """One event of a watch; None for a type that is not known.
+    """One event of a watch (a Table, where those were asked for); None for a type that is not known.
 
     Raises what an ERROR event says (ExpiredError for 410), and UnavailableError for what is no event at all.
     """
@@ -151,7 +179,7 @@ def event_of(line: bytes) -> WatchEvent | None:
             raise error_of_status(obj)
         if what not in EVENT_TYPES:
             return None
-        if what != "BOOKMARK" and not obj["metadata"]["name"]:
+        if what != "BOOKMARK" and obj.get("kind") != "Table" and not obj["metadata"]["name"]:
             raise ValueError("an object without a name")
         obj["metadata"]["resourceVersion"]
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from netproxy.client.port import Selector
 from netproxy.labkit.world import World
+from netproxy.objects.kinds import ENDPOINT_SLICES
 
 _CODES = {"NOERROR": 0, "SERVFAIL": 2, "NXDOMAIN": 3, "REFUSED": 5}
 
@@ -146,12 +148,12 @@ class Rules:
 
     def run(self, world: World) -> str:
         """Read them with their counters, as `netproxy rules` does."""
-        lines = world.ask("/netproxy/rules", {"service": self.service, "node": self.node})["rules"]
-        texts = iter([line["text"] for line in lines])
+        lines = world.rules(self.service, self.node).rules
+        texts = iter([line.text for line in lines])
         for wanted in self.contains:
             if not any(re.search(wanted, text) for text in texts):
                 return f"no rule matches /{wanted}/ (in this order)"
-        missing = [line["text"] for line in lines if not line["present"]]
+        missing = [line.text for line in lines if not line.present]
         return f"missing from the kernel: {missing[0]}" if missing else ""
 
 
@@ -165,8 +167,7 @@ class Endpoints:
 
     def run(self, world: World) -> str:
         """Count them over all slices."""
-        query = {"labelSelector": f"kubernetes.io/service-name={self.service}"}
-        items = world.ask("/apis/discovery.k8s.io/v1/namespaces/default/endpointslices", query)["items"]
+        items = world.objects(ENDPOINT_SLICES, Selector("default", f"kubernetes.io/service-name={self.service}"))
         ready = sum(
             1 for item in items for e in item["endpoints"] if (e.get("conditions") or {}).get("ready") is not False
         )

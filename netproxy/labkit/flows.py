@@ -22,6 +22,8 @@ from netproxy.core.errors import KernelError, ManifestError, Problem
 from netproxy.core.net import Family, is_address, join_host_port
 from netproxy.labkit.world import World
 from netproxy.linux.conntrack import ConntrackKernel
+from netproxy.objects.kinds import SERVICES
+from netproxy.objects.meta import Object
 
 RESULTS = ("accept", "reject", "drop", "pass")
 WAIT_S = 1.0
@@ -123,11 +125,11 @@ def _expect(value: Mapping[str, Any]) -> Expect:
 class Sender:
     """Sends packets from the machines of a cluster and asks conntrack of all nodes what became of them."""
 
-    def __init__(self, world: World, status: Mapping[str, Any], pods: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, world: World, pods: Sequence[Object]) -> None:
         self._world = world
-        self._nodes = [node["namespace"] for node in status["nodes"]]
-        self._machines = {address: node["name"] for node in status["nodes"] for address in node["addresses"]}
-        self._machines |= dict.fromkeys(status["client"]["addresses"], "client")
+        self._nodes = [node.namespace for node in world.status.nodes]
+        self._machines = {address: node.name for node in world.status.nodes for address in node.addresses}
+        self._machines |= dict.fromkeys(world.status.client.addresses, "client")
         for pod in pods:
             for item in (pod.get("status") or {}).get("podIPs") or ():
                 self._machines[item["ip"]] = f"pod/{pod['metadata']['name']}"
@@ -154,7 +156,7 @@ class Sender:
             raise ManifestError([Problem("from", f'Not found: "{flow.source}": the cluster has {known}')])
         to = flow.destination
         if to.startswith("svc/"):
-            to = self._world.ask(f"/api/v1/namespaces/default/services/{to[4:]}", {})["spec"]["clusterIP"]
+            to = self._world.object(SERVICES, to[4:])["spec"]["clusterIP"]
         kind = socket.SOCK_STREAM if flow.protocol == "tcp" else socket.SOCK_DGRAM
         with self._world.socket(machine, kind, to) as sock:
             sock.settimeout(WAIT_S)

@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from dnslib import QTYPE, DNSRecord
 
+from netproxy.client.port import Selector
+from netproxy.client.wire import path_of, target_of
+from netproxy.core.names import NamespacedName
 from netproxy.dns import wire
 from netproxy.linux import netns
+from netproxy.objects.kinds import PODS, Resource
+from netproxy.objects.messages import EntryAnswer, EntryRequest, Nothing, RulesAnswer, RulesRequest, StatusAnswer
+from netproxy.objects.meta import Object
+from netproxy.objects.typed import Message
 
-Ask = Callable[[str, dict[str, str]], Any]
-"""GET a path of the agent with a query; the JSON of the answer."""
+A = TypeVar("A", bound=Message)
+
+
+class Agent(Protocol):
+    """What is asked of a cluster's agent: objects by their paths, and what it says below /netproxy/."""
+
+    def ask(self, method: str, target: str) -> Any:
+        """The JSON of an answer."""
+        ...
+
+    def look(self, path: str, asked: Message, answer: type[A]) -> A:
+        """A typed answer."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,22 +45,31 @@ class Reply:
 class World:
     """A cluster as checks see it."""
 
-    def __init__(self, ask: Ask) -> None:
-        self._ask = ask
-        self._status = ask("/netproxy/status", {})
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        self.status = agent.look("status", Nothing(), StatusAnswer)
 
-    def ask(self, path: str, query: dict[str, str] | None = None) -> Any:
-        """Ask the agent."""
-        return self._ask(path, query or {})
+    def object(self, resource: Resource, name: str) -> Object:
+        """An object of the namespace `default`. Raises NotFoundError."""
+        found: Object = self._agent.ask("GET", path_of(resource, NamespacedName("default", name)))
+        return found
+
+    def objects(self, resource: Resource, selector: Selector) -> list[Object]:
+        """All objects that a selector picks."""
+        found: list[Object] = self._agent.ask("GET", target_of(resource, selector))["items"]
+        return found
+
+    def rules(self, service: str, node: str) -> RulesAnswer:
+        """The rules of a Service on a node, the first when it is empty."""
+        return self._agent.look("rules", RulesRequest(service, node=node), RulesAnswer)
 
     def namespace_of(self, machine: str) -> str:
         """The network namespace of a Pod, a node or the client."""
-        found: str = self._ask("/netproxy/entry", {"target": machine})["namespace"]
-        return found
+        return self._agent.look("entry", EntryRequest(machine), EntryAnswer).namespace
 
     def resolve(self, machine: str, name: str, kind: str = "A") -> tuple[int, list[str]]:
         """Ask the cluster's name server from a machine: (rcode, values sorted)."""
-        server = self._status["dns"]["addresses"][0]
+        server = self.status.dns.addresses[0]
         with self.socket(machine, socket.SOCK_DGRAM, server) as sock:
             sock.connect((server, 53))
             sock.send(wire.query(name.rstrip("."), kind, 4711))
@@ -72,7 +98,7 @@ class World:
 
     def _pod_address(self, pod: str) -> str:
         """The address of `pod/NAME`."""
-        found: str = self._ask(f"/api/v1/namespaces/default/pods/{pod.partition('/')[2]}", {})["status"]["podIP"]
+        found: str = self.object(PODS, pod.partition("/")[2])["status"]["podIP"]
         return found
 
     def http(self, machine: str, host: str, port: int, path: str = "/") -> Reply:
