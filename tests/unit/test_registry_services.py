@@ -181,6 +181,12 @@ def test_a_health_check_node_port_is_kept_as_long_as_it_is_needed():
     assert cluster["spec"]["healthCheckNodePort"] == 31001
 
 
+def test_what_an_update_says_about_families_counts():
+    registry = a_registry()
+    registry.create(service_object())
+    assert registry.replace(service_object(ipFamilyPolicy="SingleStack"))["spec"]["clusterIP"] == "10.96.1.0"
+
+
 def test_a_headless_service_needs_no_ports():
     made = a_registry().create(service_object(clusterIP="None", ports=None))
     assert made["spec"]["clusterIPs"] == ["None"]

@@ -106,6 +106,12 @@ def test_manifests_may_be_lists_and_empty_documents():
     assert [item.obj["kind"] for item in parse_manifests(text, "x")] == ["A", "B"]
 
 
+def test_what_has_no_mistake_is_loaded():
+    assert load([("a.yaml", "apiVersion: v1\nkind: X\n")], lambda obj: []) == [
+        Loaded({"apiVersion": "v1", "kind": "X"}, "a.yaml")
+    ]
+
+
 def test_every_file_with_a_mistake_is_named():
     with pytest.raises(ManifestError) as error:
         load([("a.yaml", "kind: ["), ("b.yaml", "kind: X"), ("c.yaml", "apiVersion: v1\nkind: Pod\n")], problems)
