@@ -16,6 +16,7 @@ from netproxy.apiserver.status import status_of
 from netproxy.apiserver.tables import table
 from netproxy.core.clock import Clock
 from netproxy.core.errors import ExpiredError
+from netproxy.objects.kinds import Resource
 from netproxy.objects.meta import Object, labels, namespace
 from netproxy.objects.selector import field_filter, matches, parse_selector
 from netproxy.registry.convert import in_version
@@ -62,15 +63,8 @@ class Teller:
         """
         if event.resource.stored != self.watch.resource.stored or not self._is_here(event.obj):
             return None
-        now, before = self._shown(event.obj), self._shown(event.old) if event.old is not None else None
-        is_in = event.type != "DELETED" and self.picks(now)
-        was_in = before is not None and self.picks(before)
-        if is_in:
-            return self._frame("MODIFIED" if was_in else "ADDED", now)
-        if before is None or not was_in:
-            return None
-        meta = {**before["metadata"], "resourceVersion": str(event.version)}
-        return self._frame("DELETED", {**before, "metadata": meta})
+        seen = transition(event, self.watch.resource, self.picks)
+        return self._frame(*seen) if seen else None
 
     def bookmark(self, version: int, annotations: Mapping[str, str] | None = None) -> Frame:
         """Where the watch has come to, though nothing happened."""
@@ -93,6 +87,22 @@ class Teller:
         resource = self.watch.resource
         shown = table(resource.kind, [obj], self.clock.now(), version) if self.watch.table else obj
         return orjson.dumps({"type": kind, "object": shown}) + b"\n"
+
+
+def transition(event: Event, resource: Resource, picks: Callable[[Object], bool]) -> tuple[str, Object] | None:
+    """What an event is to who watches what PICKS picks: its type and object; None when it is nothing to them.
+
+    An object that a change brings into the selection is ADDED; one that leaves it is DELETED, in its last state there.
+    """
+    now = in_version(event.obj, resource)
+    before = in_version(event.old, resource) if event.old is not None else None
+    is_in = event.type != "DELETED" and picks(now)
+    was_in = before is not None and picks(before)
+    if is_in:
+        return ("MODIFIED" if was_in else "ADDED"), now
+    if before is None or not was_in:
+        return None
+    return "DELETED", {**before, "metadata": {**before["metadata"], "resourceVersion": str(event.version)}}
 
 
 def teller(watch: Watch, clock: Clock) -> Teller:

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from netproxy.apiserver.watch import transition
 from netproxy.client.port import EVERYTHING, INITIAL, INITIAL_EVENTS_END, Listing, Selector, WatchEvent
 from netproxy.client.shelf import picks
 from netproxy.core.errors import ManifestError, Problem
@@ -110,19 +111,12 @@ class LocalApi:
 
 
 def _shown(resource: Resource, selector: Selector) -> Callable[[Event], WatchEvent | None]:
-    """What a watcher hears of an event: an object that begins to fit is ADDED, one that ceases to is DELETED."""
+    """What a watcher hears of an event."""
     picked = picks(selector)
-    everything = selector == EVERYTHING
 
     def shown(event: Event) -> WatchEvent | None:
-        kind = event.type
-        if not everything:
-            now, before = picked(event.obj), event.old is not None and picked(event.old)
-            if not (before if kind == "DELETED" else now or before):
-                return None
-            if kind == "MODIFIED" and now is not before:
-                kind = "ADDED" if now else "DELETED"
-        return WatchEvent(kind, in_version(event.obj, resource))
+        seen = transition(event, resource, picked)
+        return WatchEvent(*seen) if seen else None
 
     return shown
 
