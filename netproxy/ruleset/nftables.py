@@ -243,16 +243,16 @@ def parse(text: str) -> list[Table]:
 
 def _whole_lines(text: str) -> Iterator[str]:
     """Lines without indentation; one with a list of elements is put together."""
-    held = ""
+    held: list[str] = []
     for raw in text.splitlines():
         line = raw.strip()
         if not line or line.startswith("#"):
             continue
-        held = f"{held} {line}" if held else line
-        if "elements = {" in held and not held.endswith("}"):
+        held.append(line)
+        if "elements = {" in held[0] and not line.endswith("}"):
             continue
-        yield held
-        held = ""
+        yield " ".join(held)
+        held.clear()
 
 
 def _table(head: str, lines: Iterator[str]) -> Table:
