@@ -13,7 +13,8 @@ from typing import Generic, NamedTuple, TypeVar
 from netproxy.proxy.model import ServicePort, Snapshot
 
 MANY = 64
-"""Changed service ports from which on everything is compared."""
+SHARE = 4
+"""Everything is compared when more than MANY service ports have changed, and more than one in so many."""
 
 P = TypeVar("P")
 V = TypeVar("V")
@@ -99,14 +100,15 @@ class Ledger(Generic[P, V]):
             return None
         old = self._snapshot.services
         at = _places(self._snapshot, snapshot)
-        if at is not None and len(at) <= MANY:
+        most = max(MANY, len(snapshot.services) // SHARE)
+        if at is not None and len(at) <= most:
             new = self._parts.copy()
             for index in at:
                 new[index] = self._compile(snapshot.services[index])
             gone, come = [self._parts[index] for index in at], [new[index] for index in at]
         else:
             before, after = set(map(id, old)), set(map(id, snapshot.services))
-            if len(before ^ after) > 2 * MANY:
+            if len(before ^ after) > 2 * most:
                 return None
             new = self.look(snapshot)
             gone = [part for service, part in zip(old, self._parts, strict=True) if id(service) not in after]
