@@ -42,7 +42,7 @@ class Figures:
 def figures(proxy: FamilyProxy) -> Figures:
     """Count; a question for the worker."""
     services = proxy.served().services
-    lonely = [service for service in services if _has_none_here(service)]
+    lonely = [s for s in services if (s.internal_local or s.external_local) and _has_none_here(s)]
     counts = (
         ("internal", len({_key(s) for s in lonely if s.internal_local})),
         ("external", len({_key(s) for s in lonely if s.external_local})),
