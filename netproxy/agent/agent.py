@@ -91,9 +91,13 @@ class Agent:
         return self.registry.cluster
 
     def _cluster(self, incoming: list[Loaded]) -> ClusterSpec:
-        stored = list(self.store.all(CLUSTERS))
-        objects = stored + list(self.store.all(NODES)) if stored else [item.obj for item in incoming]
-        return cluster_spec(objects, cluster_name=self.paths.cluster)
+        """What was stored, else what is incoming. Nodes that joined by the API have a machine of their own somewhere."""
+        stored = next(iter(self.store.all(CLUSTERS)), None)
+        if stored is None:
+            return cluster_spec([item.obj for item in incoming], cluster_name=self.paths.cluster)
+        ours = {node["name"] for node in spec(stored)["nodes"]}
+        nodes = [node for node in self.store.all(NODES) if name(node) in ours]
+        return cluster_spec([stored, *nodes], cluster_name=self.paths.cluster)
 
     # --- life
 
