@@ -58,7 +58,7 @@ class TcpTransport:
     @asynccontextmanager
     async def open(self, request: Request) -> AsyncIterator[TcpReply]:
         """Send a request and wait for the head of its answer. Raises UnavailableError."""
-        with _lost(f"{self._server}: "):
+        with _lost(f"{self._server}: ", shows_certificate=bool(self._tls and request.identity.certificate)):
             response = await self._sent(request)
         try:
             yield TcpReply(response, f"{self._server}: ")
@@ -124,11 +124,16 @@ def proxy_of_environment(server: str) -> str:
 
 
 @contextmanager
-def _lost(where: str) -> Iterator[None]:
+def _lost(where: str, *, shows_certificate: bool = False) -> Iterator[None]:
     try:
         yield
     except aiohttp.ClientConnectorCertificateError as error:
         why = f"the server's certificate is not good: {error.certificate_error}; look at certificate-authority and tls-server-name"
         raise UnavailableError(0, "Certificate", where + why) from error
     except (aiohttp.ClientError, OSError, EOFError, ValueError) as error:
-        raise UnavailableError(0, "Lost", f"{where}{str(error) or type(error).__name__}") from error
+        why = str(error) or type(error).__name__
+        if shows_certificate and isinstance(error, aiohttp.ServerDisconnectedError):
+            why += (
+                "; perhaps it does not accept our client-certificate"  # it may say so by hanging up, and nothing else
+            )
+        raise UnavailableError(0, "Lost", where + why) from error

@@ -132,13 +132,13 @@ def test_a_token_does_not_help(pki):
 def test_a_certificate_of_another_authority_does_not_come_in(pki):
     other = make_authority("netproxy", now=real_now())
     mine = issue(other, ADMIN, now=real_now(), organization=ADMINS)
-    with pytest.raises(UnavailableError):
+    with pytest.raises(UnavailableError, match="does not accept our client-certificate"):
         asked(pki, ca=pki[0].certificate, client_certificate=mine.certificate, client_key=mine.key)
 
 
 def test_a_servers_certificate_is_no_clients(pki):
     authority, server, _ = pki
-    with pytest.raises(UnavailableError):
+    with pytest.raises(UnavailableError, match="does not accept our client-certificate"):
         asked(pki, ca=authority.certificate, client_certificate=server.certificate, client_key=server.key)
 
 
@@ -154,7 +154,7 @@ def test_a_client_does_not_trust_another_server(pki):
 def test_an_expired_certificate_does_not_come_in(pki):
     authority = pki[0]
     old = issue(authority, ADMIN, now=real_now() - 86400 * 3, days=1)
-    with pytest.raises(UnavailableError):
+    with pytest.raises(UnavailableError, match="does not accept our client-certificate"):
         asked(pki, ca=authority.certificate, client_certificate=old.certificate, client_key=old.key)
 
 
