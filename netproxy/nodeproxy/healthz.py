@@ -19,6 +19,7 @@ GOING = "ToBeDeletedByClusterAutoscaler"
 """The taint of a node that is about to be taken away."""
 
 ZERO_TIME = "0001-01-01T00:00:00Z"
+NOTHING: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +41,16 @@ def is_eligible(node: Object | None) -> bool:
     return not any(taint.get("key") == GOING for taint in spec(node).get("taints") or ())
 
 
-def healthz(families: Mapping[Family, FamilyHealth], node: Object | None, *, now: float, late_s: float) -> Answer:
-    """The answer of `/healthz`: 503 when rules wait for longer than LATE_S or the node is about to go."""
+def healthz(
+    families: Mapping[Family, FamilyHealth], node: Object | None, *, now: float, late_s: float, api_error: str = ""
+) -> Answer:
+    """The answer of `/healthz`: 503 when rules wait for longer than LATE_S or the node is about to go.
+
+    Why the API tells nothing is beside it (kube-proxy does not say that) and changes no status: traffic goes on.
+    """
     eligible = is_eligible(node)
-    return _answer(families, now, late_s, {"nodeEligible": eligible}, is_well=eligible)
+    beside = {"apiError": api_error} if api_error else {}
+    return _answer(families, now, late_s, {"nodeEligible": eligible}, is_well=eligible, beside=beside)
 
 
 def livez(families: Mapping[Family, FamilyHealth], *, now: float, late_s: float) -> Answer:
@@ -52,8 +59,9 @@ def livez(families: Mapping[Family, FamilyHealth], *, now: float, late_s: float)
 
 
 def _answer(
-    families: Mapping[Family, FamilyHealth], now: float, late_s: float, more: dict[str, Any], *, is_well: bool
-) -> Answer:
+    families: Mapping[Family, FamilyHealth], now: float, late_s: float, more: dict[str, Any], *, is_well: bool,
+    beside: Mapping[str, str] = NOTHING,
+) -> Answer:  # fmt: skip
     began = {family: health for family, health in sorted(families.items()) if health.synced_at}
     healthy = all(health.is_healthy(now, late_s) for health in began.values())
     last = max((health.synced_at for health in began.values()), default=0.0)
@@ -66,6 +74,7 @@ def _answer(
             family.value: {"lastUpdated": go_time(health.synced_at), "healthy": health.is_healthy(now, late_s)}
             for family, health in began.items()
         }
+    body |= beside
     headers = {"Content-Type": "application/json", "X-Content-Type-Options": "nosniff"}
     return Answer(200 if healthy and is_well else 503, json.dumps(body, separators=(",", ":")).encode(), headers)
 

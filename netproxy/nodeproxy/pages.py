@@ -39,8 +39,10 @@ Sleep = Callable[[float], Awaitable[None]]
 class Pages:
     """What the servers answer. Before there is a proxy, it is starting up."""
 
-    def __init__(self, config: Mapping[str, Any], clock: Clock) -> None:
+    def __init__(self, config: Mapping[str, Any], clock: Clock, *, api_error: Callable[[], str] = str) -> None:
+        """API_ERROR says why the API tells nothing; empty when it does."""
         self.metrics = Metrics()
+        self._api_error = api_error
         self._config = config
         self._clock = clock
         self._proxy: NodeProxy | None = None
@@ -60,7 +62,9 @@ class Pages:
         """`/healthz`, `/livez`."""
         now = self._clock.now()
         if path == "/healthz":
-            answer = healthz(self._families(), self._node(), now=now, late_s=self._late_s())
+            answer = healthz(
+                self._families(), self._node(), now=now, late_s=self._late_s(), api_error=self._api_error()
+            )
         elif path == "/livez":
             answer = livez(self._families(), now=now, late_s=self._late_s())
         else:

@@ -88,7 +88,7 @@ class Program:
         if lacking:
             raise KernelError(f"{self.choice.mode} mode is not possible here: {lacking}")
         config = self.settings.config
-        pages = Pages(config, self._clock)
+        pages = Pages(config, self._clock, api_error=self._api_error)
         for server in servers(pages, config):
             self._background(server)
         self._background(self._supervised("objects", self._cache.run))
@@ -103,6 +103,11 @@ class Program:
                 self.has_ended = await self._proxy.close()
         if self._failed:
             raise self._failed
+
+    def _api_error(self) -> str:
+        """Why the API tells nothing of something that is followed; empty when it tells all."""
+        states = ((resource, self._cache.state(resource)) for resource in wanted("", self.choice.mode))
+        return next((f"{resource.plural}: {state.last_error}" for resource, state in states if state.last_error), "")
 
     def _supervised(self, name: str, work: Callable[[], Awaitable[None]]) -> Awaitable[None]:
         return supervised(name, work, clock=self._clock, backoff=Backoff(self._random))
