@@ -1,93 +1,117 @@
-"""`netproxy proxy` in several namespaces against netproxy's own API over HTTPS, which dies and comes back."""
+"""`netproxy proxy` on several nodes against the API of a cluster of the command line, over HTTPS: its death, and strangers."""
 
+import asyncio
 import json
 import os
 import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import pytest
-from support.build import service_object
-from support.cluster import Cluster, wait_until
-from support.realnode import ENDPOINTS, VIP, RealNode, web
+from support.cluster import pause, wait_until
+from support.realcluster import API, RealCluster, a_service, machine_address
+from support.realnode import Machine
 
+from netproxy.client.http import HttpApi
 from netproxy.linux import netns
-from netproxy.linux.command import run
+from netproxy.linux.clock import SystemClock
+from netproxy.serve.tls import certificates, kubeconfig_text
 
-A, B = ENDPOINTS
-API = "10.250.0.1"
-AWAY_S = 20
-WAYS = (
-    ("--proxy-mode", "iptables"),
-    ("--proxy-mode", "nftables"),
-    ("--proxy-mode", "nftables", "--nftables-layout", "flat"),
-)
+MODES = {
+    1: ("--proxy-mode", "iptables", "--iptables", "nft"),
+    2: ("--proxy-mode", "nftables"),
+    3: ("--proxy-mode", "userspace"),
+}
+A, B = 8, 9
+"""The machines that serve."""
+VIP, OTHER_VIP = "10.96.0.100", "10.96.0.101"
+OUTAGE_S = 20
 
 
 @pytest.fixture
-def cluster(namespace: str) -> Iterator[Cluster]:
-    """A cluster whose agent is in a namespace, with the API's address."""
-    run(["ip", "-batch", "-"], stdin=["link set lo up\n", f"addr add {API}/32 dev lo\n"], namespace=namespace)
-    made = Cluster(prefix=["nsenter", f"--net=/run/netns/{namespace}"])
+def cluster(tmp_path: Path) -> Iterator[RealCluster]:
+    made = RealCluster(tmp_path)
     try:
         yield made
     finally:
         made.close()
 
 
-@pytest.fixture
-def nodes(namespace: str, tmp_path: Path) -> Iterator[list[RealNode]]:
-    """A namespace for each proxy, with a wire to the API's."""
-    made: list[RealNode] = []
-    names = [f"{namespace}-{number}" for number in range(len(WAYS))]
-    try:
-        for number, name in enumerate(names):
-            with netns.visiting():
-                netns.create(name)
-            made.append(RealNode(name, tmp_path / name, with_api=False))
-            here, there = f"10.250.{number + 1}.1", f"10.250.{number + 1}.2"
-            run(["ip", "-batch", "-"], namespace=namespace, stdin=[
-                f"link add w{number} type veth peer name wire netns {name}\n", f"addr add {here}/24 dev w{number}\n",
-                f"link set w{number} up\n",
-            ])  # fmt: skip
-            run(["ip", "-batch", "-"], namespace=name, stdin=[
-                f"addr add {there}/24 dev wire\n", "link set wire up\n", f"route add {API}/32 via {here}\n",
-            ])  # fmt: skip
-        yield made
-    finally:
-        for node in made:
-            node.close()
-        for name in names:
-            netns.delete(name)
+def a_node(number: int) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": f"real{number}"},
+            "status": {"addresses": [{"type": "InternalIP", "address": machine_address(number)}]}}  # fmt: skip
 
 
-@pytest.mark.timeout(300)
-def test_proxies_live_through_the_death_of_the_api(cluster: Cluster, nodes: list[RealNode]) -> None:
-    spec = json.dumps({"apiVersion": "netproxy.dev/v1alpha1", "kind": "Cluster", "spec": {"nodes": len(nodes)}})
-    cluster("up", "--api-address", f"{API}:0", "-f", "-", stdin=spec)
-    service = service_object(clusterIP=VIP, clusterIPs=[VIP])
-    del service["spec"]["selector"]
-    cluster("apply", "-f", "-", stdin="\n---\n".join(map(json.dumps, (service, web(A)))))
-    kubeconfig = next(cluster.folder.rglob("kubeconfig"))
-    for number, (node, way) in enumerate(zip(nodes, WAYS, strict=True), 1):
-        node.start(*way, kubeconfig=kubeconfig, name=f"node{number}")
+def register(machine: Machine, kubeconfig: Path, number: int) -> None:
+    """Make the Node of a machine, from there, by the API, as a kubelet does."""
+
+    async def create() -> None:
+        api = HttpApi.from_kubeconfig(kubeconfig, clock=SystemClock(), random=Random(1))
+        try:
+            made = await api.create(a_node(number))
+            await api.replace_status({**made, "status": a_node(number)["status"]})
+        finally:
+            await api.close()
+
+    with netns.visiting(machine.namespace):
+        asyncio.run(create())
+
+
+def test_the_api_dies_under_traffic_and_comes_back(cluster: RealCluster) -> None:
+    for number in (A, B):
+        cluster.machine(number).serve(machine_address(number))
+    cluster.up(*a_service("web", VIP, A), address=f"{API}:0")
+    kubeconfig = cluster.kubeconfig.read_bytes()
+    nodes = [cluster.machine(number) for number in MODES]
+    for (number, args), node in zip(MODES.items(), nodes, strict=True):
+        register(node, cluster.kubeconfig, number)
+        node.run_proxy(cluster.kubeconfig, f"real{number}", *args)
     for node in nodes:
-        node.answers(A)
-    kept, before = [node.dial() for node in nodes], [node.rules() for node in nodes]
-    os.kill(cluster.pid, signal.SIGKILL)
-    until = time.monotonic() + AWAY_S
-    while time.monotonic() < until:
-        for node, conn in zip(nodes, kept, strict=True):
-            assert node.answer() == A, "new connections go on"
-            conn.sendall(b"?\n")
-            assert conn.recv(100) == f"{A}\n".encode(), "old ones live"
+        node.answers(machine_address(A), vip=VIP)
+    before = [node.rules() for node in nodes]
+    traffic = [cluster.traffic(node, VIP) for node in nodes]
+
+    os.kill(cluster.cluster.pid, signal.SIGKILL)
+    killed = time.monotonic()
+    for node in nodes:
+        wait_until(lambda node=node: "the API does not tell" in node.log())
+    pause(OUTAGE_S - (time.monotonic() - killed))
     assert [node.rules() for node in nodes] == before
-    cluster("up", "--api-address", f"{API}:0")
-    cluster("apply", "-f", "-", stdin=json.dumps(web(B)))
-    for node, conn in zip(nodes, kept, strict=True):
-        node.answers(B, 35)
-        conn.sendall(b"?\n")
-        assert conn.recv(100) == f"{A}\n".encode()
-        conn.close()
-    wait_until(lambda: all(node.get(10256, "/healthz")[0] == 200 for node in nodes))
+    assert [node.get(10256, "/livez")[0] for node in nodes] == [200] * len(nodes)
+
+    cluster.up(*a_service("web", VIP, B), *a_service("other", OTHER_VIP, A))
+    assert cluster.kubeconfig.read_bytes() == kubeconfig, "the port is the same"
+    made = cluster.cluster.namespaces()
+    assert not [name for name in made if "real" in name], "who joins by the API has a machine of its own"
+    for node, each in zip(nodes, traffic, strict=True):
+        node.answers(machine_address(A), 35, vip=OTHER_VIP)
+        wait_until(lambda each=each: machine_address(B) in each.new[-3:])
+    for each in traffic:
+        each.end()
+    assert [each.faults for each in traffic] == [[]] * len(nodes)
+    for each in traffic:
+        assert set(each.kept) == {machine_address(A)}, "a connection lives on"
+        assert set(each.new) == {machine_address(A), machine_address(B)}
+        assert len(each.kept) > OUTAGE_S * 5
+        assert len(each.new) > OUTAGE_S * 5
+
+
+def test_a_stranger_is_told_nothing_and_says_so(cluster: RealCluster, tmp_path: Path) -> None:
+    cluster.up(*a_service("web", VIP, A), address=f"{API}:0")
+    own = certificates(cluster.cluster.folder / "tls", [], now=time.time())
+    foreign = certificates(tmp_path / "foreign", [], now=time.time())
+    port = int((cluster.cluster.folder / "tls" / "port").read_text())
+    node = cluster.machine(1)
+    file = tmp_path / "kubeconfig"
+    file.write_text(kubeconfig_text(API, port, own.authority, foreign.admin))
+    node.run_proxy(file, "real1", *MODES[1])
+    wait_until(lambda: "services: the API does not tell:" in node.log())
+    why = f"https://{API}:{port}: Server disconnected; perhaps it does not accept our client-certificate"
+    assert why in node.log()
+    status, _, said = node.get(10256, "/healthz")
+    assert status == 503
+    assert json.loads(said)["apiError"] == f"services: {why}"
+    assert "KUBE-SERVICES" not in node.rules()

@@ -24,7 +24,7 @@ from support.etcd import Etcd
 
 NODE = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node1"},
         "status": {"addresses": [{"type": "InternalIP", "address": "10.77.0.1"}]}}  # fmt: skip
-VIP, PORT = "10.96.0.77", 80
+VIP, PORT = "10.96.0.10", 80
 ENDPOINTS = ("10.77.0.1", "10.77.0.2")
 
 
@@ -80,26 +80,15 @@ class ApiThread:
         self.loop.close()
 
 
-class RealNode:
-    """Its namespace has the addresses of two endpoints, which answer with their own address, line by line."""
+class Machine:
+    """A namespace in which `netproxy proxy` may run, and servers that answer with their own address, line by line."""
 
-    api: ApiThread
-
-    def __init__(self, namespace: str, folder: Path, *, with_api: bool = True) -> None:
+    def __init__(self, namespace: str, folder: Path) -> None:
         self.namespace, self.folder = namespace, folder
         self.stack = ExitStack()
-        folder.mkdir(exist_ok=True)
-        commands = ["link set lo up", "link add d0 type veth peer name d1", "link set d0 up", "link set d1 up",
-                    *(f"addr add {address}/24 dev d0" for address in ENDPOINTS), "route add default via 10.77.0.254"]  # fmt: skip
-        run(["ip", "-batch", "-"], stdin=[f"{command}\n" for command in commands], namespace=namespace)
-        if with_api:
-            self.api = ApiThread(namespace, folder)
-            self.stack.callback(self.api.close)
-            self.api.put(NODE, service_object(clusterIP=VIP, clusterIPs=[VIP]), web(ENDPOINTS[0]))
-        for address in ENDPOINTS:
-            self._serve(address)
 
-    def _serve(self, address: str) -> None:
+    def serve(self, address: str) -> None:
+        """Answer on port 8080 of this address until the end."""
         with netns.visiting(self.namespace):
             listening = socket.create_server((address, 8080))
         self.stack.callback(listening.close)
@@ -125,12 +114,10 @@ class RealNode:
     def command(self, *args: str) -> list[str]:
         return [sys.executable, "-m", "netproxy", "proxy", *args]
 
-    def start(
-        self, *args: str, kubeconfig: Path | None = None, path: Path | None = None, name: str = "node1",
-    ) -> subprocess.Popen[bytes]:  # fmt: skip
+    def run_proxy(self, kubeconfig: Path, node: str, *args: str, path: Path | None = None) -> subprocess.Popen[bytes]:
         """The proxy, with a log of its own, in a session of its own; PATH is looked into first for programs."""
         env = {**os.environ, "PATH": f"{path}:{os.environ['PATH']}"} if path else None
-        argv = self.command("--kubeconfig", str(kubeconfig or self.api.kubeconfig()), "--node-name", name, *args)
+        argv = self.command("--kubeconfig", str(kubeconfig), "--node-name", node, *args)
         with netns.visiting(self.namespace), (self.folder / "proxy.log").open("ab") as log:
             process = subprocess.Popen(argv, stdout=log, stderr=log, cwd=REPO, env=env, start_new_session=True)
         self.stack.callback(self._end, process)
@@ -161,23 +148,23 @@ class RealNode:
         conn.close()
         return answer.status, dict(answer.getheaders()), body
 
-    def dial(self) -> socket.socket:
+    def dial(self, vip: str = VIP) -> socket.socket:
         with netns.visiting(self.namespace):
-            return socket.create_connection((VIP, PORT), 2)
+            return socket.create_connection((vip, PORT), 2)
 
-    def answer(self, conn: socket.socket | None = None) -> str:
+    def answer(self, vip: str = VIP) -> str:
         """Who answers at the Service's address; empty when nobody does."""
         try:
-            with conn or self.dial() as conn:
+            with self.dial(vip) as conn:
                 conn.settimeout(2)
                 conn.sendall(b"?\n")
                 return conn.recv(100).decode().strip()
         except OSError:
             return ""
 
-    def answers(self, address: str, limit_s: float = 20) -> None:
+    def answers(self, address: str, limit_s: float = 20, *, vip: str = VIP) -> None:
         """Wait until this endpoint answers."""
-        wait_until(lambda: self.answer() == address, limit_s)
+        wait_until(lambda: self.answer(vip) == address, limit_s)
 
     def rules(self) -> str:
         """All rules of the namespace, without counters and times."""
@@ -189,3 +176,22 @@ class RealNode:
 
     def close(self) -> None:
         self.stack.close()
+
+
+class RealNode(Machine):
+    """Its namespace has the addresses of two endpoints, and an API server of its own."""
+
+    def __init__(self, namespace: str, folder: Path) -> None:
+        super().__init__(namespace, folder)
+        commands = ["link set lo up", "link add d0 type veth peer name d1", "link set d0 up", "link set d1 up",
+                    *(f"addr add {address}/24 dev d0" for address in ENDPOINTS), "route add default via 10.77.0.254"]  # fmt: skip
+        run(["ip", "-batch", "-"], stdin=[f"{command}\n" for command in commands], namespace=namespace)
+        self.api = ApiThread(namespace, folder)
+        self.stack.callback(self.api.close)
+        self.api.put(NODE, service_object(clusterIP=VIP, clusterIPs=[VIP]), web(ENDPOINTS[0]))
+        for address in ENDPOINTS:
+            self.serve(address)
+
+    def start(self, *args: str, kubeconfig: Path | None = None, path: Path | None = None) -> subprocess.Popen[bytes]:
+        """The proxy of this node."""
+        return self.run_proxy(kubeconfig or self.api.kubeconfig(), "node1", *args, path=path)
