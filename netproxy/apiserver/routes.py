@@ -116,7 +116,8 @@ class Api:
         return json_response(self._registry.create(obj, dry_run=is_dry_run(request)), 201)
 
     def _bound(self, request: Request, target: Target) -> Response:
-        node = (_object(request, target.resource.kind).get("target") or {}).get("name")
+        wanted = _object(request, target.resource.kind).get("target")
+        node = wanted.get("name") if isinstance(wanted, dict) else None
         if not node or not isinstance(node, str):
             raise bad_request("target.name: Required value")
         self._registry.bind(target.key, node, dry_run=is_dry_run(request))

@@ -44,12 +44,13 @@ def table(kind: str, objects: Iterable[Object], now: float, version: int) -> Obj
 def age(since: str, now: float) -> str:
     """How long ago, as kubectl writes it.
 
-    >>> age("1970-01-01T00:00:00Z", 90), age("1970-01-01T00:00:00Z", 7300), age("", 1)
-    ('90s', '121m', '<unknown>')
+    >>> age("1970-01-01T00:00:00Z", 90), age("1970-01-01T00:00:00Z", 7300), age("", 1), age("yesterday", 1)
+    ('90s', '121m', '<unknown>', '<unknown>')
     """
-    if not since:
+    try:
+        seconds = int(now - datetime.fromisoformat(since).timestamp())
+    except (ValueError, OverflowError):  # not every resource's times are checked
         return "<unknown>"
-    seconds = int(now - datetime.fromisoformat(since).timestamp())
     for limit, unit, text in ((120, 1, "s"), (180 * 60, 60, "m"), (48 * 3600, 3600, "h")):
         if seconds < limit:
             return f"{max(0, seconds) // unit}{text}"
@@ -167,10 +168,11 @@ def _namespace(obj: Object, now: float) -> Cells:
 
 
 def _event(obj: Object, now: float) -> Cells:
-    about = obj.get("involvedObject") or {}
+    given = obj.get("involvedObject")
+    about = given if isinstance(given, dict) else {}  # written by way of events.k8s.io, it is an unknown field
     return [
         age(obj.get("lastTimestamp") or "", now), obj.get("type", ""), obj.get("reason", ""),
-        f"{about.get('kind', '').lower()}/{about.get('name', '')}", obj.get("message", ""),
+        f"{about.get('kind') or ''}/{about.get('name') or ''}".lower(), obj.get("message", ""),
     ]  # fmt: skip
 
 

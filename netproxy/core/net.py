@@ -46,12 +46,12 @@ def family_of(address: str) -> Family:
 
 
 def is_address(text: object) -> bool:
-    """Tell whether TEXT is one IPv4 or IPv6 address.
+    """Tell whether TEXT is one IPv4 or IPv6 address; one with a zone, which may be any text, is none.
 
-    >>> is_address("10.0.0.1"), is_address("10.0.0"), is_address(None)
-    (True, False, False)
+    >>> is_address("10.0.0.1"), is_address("10.0.0"), is_address("fe80::1%eth0"), is_address(None)
+    (True, False, False, False)
     """
-    if not isinstance(text, str):
+    if not isinstance(text, str) or "%" in text:
         return False
     if _IPV4.match(text):
         return True
@@ -65,10 +65,10 @@ def is_address(text: object) -> bool:
 def is_cidr(text: object) -> bool:
     """Tell whether TEXT is `address/length`; host bits may be set.
 
-    >>> is_cidr("10.0.0.1/8"), is_cidr("10.0.0.1"), is_cidr("10.0.0.1/33")
-    (True, False, False)
+    >>> is_cidr("10.0.0.1/8"), is_cidr("10.0.0.1"), is_cidr("10.0.0.1/33"), is_cidr("fe80::%a b/64")
+    (True, False, False, False)
     """
-    if not isinstance(text, str) or "/" not in text:
+    if not isinstance(text, str) or "/" not in text or "%" in text:
         return False
     try:
         ipaddress.ip_network(text, strict=False)

@@ -154,10 +154,12 @@ class FamilyProxy:
         with _no_collections():
             if self._asks_for_addresses and (check or not self._addresses):
                 self.move_to(self.host.addresses())
-            self._write_sysctls()
+            refused = self._write_sysctls()
             if check:
                 self._pardon()
             changed = self._write(check=check)
+            if refused:
+                raise refused
             self._retired = [mode for mode in self._retired if not self._is_gone(mode)]
             begun = self._timer()
             forgotten = self._forget_stale_flows(self.served())
@@ -255,16 +257,22 @@ class FamilyProxy:
 
     # --- beside the rules
 
-    def _write_sysctls(self) -> None:
+    def _write_sysctls(self) -> KernelError | None:
+        """Make the kernel's settings; the first refusal, which keeps no rules from being written."""
         if self._sysctls_written:
-            return
+            return None
         wanted = sysctls(self.config, self.view, mode=self.choice.mode)
         if self.view.family is Family.IPV6:
             wanted.pop(BE_LIBERAL, None)
+        refused = None
         for path, value in wanted.items():
-            if self.host.sysctls.read(path) not in ("", value):
-                self.host.sysctls.write(path, value)
-        self._sysctls_written = True
+            try:
+                if self.host.sysctls.read(path) not in ("", value):
+                    self.host.sysctls.write(path, value)
+            except KernelError as error:
+                refused = refused or error
+        self._sysctls_written = refused is None
+        return refused
 
     def _forget_stale_flows(self, snapshot: Snapshot) -> int | None:
         """How many; None when there was no need to look."""

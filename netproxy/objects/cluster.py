@@ -221,7 +221,7 @@ def _drafts(wanted: Mapping[str, Any], nodes: Iterable[Object]) -> list[NodeSpec
         addresses = tuple(
             a["address"]
             for a in status(node).get("addresses") or ()
-            if a.get("type") == "InternalIP" and is_address(a["address"])
+            if a.get("type") == "InternalIP" and is_address(a.get("address"))
         )
         cidrs = tuple(spec(node).get("podCIDRs") or filter(None, (spec(node).get("podCIDR"),)))
         known = drafts.get(name(node))

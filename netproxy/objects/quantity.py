@@ -1,6 +1,6 @@
-"""Quantities of bytes, as Kubernetes writes them.
+"""Quantities of bytes and of time, as Kubernetes writes them.
 
-Source: kubernetes apimachinery/pkg/api/resource/quantity.go (the suffixes of whole numbers).
+Source: kubernetes apimachinery/pkg/api/resource/quantity.go (the suffixes of whole numbers), Go time.ParseDuration.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ import re
 from typing import Any
 
 _SUFFIXES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
+_UNITS_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+_PART = r"([0-9]+\.?[0-9]*|\.[0-9]+)(h|ms|m|s|us|µs|ns)"
+_DURATION = re.compile(rf"([-+]?)((?:{_PART})+|0)")
 _QUANTITY = re.compile(r"(\d{1,12})(|k|M|G|Ki|Mi|Gi)")
 
 
@@ -20,3 +23,16 @@ def bytes_of(quantity: Any) -> int | None:
     """
     found = _QUANTITY.fullmatch(str(quantity))
     return int(found[1]) * _SUFFIXES[found[2]] if found else None
+
+
+def seconds_of(duration: Any) -> float | None:
+    """Seconds of a Go duration; None for what is none.
+
+    >>> seconds_of("1h0m0.5s"), seconds_of("-5ms"), seconds_of("0"), seconds_of("1.2.3s"), seconds_of("5"), seconds_of(None)
+    (3600.5, -0.005, 0.0, None, None, None)
+    """
+    found = _DURATION.fullmatch(duration) if isinstance(duration, str) else None
+    if found is None:
+        return None
+    total = sum(float(number) * _UNITS_S[unit] for number, unit in re.findall(_PART, found[2]))
+    return -total if found[1] == "-" else float(total)

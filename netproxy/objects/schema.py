@@ -15,13 +15,42 @@ _EXACT: dict[str, type] = {"s": str, "i": int, "b": bool}
 _WORDS = {"s": "string", "i": "integer", "n": "number", "b": "boolean"}
 
 METADATA = "apis.meta.v1.ObjectMeta"
+_KUBE_PROXY = "kubeproxy.config.k8s.io.KubeProxyConfiguration"
 
 _OWN: dict[str, dict[str, str]] = {
     "netproxy.dev.Cluster": {"apiVersion": "s", "kind": "s", "metadata": "*", "spec": ":netproxy.dev.ClusterSpec"},
+    "netproxy.dev.Image": {
+        "apiVersion": "s", "kind": "s", "metadata": ":" + METADATA, "spec": ":netproxy.dev.ImageSpec",
+    },
+    "netproxy.dev.ImageSpec": {"image": "s", "command": "[]s"},
     "netproxy.dev.ClusterSpec": {
         "nodes": "*", "podCIDRs": "[]s", "serviceCIDRs": "[]s", "nodeCIDRs": "[]s", "dnsDomain": "s", "dnsPodsMode": "s",
         "proxyMode": "s", "nodePortRange": "s", "ipFamilies": "[]s", "iptables": "s",
         "dnsAddresses": "[]s", "containerLogMaxSize": "s", "containerLogMaxFiles": "i",
+    },
+    _KUBE_PROXY: {
+        "apiVersion": "s", "kind": "s", "metadata": ":" + METADATA, "bindAddress": "s", "bindAddressHardFail": "b",
+        "clientConnection": ":kubeproxy.ClientConnection", "clusterCIDR": "s", "config": "*", "configSyncPeriod": "s",
+        "conntrack": ":kubeproxy.Conntrack", "detectLocal": ":kubeproxy.DetectLocal", "detectLocalMode": "s",
+        "enableProfiling": "b", "featureGates": "{}b", "healthzBindAddress": "s", "hostnameOverride": "s",
+        "iptables": ":kubeproxy.Rules", "ipvs": ":kubeproxy.Ipvs", "logging": "*", "metricsBindAddress": "s", "mode": "s",
+        "nftables": ":kubeproxy.Rules", "nodePortAddresses": "[]s", "oomScoreAdj": "i", "portRange": "s",
+        "showHiddenMetricsForVersion": "s", "udpIdleTimeout": "s", "winkernel": "*", "windowsRunAsService": "b",
+    },
+    "kubeproxy.ClientConnection": {
+        "acceptContentTypes": "s", "burst": "i", "contentType": "s", "kubeconfig": "s", "qps": "n",
+    },
+    "kubeproxy.Conntrack": {
+        "max": "i", "maxPerCore": "i", "min": "i", "tcpBeLiberal": "b", "tcpCloseWaitTimeout": "s", "tcpEstablishedTimeout": "s",
+        "udpStreamTimeout": "s", "udpTimeout": "s",
+    },
+    "kubeproxy.DetectLocal": {"bridgeInterface": "s", "interfaceNamePrefix": "s"},
+    "kubeproxy.Rules": {
+        "localhostNodePorts": "b", "masqueradeAll": "b", "masqueradeBit": "i", "minSyncPeriod": "s", "syncPeriod": "s",
+    },
+    "kubeproxy.Ipvs": {
+        "excludeCIDRs": "[]s", "minSyncPeriod": "s", "scheduler": "s", "strictARP": "b", "syncPeriod": "s", "tcpFinTimeout": "s",
+        "tcpTimeout": "s", "udpTimeout": "s",
     },
 }  # fmt: skip
 
@@ -40,7 +69,9 @@ def _data() -> dict[str, Any]:
 @cache
 def _schema() -> tuple[dict[str, str], dict[str, dict[str, str]]]:
     data = _data()
-    kinds = {**data["kinds"], "netproxy.dev/v1alpha1/Cluster": "netproxy.dev.Cluster"}
+    kinds = {**data["kinds"], "netproxy.dev/v1alpha1/Cluster": "netproxy.dev.Cluster",
+             "netproxy.dev/v1alpha1/Image": "netproxy.dev.Image",
+             "kubeproxy.config.k8s.io/v1alpha1/KubeProxyConfiguration": _KUBE_PROXY}  # fmt: skip
     return kinds, {**data["types"], **_OWN}
 
 
@@ -151,6 +182,8 @@ def _check_list(value: Any, code: str, path: str) -> Iterator[tuple[Problem, boo
     for index, item in enumerate(value):
         if item is not None:
             yield from _check(item, code, f"{path}[{index}]")
+        elif code[0] in ":[{":  # a scalar that is null is the empty one
+            yield Problem(f"{path}[{index}]", "Invalid value: null", reason="FieldValueTypeInvalid"), True
 
 
 def _wrong(path: str, value: Any, wanted: str) -> Problem:

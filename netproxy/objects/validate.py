@@ -14,7 +14,7 @@ from netproxy.core.errors import Problem
 from netproxy.core.names import is_dns_label, is_dns_subdomain
 from netproxy.core.net import is_address, is_cidr
 from netproxy.objects.meta import Object, metadata
-from netproxy.objects.quantity import bytes_of
+from netproxy.objects.quantity import bytes_of, seconds_of
 from netproxy.objects.selector import label_selector, matches
 
 PORT_RANGE = "must be between 1 and 65535, inclusive"
@@ -104,6 +104,7 @@ def _service(obj: Object) -> Problems:
     yield from _one_of("spec.type", spec.get("type"), _TYPES)
     yield from _service_ports(spec)
     yield from _service_ips(spec)
+    yield from _service_ingress(obj.get("status") or {})
     yield from _service_policies(spec)
     if spec.get("type") == "ExternalName":
         target = spec.get("externalName")
@@ -173,6 +174,12 @@ def _service_ips(spec: Mapping[str, Any]) -> Problems:
         elif ip and not is_address(ip):
             yield _invalid(path, ip, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)")
     yield from _service_outside(spec, kind)
+
+
+def _service_ingress(status: Mapping[str, Any]) -> Problems:
+    for index, item in enumerate((status.get("loadBalancer") or {}).get("ingress") or ()):
+        if item.get("ip") and not is_address(item["ip"]):
+            yield _invalid(f"status.loadBalancer.ingress[{index}].ip", item["ip"], "must be a valid IP address")
 
 
 def _service_outside(spec: Mapping[str, Any], kind: str) -> Problems:
@@ -342,6 +349,31 @@ def _proxy_configuration(obj: Object) -> Problems:
             yield _invalid(f"{section}.masqueradeBit", bit, "must be within the range [0, 31]")
     scheduler = (obj.get("ipvs") or {}).get("scheduler")
     yield from _one_of("ipvs.scheduler", scheduler or None, IPVS_SCHEDULERS)
+    yield from _proxy_durations(obj)
+    detect = obj.get("detectLocal") or {}
+    for field, longest in (("bridgeInterface", 15), ("interfaceNamePrefix", 14)):
+        given = detect.get(field)
+        if given and not (len(given) <= longest and _LINK.fullmatch(given)):
+            yield _invalid(f"detectLocal.{field}", given, f"must be at most {longest} characters of a link's name")
+
+
+_LINK = re.compile(r"[a-zA-Z0-9_.@-]+")
+LONGEST_TIMEOUT_S = 2**31 - 1
+"""The kernel's limit for a timeout of its connection tracking."""
+
+
+def _proxy_durations(obj: Object) -> Problems:
+    periods = [(section, field) for section in PROXY_MODES for field in ("syncPeriod", "minSyncPeriod")]
+    timeouts = [("conntrack", field) for field in ("tcpEstablishedTimeout", "tcpCloseWaitTimeout")]
+    for section, field in (*periods, *timeouts):
+        given = (obj.get(section) or {}).get(field)
+        seconds = seconds_of(given)
+        if given in (None, ""):
+            continue
+        if seconds is None:
+            yield _invalid(f"{section}.{field}", given, "must be a duration, such as 5s, 1m, 2h22m")
+        elif not 0 <= seconds <= LONGEST_TIMEOUT_S:
+            yield _invalid(f"{section}.{field}", given, f"must be between 0s and {LONGEST_TIMEOUT_S}s")
 
 
 def _node(obj: Object) -> Problems:

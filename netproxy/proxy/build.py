@@ -181,8 +181,8 @@ def _add(ports: list[tuple[dict[str, Endpoint], int]], address: str, endpoint: M
     serving = conditions.get("serving")
     hints = endpoint.get("hints") or _NONE
     local = endpoint.get("nodeName") == node
-    zones = tuple([item["name"] for item in hints.get("forZones") or ()]) if hints else ()
-    nodes = tuple([item["name"] for item in hints.get("forNodes") or ()]) if hints else ()
+    zones = tuple([item.get("name") or "" for item in hints.get("forZones") or ()]) if hints else ()
+    nodes = tuple([item.get("name") or "" for item in hints.get("forNodes") or ()]) if hints else ()
     for by_text, port in ports:
         made = Endpoint(
             address, port, ready, ready if serving is None else serving, conditions.get("terminating") is True,

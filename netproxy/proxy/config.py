@@ -6,8 +6,9 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from netproxy.core.net import Family, contains, family_of, is_address, network
+from netproxy.core.net import Family, contains, family_of, is_address, is_cidr, network
 from netproxy.objects.meta import Object, labels, name, spec, status
+from netproxy.objects.quantity import seconds_of
 from netproxy.proxy.model import NodeView
 from netproxy.ruleset.ir import InInterface, Source
 
@@ -18,10 +19,10 @@ BE_LIBERAL = "net/netfilter/nf_conntrack_tcp_be_liberal"
 
 
 def node_ips(node: Object) -> tuple[str, ...]:
-    """The Node's InternalIPs, else its ExternalIPs, in order."""
+    """The Node's InternalIPs, else its ExternalIPs, in order; what is no address is passed over, as a kubelet may write anything."""
     addresses = status(node).get("addresses") or ()
     for kind in ("InternalIP", "ExternalIP"):
-        found = tuple(a["address"] for a in addresses if a.get("type") == kind)
+        found = tuple(a["address"] for a in addresses if a.get("type") == kind and is_address(a.get("address")))
         if found:
             return found
     return ()
@@ -107,7 +108,7 @@ def _detector(node: Object, config: Mapping[str, Any], family: Family) -> Source
     else:
         cidrs = str(config.get("clusterCIDR") or "").split(",")
     for cidr in (part.strip() for part in cidrs):
-        if cidr and family_of(cidr) is family:
+        if is_cidr(cidr) and family_of(cidr) is family:
             return Source(network(cidr))
     return None
 
@@ -154,19 +155,14 @@ IPVS_SYSCTLS = (
 )  # fmt: skip
 
 
-_UNITS_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-
-
 def duration_s(text: Any, default_s: float) -> float:
-    """Seconds of a Go duration (`1h0m0s`); DEFAULT_S when there is none.
+    """Seconds of a Go duration (`1h0m0s`); DEFAULT_S for what is none.
 
-    >>> duration_s("1h2m3s", 0), duration_s("", 30), duration_s("500ms", 0)
-    (3723.0, 30, 0.5)
+    >>> duration_s("1h2m3s", 0), duration_s("", 30), duration_s("500ms", 0), duration_s("1.2.3s", 30)
+    (3723.0, 30, 0.5, 30)
     """
-    import re
-
-    parts = re.findall(r"([0-9.]+)(ms|h|m|s)", str(text or ""))
-    return sum(float(number) * _UNITS_S[unit] for number, unit in parts) if parts else default_s
+    found = seconds_of(text)
+    return default_s if found is None else found
 
 
 def _seconds(text: Any, default_s: int) -> str:

@@ -61,11 +61,11 @@ class Tracker:
             self._slices.setdefault(owner, {})[key(obj)] = obj
 
     def set_service_cidr(self, obj: Object, *, deleted: bool = False) -> None:
-        """A ServiceCIDR was added, changed or deleted."""
+        """A ServiceCIDR was added, changed or deleted. Raises ValueError for what is no range, and keeps what was."""
         if deleted:
             self._cidrs.pop(key(obj).name, None)
         else:
-            self._cidrs[key(obj).name] = tuple((obj.get("spec") or {}).get("cidrs") or ())
+            self._cidrs[key(obj).name] = service_cidrs([(obj.get("spec") or {}).get("cidrs") or ()])
         self._snapshot = None
 
     def snapshot(self) -> Snapshot:

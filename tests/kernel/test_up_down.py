@@ -330,3 +330,19 @@ def test_rules_that_cannot_be_written_are_told(cluster: Cluster, tmp_path):
     wait_until(lambda: "rules" not in cluster("status"))
     wait_until(lambda: "NotReady" not in cluster("get", "nodes"))
     cluster("up")
+
+
+def test_a_node_that_somebody_adds_is_no_machine_and_keeps_nobody_from_starting(cluster: Cluster):
+    cluster("up")
+    added = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node9"}}
+    socket = cluster.folder / "agent.sock"
+    subprocess.run(
+        ["curl", "-sf", "--unix-socket", socket, "-H", "Content-Type: application/json", "-d", json.dumps(added),
+         "http://localhost/api/v1/nodes"], check=True, capture_output=True,
+    )  # fmt: skip
+    os.kill(cluster.pid, signal.SIGKILL)
+    cluster("up")
+    assert len(json.loads(cluster("status", "-o", "json"))["nodes"]) == 2
+    assert not [name for name in cluster.namespaces() if name.endswith("node9")]
+    cluster("down")
+    cluster.assert_nothing_is_left()

@@ -549,3 +549,33 @@ def test_outside_of_the_kubernetes_api_each_cause_names_its_object():
         "reason": "FieldValueInvalid", "message": "Invalid value", "field": "spec.x", "object": "Service default/a",
         "source": "file.yaml",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("patch", ["x", 5, [1]])
+def test_a_patch_that_leaves_no_object_is_a_bad_request(patch):
+    ask = Client()
+    ask("POST", f"{BASE}/services", service_object())
+    status, answer = ask("PATCH", f"{BASE}/services/web", patch, content_type="application/merge-patch+json")
+    assert (status, answer["reason"]) == (400, "BadRequest")
+    whole = [{"op": "replace", "path": "", "value": patch}]
+    assert ask("PATCH", f"{BASE}/services/web", whole, content_type="application/json-patch+json")[0] == 400
+
+
+def test_a_table_shows_events_whatever_is_in_them():
+    ask = Client()
+    odd = {
+        "metadata": {"name": "e"},
+        "regarding": {"kind": "Pod", "name": "p"},
+        "involvedObject": [],
+        "lastTimestamp": "80",
+    }
+    assert ask("POST", "/apis/events.k8s.io/v1/namespaces/default/events", odd)[0] == 201
+    status, answer = ask("GET", f"{BASE}/events", accept="application/json;as=Table;v=v1;g=meta.k8s.io")
+    assert (status, answer["rows"][0]["cells"][0]) == (200, "<unknown>")
+
+
+def test_a_pod_is_bound_to_something_with_a_name():
+    ask = Client()
+    ask("POST", f"{BASE}/pods", pod_object())
+    status, answer = ask("POST", f"{BASE}/pods/{pod_object()['metadata']['name']}/binding", {"target": "node1"})
+    assert (status, answer["message"]) == (400, "target.name: Required value")

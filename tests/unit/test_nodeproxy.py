@@ -391,3 +391,50 @@ def test_a_condition_of_somebody_else_is_left_alone_as_long_as_all_is_well() -> 
     assert condition(wrong, "NetworkUnavailable")["lastTransitionTime"] == "now"
     assert with_condition(wrong, "no rules", "later") is wrong
     assert condition(with_condition(wrong, "still none", "later"), "NetworkUnavailable")["lastTransitionTime"] == "now"
+
+
+# --- what an API may hand out
+
+
+@pytest.mark.parametrize("mode", ["iptables", "nftables"])
+@pytest.mark.parametrize("wrong", [{"type": "InternalIP"}, {"type": "InternalIP", "address": "1"}])
+@in_a_loop
+async def test_an_address_of_a_node_that_is_none_is_passed_over(mode: str, wrong: dict[str, str]) -> None:
+    async with running(WEB, config={"mode": mode}) as node:
+        good = a_node()
+        node.world.put({**good, "status": {"addresses": [wrong, *good["status"]["addresses"]]}})
+        node.world.put(a_service("more", "10.96.0.11"))
+        await node.settled()
+        assert "10.96.0.11" in node.rules()
+        assert not node.proxy.faults
+
+
+@in_a_loop
+async def test_a_service_range_that_is_none_harms_nobody() -> None:
+    async with running(WEB) as node:
+        cidr = {"apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR", "metadata": {"name": "bad"}}
+        node.world.put({**cidr, "spec": {"cidrs": ["nonsense"]}})
+        node.world.put(a_service("more", "10.96.0.11"))
+        await node.settled()
+        assert "10.96.0.11" in node.rules()
+        assert [fault.what for _, fault in node.proxy.faults] == ["ServiceCIDR bad"]
+
+
+def test_a_setting_that_the_kernel_refuses_keeps_no_rules_from_being_written() -> None:
+    host = FakeHost(FakeKernel(), Family.IPV4, is_new=True)
+    host.sysctls.read = lambda path: "5"  # it is there, and cannot be written
+    proxy = FamilyProxy(a_node(), {}, host)
+    proxy.observe(a_service("web", "10.96.0.10"))
+    with pytest.raises(KernelError, match="sysctl"):
+        proxy.sync()
+    assert "10.96.0.10" in str(host.kernel.rules)
+
+
+def test_a_hint_without_a_name_is_for_no_zone() -> None:
+    host = FakeHost(FakeKernel(), Family.IPV4, is_new=True)
+    proxy = FamilyProxy(a_node(), {}, host)
+    proxy.observe(a_service("web", "10.96.0.10"))
+    item = a_slice("web", "10.244.0.5")
+    proxy.observe({**item, "endpoints": [{**item["endpoints"][0], "hints": {"forZones": [{}]}}]})
+    proxy.sync()
+    assert "10.244.0.5" in str(host.kernel.rules)

@@ -265,3 +265,51 @@ def test_both_families():
 )
 def test_kinds_by_what_people_type(word, kind):
     assert resource_of_word(word).kind == kind
+
+
+KUBE_PROXY = {"apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration"}
+IMAGE = {"apiVersion": "netproxy.dev/v1alpha1", "kind": "Image", "metadata": {"name": "web"}}
+
+
+@pytest.mark.parametrize(
+    ("obj", "path"),
+    [
+        ({**KUBE_PROXY, "featureGates": 1}, "featureGates"),
+        ({**KUBE_PROXY, "conntrack": "x"}, "conntrack"),
+        ({**KUBE_PROXY, "detectLocal": {"interfaceNamePrefix": 5}}, "detectLocal.interfaceNamePrefix"),
+        ({**KUBE_PROXY, "iptables": {"masqueradeBit": "x"}}, "iptables.masqueradeBit"),
+        ({**KUBE_PROXY, "nodePortAddresses": "10.0.0.0/8"}, "nodePortAddresses"),
+        ({**IMAGE, "spec": {"command": 5}}, "spec.command"),
+        ({**slice_object("web", ()), "ports": [None]}, "ports[0]"),
+    ],
+)
+def test_what_would_break_whoever_reads_it_has_the_wrong_type(obj, path):
+    wrong, _ = field_problems(obj)
+    assert [problem.path for problem in wrong] == [path]
+
+
+@pytest.mark.parametrize(
+    ("config", "path"),
+    [
+        ({"conntrack": {"tcpEstablishedTimeout": "1.2.3s"}}, "conntrack.tcpEstablishedTimeout"),
+        ({"conntrack": {"tcpCloseWaitTimeout": "999999999999h"}}, "conntrack.tcpCloseWaitTimeout"),
+        ({"iptables": {"syncPeriod": "-5s"}}, "iptables.syncPeriod"),
+        ({"ipvs": {"minSyncPeriod": "1e9h"}}, "ipvs.minSyncPeriod"),
+        ({"detectLocal": {"bridgeInterface": 'a" ; b\n-F KUBE-SERVICES'}}, "detectLocal.bridgeInterface"),
+        ({"detectLocal": {"interfaceNamePrefix": "averylongprefix"}}, "detectLocal.interfaceNamePrefix"),
+    ],
+)
+def test_a_configuration_that_no_kernel_takes_is_refused(config, path):
+    assert [problem.path for problem in problems({**KUBE_PROXY, **config})] == [path]
+
+
+@pytest.mark.parametrize("text", ["fd00::1%x\n-F KUBE-SERVICES", "fe80::1%eth0"])
+def test_an_address_with_a_zone_is_none(text):
+    assert [p.path for p in problems(service_object(externalIPs=[text]))] == ["spec.externalIPs[0]"]
+    slice_ = {**slice_object("web", ()), "addressType": "IPv6", "endpoints": [{"addresses": [text]}]}
+    assert [p.path for p in problems(slice_)] == ["endpoints[0].addresses[0]"]
+
+
+def test_where_a_load_balancer_answers_is_an_address():
+    service = {**service_object(type="LoadBalancer"), "status": {"loadBalancer": {"ingress": [{"ip": "10.0.0.1\n-F"}]}}}
+    assert [p.path for p in problems(service)] == ["status.loadBalancer.ingress[0].ip"]
