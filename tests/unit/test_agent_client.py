@@ -17,7 +17,7 @@ from netproxy.agent.paths import Paths
 from netproxy.apiserver.status import status_of
 from netproxy.cli.client import Agent
 from netproxy.client import wire
-from netproxy.client.blocking import opened
+from netproxy.client.blocking import BlockingReply, opened
 from netproxy.client.http1 import HEAD_BYTES, Body, head_of, parsed_head
 from netproxy.client.transport import Request
 from netproxy.core.errors import (
@@ -150,18 +150,22 @@ def test_a_request_says_how_long_its_body_is_and_that_no_other_follows():
 
 
 def test_an_answer_in_pieces(tmp_path):
-    pieces = (HEAD[:20], HEAD[20:] + b"4\r\n{}\n{", b"\r\n2\r\n}\n\r\n", b"0\r\n\r\n")
+    pieces = HEAD[:20], HEAD[20:] + b"4\r\n{}\n{", b"\r\n2\r\n}\n\r\n", b"0\r\n\r\n"
     with a_server(tmp_path / "s", *pieces), opened(tmp_path / "s", Request("GET", "/")) as reply:
         assert (reply.status, dict(reply.headers)) == (200, CHUNKED)
         assert list(reply.lines()) == [b"{}", b"{}"]
 
 
-def test_lines_are_told_while_the_answer_goes_on(tmp_path):
-    with (
-        a_server(tmp_path / "s", HEAD + b"3\r\n{}\n\r\n", ends=False),
-        opened(tmp_path / "s", Request("GET", "/")) as reply,
-    ):
-        assert next(reply.lines()) == b"{}"
+def test_lines_are_told_while_the_answer_goes_on():
+    ours, theirs = socket.socketpair()
+    theirs.sendall(HEAD + b"3\r\n{}\n\r\n")
+    with theirs, BlockingReply(ours, "here: ") as reply:
+        lines = reply.lines()
+        assert next(lines) == b"{}"
+        theirs.sendall(b"3\r\n[]\n\r\n")
+        assert next(lines) == b"[]"
+        theirs.sendall(b"0\r\n\r\n")
+        assert list(lines) == []
 
 
 @pytest.mark.parametrize(
@@ -254,10 +258,8 @@ def test_a_watch_of_tables_leaves_bookmarks_and_unknown_events_out(tmp_path):
 
 def test_a_watch_that_is_too_old_says_so(tmp_path):
     status = json.loads(status_of(ExpiredError("too old resource version")).body)
-    with (
-        an_agent(tmp_path, HEAD + event("ERROR", status)) as (agent, _),
-        pytest.raises(ExpiredError, match="too old resource version"),
-    ):
+    said = HEAD + event("ERROR", status)
+    with an_agent(tmp_path, said) as (agent, _), pytest.raises(ExpiredError, match="too old resource version"):
         list(agent.events("/api/v1/pods?watch=true"))
 
 
