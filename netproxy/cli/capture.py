@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +15,9 @@ from netproxy.agent.paths import Paths
 from netproxy.cli.client import Agent, cluster_option, progress
 from netproxy.core.errors import ManifestError, Problem
 from netproxy.objects.messages import EntryAnswer, EntryRequest, Nothing, StatusAnswer
+
+if TYPE_CHECKING:
+    from netproxy.linux.sniff import Capture
 
 
 @click.command()
@@ -45,26 +51,34 @@ def capture(
     points = [Point(target.rpartition("/")[2], place.namespace) for target, place in places.items()]
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     seen = 0
-    end = time.monotonic() + seconds if seconds else None
     with Capture(points, expression=expression) as capture:
         out = PcapngFile(target_file) if target_file else None
         progress(f"capturing at {', '.join(targets)}; Ctrl-C ends it")
         try:
-            while (left := None if end is None else end - time.monotonic()) is None or left > 0:
-                for packet in capture.packets(left):
-                    seen += 1
-                    if out:
-                        out.write(packet)
-                    if printing or not out:
-                        click.echo(summary(packet))
-                    if (count and seen >= count) or (end is not None and time.monotonic() >= end):
-                        return
+            for packet in _packets(capture, count, seconds):
+                seen += 1
+                if out:
+                    out.write(packet)
+                if printing or not out:
+                    click.echo(summary(packet))
         except KeyboardInterrupt:
             pass
         finally:
             if out:
                 out.close()
             progress(f"{seen} packets" + (f" in {file}" if file else ""))
+
+
+def _packets(capture: Capture, count: int, seconds: float) -> Iterator[Any]:
+    """Packets until there are COUNT or SECONDS are over; 0 is no limit."""
+    end = time.monotonic() + seconds if seconds else math.inf
+    seen = 0
+    while (left := end - time.monotonic()) > 0:
+        for packet in capture.packets(None if left == math.inf else left):
+            seen += 1
+            yield packet
+            if seen == count or time.monotonic() >= end:
+                return
 
 
 def _absolute(file: str | None) -> str:
