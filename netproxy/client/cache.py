@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 
-from netproxy.client.follow import Follower, State
+from netproxy.client.follow import Follower, Kept, State, whole
 from netproxy.client.port import Api, Selector
 from netproxy.client.shelf import namespace_of, node_of, owners_of, service_of
 from netproxy.client.supervise import Pause
@@ -46,11 +46,20 @@ class Cache:
 
     def __init__(
         self, api: Api, wanted: Mapping[Resource, Selector], *, clock: Clock, random: Random, pause: Pause = asyncio.sleep,
-        most_s: float = 30.0,
+        most_s: float = 30.0, kept: Kept = whole,
     ) -> None:  # fmt: skip
+        """KEPT makes of each object what is kept of it: who needs little of many saves memory."""
         self._followed = {
             resource: Follower(
-                api, resource, selector, tell=self._tell, clock=clock, random=random, pause=pause, most_s=most_s
+                api,
+                resource,
+                selector,
+                tell=self._tell,
+                clock=clock,
+                random=random,
+                pause=pause,
+                most_s=most_s,
+                kept=kept,
             )
             for resource, selector in wanted.items()
         }

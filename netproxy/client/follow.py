@@ -25,6 +25,14 @@ SHORT_S = 1.0
 """A watch that ends sooner and tells nothing was none: the next one waits."""
 
 
+Kept = Callable[[Object], Object]
+
+
+def whole(obj: Object) -> Object:
+    """All of an object."""
+    return obj
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """How well one resource is known.
@@ -44,8 +52,9 @@ class Follower:
 
     def __init__(
         self, api: Api, resource: Resource, selector: Selector, *, tell: Callable[[Iterable[Event]], None], clock: Clock,
-        random: Random, pause: Pause = asyncio.sleep, most_s: float = 30.0,
+        random: Random, pause: Pause = asyncio.sleep, most_s: float = 30.0, kept: Kept = whole,
     ) -> None:  # fmt: skip
+        """KEPT makes of an object what is kept of it; name, uid and version have to stay."""
         self.shelf = Shelf(resource, selector)
         self.synced = asyncio.Event()
         self._moved = asyncio.Event()
@@ -56,6 +65,7 @@ class Follower:
         self._resource = resource
         self._selector = selector
         self._tell = tell
+        self._kept = kept
         self._clock = clock
         self._pause = pause
         self._backoff, self._bug_backoff = Backoff(random, most_s=most_s), Backoff(random, most_s=most_s)
@@ -112,7 +122,7 @@ class Follower:
             self._by_list = False
             asked_at = self.shelf.latest
             listing = await self._api.list(self._resource, self._selector)
-            self._whole(listing.items, listing.version, asked_at)
+            self._whole(map(self._kept, listing.items), listing.version, asked_at)
         async with _closing(self._api.watch(self._resource, self.shelf.told, self._selector)) as stream:
             await self._hear(stream)
 
@@ -124,7 +134,7 @@ class Follower:
                 if event.type == "DELETED":
                     fresh.pop(key(event.obj), None)
                 elif event.type != "BOOKMARK":
-                    fresh[key(event.obj)] = event.obj
+                    fresh[key(event.obj)] = self._kept(event.obj)
                 elif annotations_of(event.obj).get(INITIAL_EVENTS_END) == "true":
                     self._whole(fresh.values(), _version(event), asked_at)
                     self._by_list = False
@@ -141,7 +151,7 @@ class Follower:
                 self.shelf.bookmarked(_version(event))
                 self._progress = self._progress or begun
             else:
-                self._tell(self.shelf.changed(event.type, event.obj))
+                self._tell(self.shelf.changed(event.type, self._kept(event.obj)))
                 self._progress = True
             begun = True
             self._seen()

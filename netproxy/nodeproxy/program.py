@@ -38,6 +38,7 @@ from netproxy.nodeproxy.announce import Announcer
 from netproxy.nodeproxy.choice import Choice, checked_choice
 from netproxy.nodeproxy.healthports import HealthPorts
 from netproxy.nodeproxy.http import bound
+from netproxy.nodeproxy.lean import Lean
 from netproxy.nodeproxy.modes import clear, missing_for
 from netproxy.nodeproxy.node import NodeProxy
 from netproxy.nodeproxy.options import Settings
@@ -77,7 +78,8 @@ class Program:
         self._hosts = hosts
         self._clock = clock
         self._random = random
-        self._cache = Cache(api, wanted(settings.node, self.choice.mode), clock=clock, random=random)
+        asked = wanted(settings.node, self.choice.mode)
+        self._cache = Cache(api, asked, clock=clock, random=random, kept=Lean())
         self._failed: Exception | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._proxy: NodeProxy | None = None
