@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import socket
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
@@ -15,7 +16,15 @@ from functools import cache
 from netproxy.core.errors import KernelError
 from netproxy.core.net import Family
 from netproxy.linux import netns
-from netproxy.linux.netlink import NETFILTER, Netlink, Request, netfilter_attributes, netfilter_body
+from netproxy.linux.netlink import (
+    NETFILTER,
+    Netlink,
+    Request,
+    attribute,
+    is_missing,
+    netfilter_attributes,
+    netfilter_body,
+)
 from netproxy.ruleset.nft import WORDS, Table
 from netproxy.ruleset.nft_plan import NftPlan, render_plan_parts
 from netproxy.ruleset.nftables import parse
@@ -26,6 +35,8 @@ LARGE = 2000
 _STATELESS = 1 << 2
 _GET_GENERATION = 10 << 8 | 16
 _GENERATION_ID = 1
+_GET_TABLE = 10 << 8 | 1
+_TABLE_NAME = 1
 
 
 class Nftables:
@@ -175,6 +186,8 @@ class NftablesKernel:
 
     def read(self) -> Table | None:
         """The table as the kernel has it; None when there is none."""
+        if not self._is_there():
+            return None
         try:
             text = self.run(f"list table {WORDS[self.family]} {self.table}")
         except KernelError as error:
@@ -182,6 +195,19 @@ class NftablesKernel:
                 return None
             raise
         return next(iter(parse(text)), None)
+
+    def _is_there(self) -> bool:
+        """Whether there is the table: libnftables reads all chains of all tables before it finds that there is none."""
+        number = socket.AF_INET6 if self.family is Family.IPV6 else socket.AF_INET
+        body = netfilter_body(number, attribute(_TABLE_NAME, self.table.encode() + b"\0"))
+        with contextlib.closing(Netlink(NETFILTER, self.namespace)) as kernel:
+            try:
+                kernel.ask(Request(_GET_TABLE, 0, body, f"table {self.table}"))
+            except KernelError as error:
+                if is_missing(error):
+                    return False
+                raise
+        return True
 
     def write(self, change: NftPlan) -> None:
         """Make the change, in one transaction."""
