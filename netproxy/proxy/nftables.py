@@ -23,6 +23,9 @@ from netproxy.ruleset.nft_plan import NftPlan
 
 CHUNKS = {"kube-proxy": 500, "flat": 2000}
 """Service ports in one transaction of a first load: the kernel is quadratic in its anonymous maps."""
+CHUNK_OF_MANY = 2000, 50_000
+"""Up to so many when so many have so many endpoints: before each transaction libnftables reads all chains, and in that
+the kernel is quadratic, too."""
 FIRST_CHUNK = 500
 """The first of them, small: nothing can be loaded before it is made."""
 
@@ -74,10 +77,10 @@ class NftCompiler:
         )
         seen: dict[Hashable, None] = {}
         parts = self._ledger.stream(snapshot)
-        size = FIRST_CHUNK
+        size, later = FIRST_CHUNK, _chunk(snapshot, self.layout)
         while chunk := list(islice(parts, size)):
             yield _first_load(static.family, chunk, seen)
-            size = CHUNKS[self.layout]
+            size = later
         yield NftPlan(static.family, TABLE, chains=base)
 
     def get_ready(self) -> None:
@@ -88,6 +91,13 @@ class NftCompiler:
         """What is different from the snapshot before; None when whole tables have to be compared: take `whole` then."""
         changes = self._ledger.change(snapshot)
         return None if changes is None else _plan_of(self.node.family, changes)
+
+
+def _chunk(snapshot: Snapshot, layout: str) -> int:
+    """How many service ports go into one transaction of a first load."""
+    most, endpoints = CHUNK_OF_MANY
+    per_transaction = snapshot.endpoint_count * most // max(1, len(snapshot.services))
+    return max(CHUNKS[layout], most * min(per_transaction, endpoints) // endpoints)
 
 
 _Thing = Element | Chain | Set
