@@ -22,6 +22,9 @@ BURST = 25
 REFILL_S = 300.0
 """Of one object, so many events at once, and then one in so many seconds."""
 
+REMEMBERED = 10_000
+"""Of so many objects it is remembered what they have told; then those that have rested are forgotten."""
+
 MESSAGE = 1024
 """The API's limit for a message; a longer one is cut."""
 
@@ -73,7 +76,7 @@ class Recorder:
         left = min(float(BURST), left + (now - since) / REFILL_S)
         allowed = left >= 1
         self._allowance[uid(about)] = (left - allowed, now)
-        if len(self._allowance) > 10_000:
+        if len(self._allowance) > REMEMBERED:
             self._allowance = {key: value for key, value in self._allowance.items() if now - value[1] < REFILL_S}
         return allowed
 

@@ -134,8 +134,6 @@ class SqliteBacking:
         is in its place.
         """
         now = self._on_disk()
-        if self._here[1] is None:  # the log begins with the first write
-            self._here = (self._here[0], now[1])
         if now == self._here:
             return db
         if now[0] not in (None, self._here[0]):

@@ -188,7 +188,7 @@ class ApiServer:
     def _patch(self, request: web.Request, resource: Resource, at: NamespacedName, body: Any, subresource: str) -> Any:
         if request.content_type != "application/merge-patch+json":
             raise refused(415, "the body of the request was in an unknown format", "UnsupportedMediaType")
-        return self.world.put({**self._get(request, resource, at, None, ""), **body})
+        return self.world.put(merged(self._get(request, resource, at, None, ""), body))
 
     def _delete(self, request: web.Request, resource: Resource, at: NamespacedName, body: Any, subresource: str) -> Any:
         old = self._get(request, resource, at, None, "")
@@ -294,3 +294,11 @@ def _status_of(error: NetproxyError) -> dict[str, Any]:
         (status(code, str(error), reason) for kind, code, reason in codes if isinstance(error, kind)),
         status(500, str(error)),
     )
+
+
+def merged(value, change):
+    """A JSON merge patch (RFC 7396)."""
+    if not isinstance(value, dict) or not isinstance(change, dict):
+        return change
+    both = {**value, **{field: merged(value.get(field), part) for field, part in change.items()}}
+    return {field: part for field, part in both.items() if change.get(field, part) is not None}

@@ -14,10 +14,11 @@ from netproxy.apiserver.routes import Api
 from netproxy.client.cache import Cache
 from netproxy.client.http import HttpApi
 from netproxy.client.local import LocalApi
-from netproxy.client.port import INITIAL, INITIAL_EVENTS_END, Selector
-from netproxy.core.errors import AlreadyExistsError, ConflictError, NotFoundError
+from netproxy.client.port import INITIAL, INITIAL_EVENTS_END, MERGE_PATCH, Selector
+from netproxy.core.errors import AlreadyExistsError, ConflictError, ManifestError, NotFoundError
 from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import ENDPOINT_SLICES, PODS, SERVICES
+from netproxy.objects.manifest import Loaded
 from netproxy.serve.http import serve
 
 WEB = NamespacedName("default", "web")
@@ -167,6 +168,56 @@ async def test_who_comes_into_a_selection_is_added_and_who_leaves_is_deleted(api
     await stream.aclose()
     listing = await api.list(SERVICES, Selector("default", labels="app=web"))
     assert [obj["metadata"]["name"] for obj in listing.items] == ["web"]
+
+
+@asks
+async def test_what_a_selection_never_had_is_not_told(api):
+    stream = api.watch(SERVICES, (await api.list(SERVICES)).version, Selector(labels="app=web"))
+    assert (await anext(stream)).type == "BOOKMARK"
+    await api.create(labelled("other", app="other"))
+    await api.create(labelled("web", app="web"))
+    assert await heard(stream, 1) == [("ADDED", "web")]
+    await stream.aclose()
+
+
+@asks
+async def test_a_patch_says_only_what_changes(api):
+    made = await api.create(labelled("web", app="web", old="x"))
+    body = {"metadata": {"labels": {"old": None, "new": "y"}}}
+    patched = await api.patch(SERVICES, WEB, body, MERGE_PATCH)
+    assert patched["metadata"]["labels"] == {"app": "web", "new": "y"}
+    assert patched["spec"] == made["spec"]
+    assert await api.get(SERVICES, WEB) == patched
+
+
+def test_a_watch_that_begins_while_news_is_told_hears_it_once():
+    """Of two objects that are written together, the second is known to the store before anybody has heard of it."""
+
+    async def run():
+        registry = a_registry()
+        streams = []
+
+        def begin(event):
+            if not streams:
+                streams.append(LocalApi(registry).watch(SERVICES, "0"))
+                with pytest.raises(StopIteration):  # its first event comes at once, so nobody has to wait for it
+                    anext(streams[0]).send(None)
+
+        registry.store.subscribe(begin)
+        registry.apply([Loaded(service_object("a"), "x"), Loaded(service_object("b"), "x")])
+        registry.create(service_object("c"))
+        assert await heard(streams[0], 3) == [("ADDED", "a"), ("ADDED", "b"), ("ADDED", "c")]
+        await streams[0].aclose()
+
+    asyncio.run(run())
+
+
+def test_a_watch_in_process_from_what_is_no_version():
+    async def run():
+        with pytest.raises(ManifestError, match='resourceVersion: Invalid value: "yesterday"'):
+            await anext(LocalApi(a_registry()).watch(SERVICES, "yesterday"))
+
+    asyncio.run(run())
 
 
 @asks

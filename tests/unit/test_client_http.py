@@ -98,7 +98,7 @@ def test_the_verbs(way, tmp_path):
             state = await api.replace_status({**replaced, "spec": {"x": 2}, "status": {"loadBalancer": {}}})
             assert (state["spec"], state["status"]) == ({"x": 1}, {"loadBalancer": {}})
             patched = await api.patch(SERVICES, WEB, {"spec": {"y": 1}}, MERGE_PATCH)
-            assert patched["spec"] == {"y": 1}
+            assert patched["spec"] == {"x": 1, "y": 1}
             with pytest.raises(UnsupportedError):
                 await api.patch(SERVICES, WEB, [], "application/json-patch+json")
             with pytest.raises(ConflictError, match="UID in the precondition"):

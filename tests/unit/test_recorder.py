@@ -4,7 +4,7 @@ import asyncio
 
 from support.build import FixedClock, pod_object
 
-from netproxy.client.recorder import BURST, MESSAGE, Recorder
+from netproxy.client.recorder import BURST, MESSAGE, REFILL_S, REMEMBERED, Recorder
 from netproxy.core.errors import AlreadyExistsError, UnavailableError
 from netproxy.objects.meta import key
 
@@ -71,3 +71,20 @@ def test_an_object_that_has_much_to_say_is_cut_short():
     events = Events()
     tell(Recorder(events, FixedClock(), "kubelet"), *map(str, range(BURST + 10)))
     assert len(events.kept) == BURST
+
+
+def test_of_more_objects_than_are_remembered_those_that_have_rested_begin_anew():
+    events, clock = Events(), FixedClock()
+    recorder = Recorder(events, clock, "kubelet")
+    tell(recorder, *map(str, range(BURST + 1)))
+    clock.time += REFILL_S
+
+    async def others():
+        for number in range(REMEMBERED):
+            node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": f"n{number}", "uid": f"n{number}"}}
+            await recorder.event(node, "Normal", "Started", "")
+
+    asyncio.run(others())
+    before = len(events.kept)
+    tell(recorder, "one", "two", "three")
+    assert len(events.kept) == before + 3

@@ -1,10 +1,13 @@
 """The file behind the store: what cannot be written is nowhere, and nothing that was written is lost."""
 
+import os
 import resource
 import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
+from contextlib import contextmanager
 
 import orjson
 import pytest
@@ -179,3 +182,62 @@ def test_a_connection_that_cannot_even_undo_is_replaced(file, tmp_path):
     registry.create(service_object("c"))
     assert names_in(file, tmp_path) == ["a", "c"]
     backing.close()
+
+
+def test_half_a_transaction_is_undone(file, tmp_path):
+    class Failing(SqliteBacking):
+        fails = False
+
+        def _write(self, db, writes):
+            if self.fails:
+                db.execute("BEGIN IMMEDIATE")
+                db.execute("DELETE FROM objects")
+                raise sqlite3.OperationalError("in the middle")
+            super()._write(db, writes)
+
+    backing = Failing(file)
+    registry = a_registry(a_store(backing))
+    registry.create(service_object("a"))
+    backing.fails = True
+    with pytest.raises(StorageError, match="in the middle: nothing was changed"):
+        registry.create(service_object("b"))
+    assert names_in(file, tmp_path) == ["a"]
+    backing.fails = False
+    registry.create(service_object("c"))
+    assert [name(obj) for obj in backing.load()] == ["a", "c"]
+    backing.close()
+
+
+def test_a_write_whose_end_nobody_can_find_out_has_failed(tmp_path):
+    class Lost(SqliteBacking):
+        def _write(self, db, writes):
+            super()._write(db, writes)
+            db.close()
+            shutil.rmtree(tmp_path / "f")
+            raise sqlite3.OperationalError("the file system is gone")
+
+    (tmp_path / "f").mkdir()
+    registry = a_registry(a_store(Lost(str(tmp_path / "f" / "state.db"))))
+    with pytest.raises(StorageError, match="the file system is gone"):
+        registry.create(service_object("a"))
+    assert registry.store.count(SERVICES) == 0
+
+
+def test_a_folder_that_may_not_be_written_to_is_said():
+    with tempfile.TemporaryDirectory() as folder:  # not tmp_path, which others may not enter
+        os.chmod(folder, 0o555)
+        with an_ordinary_user(), pytest.raises(StorageError, match="make it writable, and its folder"):
+            SqliteBacking(f"{folder}/state.db")
+
+
+@contextmanager
+def an_ordinary_user():
+    """Root may write everywhere."""
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.setresuid(65534, 65534, 0)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.setresuid(0, 0, 0)
