@@ -12,7 +12,8 @@ import click
 from netproxy.agent.paths import paths
 from netproxy.cli.client import Agent, progress
 from netproxy.cli.exec import enter_and_run
-from netproxy.labkit.spec import VARIANTS, load_lab
+from netproxy.core.errors import NotFoundError
+from netproxy.labkit.spec import VARIANTS, Lab, load_lab
 
 
 @click.group()
@@ -33,6 +34,7 @@ def up(name: str, variant: str) -> int:
     from netproxy.cli.up import up as start
 
     found = load_lab(name)
+    _say_what_lacks(found, stop=bool(found.programs_of(variant)))
     failed = 0
     for folder in found.manifests(variant):
         failed = start.main(["--cluster", found.cluster, "-f", folder], standalone_mode=False)
@@ -42,6 +44,17 @@ def up(name: str, variant: str) -> int:
         _run_program(found.cluster, machine, program)
     click.echo(f"{found.title}: read {found.folder / 'README.md'}; then `netproxy lab check {name}`")
     return failed
+
+
+def _say_what_lacks(found: Lab, *, stop: bool = False) -> None:
+    """Say what this machine lacks for a lab. Raises NotFoundError when it cannot go on without."""
+    from netproxy.labkit.needs import lacking
+
+    sentences = lacking(found)
+    if stop and sentences:
+        raise NotFoundError("\n".join(sentences))
+    for sentence in sentences:
+        progress(f"note: {sentence}")
 
 
 def _run_program(cluster: str, machine: str, program: str) -> None:
@@ -61,6 +74,7 @@ def check(name: str) -> None:
 
     found = load_lab(name)
     agent = Agent(paths(found.cluster))
+    _say_what_lacks(found)
     agent.join()
     outcomes = run_checks(found.checks, World(agent))
     click.echo(report(outcomes))

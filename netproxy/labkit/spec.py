@@ -12,6 +12,8 @@ from netproxy.core.errors import ManifestError, Problem
 from netproxy.labkit.check import KINDS, Check
 
 VARIANTS = ("start", "solution", "broken")
+NEEDS = ("ipvs", "python-iptables")
+"""What a lab may need of this machine beside netproxy itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,8 @@ class Lab:
     checks: tuple[Check, ...]
     programs: tuple[tuple[str, str], ...] = ()
     """Machines, and the program of the solution (or the broken one of the same name) that is run there after the start."""
+    needs: tuple[str, ...] = ()
+    """What must be on this machine, in the words of `NEEDS`."""
 
     def programs_of(self, variant: str) -> list[tuple[str, str]]:
         """Where which program has to be run for a variant: the last folder that holds it counts."""
@@ -67,10 +71,18 @@ def load_lab(path: str) -> Lab:
             problems.append(found)
         else:
             checks.append(found)
+    needs = meta.get("needs") or ()
+    needs = (needs,) if isinstance(needs, str) else tuple(needs)
+    problems += [_unknown_need(need, folder) for need in needs if need not in NEEDS]
     if problems:
         raise ManifestError(problems)
     return Lab(folder, str(meta.get("title") or folder.name), str(meta.get("breaks") or ""), tuple(checks),
-               tuple((meta.get("programs") or {}).items()))  # fmt: skip
+               tuple((meta.get("programs") or {}).items()), needs)  # fmt: skip
+
+
+def _unknown_need(need: object, folder: Path) -> Problem:
+    why = f'Unsupported value: "{need}": supported values: {", ".join(NEEDS)}'
+    return Problem("needs", why, source=str(folder / "lab.yaml"))
 
 
 def _folder(path: str) -> Path:
