@@ -15,14 +15,18 @@ demo: install-demo  ## a cluster, a Service, the rules that do it
 test: install-test  ## everything: unit, kernel, labs, and IPVS in a virtual machine where this kernel has none
 	$(SUDO) scripts/test $(ARGS)
 
-quick: install-test  ## no root, under a minute
-	$(BIN)/python -m pytest tests/unit tests/property tests/golden netproxy $(ARGS)
+QUICK := $(BIN)/python -m pytest -n 2 tests/unit tests/property tests/golden netproxy
 
-check: install-test  ## format, lint, types, imports
+quick: install-test  ## no root, under a minute
+	$(QUICK) $(ARGS)
+
+check: install-test  ## format, lint, types, imports, sizes, and that the quick tests reach every branch of the pure rooms
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/sizes.py
+	$(QUICK) -q --cov --hypothesis-profile=same
 
 golden: install-test  ## rewrite the golden files, then look at the difference
 	$(BIN)/python -m pytest tests/golden --update
