@@ -259,7 +259,9 @@ class Worker:
         for state in self.seen.all():
             self._signal(state.name, signal.SIGKILL)
         if not spec(self._pod).get("hostNetwork"):
-            netns.delete(self._room.place.pod_namespace(self._at))
+            namespace = self._room.place.pod_namespace(self._at)
+            netns.end_processes(namespace)  # what `exec` has left behind there
+            netns.delete(namespace)
         shutil.rmtree(self._room.launch.folder(self._pod), ignore_errors=True)
         shutil.rmtree(self._room.launch.log_folder(self._pod), ignore_errors=True)
         self._room.runtime.forget(f"{self._uid}/")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import select
+import signal
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from netproxy.core.errors import KernelError
@@ -70,6 +72,22 @@ def delete(name: str) -> None:
         libc.umount(str(path))
     with suppress(FileNotFoundError):
         path.unlink()
+
+
+def end_processes(name: str) -> None:
+    """Kill whatever is in the namespace of this name, and wait (a second at most for each) until it is gone. Missing is fine."""
+    if not exists(name):
+        return
+    with ExitStack() as watched:
+        for pid in (int(entry) for entry in os.listdir("/proc") if entry.isdigit()):
+            with suppress(OSError):  # it has just ended
+                fd = os.pidfd_open(pid)
+                watched.callback(os.close, fd)
+                if pid != os.getpid() and path_of(name).samefile(f"/proc/{pid}/ns/net"):
+                    signal.pidfd_send_signal(fd, signal.SIGKILL)
+                    ended = select.poll()
+                    ended.register(fd, select.POLLIN)
+                    ended.poll(1000)
 
 
 @contextmanager

@@ -114,6 +114,8 @@ class Registry:
         with self.transaction(dry_run=dry_run) as change:
             old = change.get(resource, at)
             obj = patched(in_version(old, resource), body, content_type)
+            if not isinstance(obj, dict):
+                raise ApiError(400, "BadRequest", "the patch leaves no object")
             new = self._patched(obj, resource, at)
             write = {"": self._replace, "status": self._replace_status, "finalize": self._finalize}[subresource]
             return _shown(write(change, new, old), resource, old, dry_run=dry_run)

@@ -105,6 +105,18 @@ def test_a_container_takes_everything_that_it_forked_with_it(kind_of_cluster: Cl
     assert groups is None or not groups.exists()
 
 
+def test_a_deleted_pod_takes_along_what_an_exec_has_left_in_it(kind_of_cluster: Cluster):
+    cluster = kind_of_cluster
+    mark = str(700_000_000 + os.getpid())
+    cluster("up", "-f", "-", stdin=POD.format(script=json.dumps("import signal; signal.pause()")))
+    left = f'import os\nif os.fork() == 0: os.setsid(); os.closerange(0, 9); os.execve("/bin/sleep", ["sleep", "{mark}"], {{}})'
+    cluster.exec("hiding", "python3", "-c", left)
+    assert wait_until(lambda: len(forked(mark)) == 1)
+    cluster("delete", "pod", "hiding")
+    wait_until(lambda: not cluster.run("get", "pods", "hiding", check=False).stdout)
+    assert forked(mark) == set()
+
+
 def test_down_ends_what_hides(kind_of_cluster: Cluster):
     cluster = kind_of_cluster
     mark = str(800_000_000 + os.getpid())
