@@ -15,7 +15,7 @@ from pathlib import Path
 
 from netproxy.agent.marks import Process, wait_for
 from netproxy.agent.paths import Paths, is_root
-from netproxy.core.errors import NotFoundError
+from netproxy.core.errors import KernelError, NotFoundError
 
 TICK_S = 0.02
 """Between two looks at a lock that somebody holds."""
@@ -41,7 +41,10 @@ class ClusterLock:
 
     @classmethod
     def take(cls, paths: Paths, role: str) -> ClusterLock | None:
-        """Take it; None when somebody else holds it. Raises NotFoundError when the files are another user's."""
+        """Take it; None when somebody else holds it.
+
+        Raises NotFoundError when the files are another user's, KernelError when there can be none.
+        """
         file = paths.cluster_lock
         while True:
             try:
@@ -51,6 +54,8 @@ class ClusterLock:
                 continue  # somebody has just removed the last cluster's folder
             except PermissionError:
                 raise NotFoundError(f"cluster {paths.cluster} belongs to another user; use sudo") from None
+            except OSError as error:  # a file system that takes no files, or something else of this name
+                raise KernelError(f"{file}: {error.strerror}", request=str(file)) from error
             lock = cls(fd, paths)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

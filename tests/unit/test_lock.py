@@ -10,6 +10,7 @@ import pytest
 from netproxy.agent.lock import ClusterLock, holder
 from netproxy.agent.marks import Process, kill_all, read_process, write_process
 from netproxy.agent.paths import Paths
+from netproxy.core.errors import KernelError
 
 
 @pytest.fixture
@@ -90,3 +91,10 @@ def test_only_the_process_that_is_meant_is_killed():
         assert process.wait(5) != 0
     assert Process.of(there.pid) is None
     kill_all([there])
+
+
+def test_where_no_lock_can_be_the_reason_is_said(where: Paths):
+    where.state.parent.parent.mkdir(parents=True, exist_ok=True)
+    where.state.parent.write_text("a file, not a folder")
+    with pytest.raises(KernelError, match=f"{where.state.parent}.*(exists|Not a directory)"):
+        ClusterLock.take(where, "netproxy up")
