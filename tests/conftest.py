@@ -15,7 +15,9 @@ from netproxy.linux.ipvs import missing_modules
 usual = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a machine may be busy
 settings.register_profile("usual", usual)
 settings.load_profile("usual")
-settings.register_profile("same", usual, derandomize=True, database=None)  # `make check`: no branch is reached by chance
+settings.register_profile(
+    "same", usual, derandomize=True, database=None
+)  # `make check`: no branch is reached by chance
 signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that fixtures clean up after it, too
 HOME = os.stat("/proc/self/ns/net").st_ino
 

@@ -26,7 +26,9 @@ def _kube_proxy_flags(command: Decorated) -> Decorated:
 
 @click.command()
 @click.option(
-    "--kubeconfig", type=click.Path(path_type=Path), help="How to reach the API server (default: as a Pod does)."
+    "--kubeconfig",
+    type=click.Path(path_type=Path),
+    help="How to reach the API server (default: as kubectl, then as a Pod does).",
 )
 @click.option("--master", default="", help="Another address of the API server than the kubeconfig's.")
 @click.option("--node-name", default="", help="The Node that this is (default: the host's name).")
@@ -36,7 +38,12 @@ def _kube_proxy_flags(command: Decorated) -> Decorated:
     help="A KubeProxyConfiguration; most flags are then left out of account.",
 )
 @click.option(
-    "--cleanup", is_flag=False, flag_value="true", metavar="BOOL", help="Take all rules of all modes away, and end."
+    "--cleanup",
+    is_flag=False,
+    flag_value="true",
+    type=click.BOOL,
+    metavar="BOOL",
+    help="Take all rules of all modes away, and end.",
 )
 @click.option("--nftables-layout", type=click.Choice(NFTABLES_LAYOUTS), help="Of mode nftables.")
 @click.option(
@@ -50,7 +57,7 @@ def _kube_proxy_flags(command: Decorated) -> Decorated:
 @click.option("--v", "-v", "verbosity", type=int, default=0, help="How much to log; from 4 on everything.")
 @_kube_proxy_flags
 def proxy(
-    kubeconfig: Path | None, master: str, node_name: str, config: Path | None, cleanup: str | None,
+    kubeconfig: Path | None, master: str, node_name: str, config: Path | None, cleanup: bool | None,
     nftables_layout: str | None, back_end: str, verbosity: int, **flags: str | None,
 ) -> None:  # fmt: skip
     """Be this node's service proxy, in kube-proxy's place, for any Kubernetes API server.
@@ -62,7 +69,7 @@ def proxy(
     given = {name.replace("_", "-"): value for name, value in flags.items() if value is not None}
     from netproxy.nodeproxy import program
 
-    if cleanup and cleanup.lower() in ("true", "1", "t"):
+    if cleanup:
         program.clean_up()
         return
     sys.exit(program.serve(settings(

@@ -6,6 +6,7 @@ Source: kubernetes 1.36 cmd/kube-proxy/app/options.go, pkg/proxy/apis/config/v1a
 from __future__ import annotations
 
 import copy
+import logging
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,9 +17,12 @@ from netproxy.core.errors import ManifestError, Problem
 from netproxy.core.net import is_address
 from netproxy.objects.kinds import KUBE_PROXY_CONFIGURATIONS
 from netproxy.objects.manifest import load
+from netproxy.objects.schema import field_problems
 from netproxy.objects.validate import NFTABLES_LAYOUTS, PROXY_MODES
 from netproxy.objects.validate import problems as problems_of
 from netproxy.proxy.config import duration_s
+
+log = logging.getLogger(__name__)
 
 HEALTHZ_PORT, METRICS_PORT = 10256, 10249
 BACK_ENDS = ("auto", "nft", "legacy")
@@ -177,6 +181,11 @@ def _read(file: Path) -> Mapping[str, Any]:
         raise ManifestError(
             [Problem("kind", f"there must be one {KUBE_PROXY_CONFIGURATIONS.kind}, not {kinds}", source=str(file))]
         )
+    wrong, unknown = field_problems(loaded[0])
+    for problem in unknown:
+        log.warning("%s: %s", file, problem)
+    if found := wrong or list(problems_of(loaded[0])):
+        raise ManifestError(Problem(p.path, p.message, source=str(file)) for p in found)
     return loaded[0]
 
 
