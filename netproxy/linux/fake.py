@@ -42,8 +42,8 @@ class FakeKernel:
     sysctls: dict[str, str] = field(default_factory=dict)
     has_device: bool = False
     refused: set[str] = field(default_factory=set)
-    strangers: int = 0
-    """How often the nftables were changed by others than an nft_table: iptables' tools are such others."""
+    strangers: int | None = 0
+    """How often the nftables were changed by others than an nft_table: iptables' tools are such others. None: who can tell."""
     asked: list[str] = field(default_factory=list)
     """Every transaction, as text, refused ones among them."""
 
@@ -157,7 +157,7 @@ class FakeIptables:
         for table in after.tables.values():
             _check_table(table, self.family)
         self._kernel.rules[self.family] = after
-        self._kernel.strangers += 1
+        self._kernel.strangers = (self._kernel.strangers or 0) + 1
 
 
 def _check_places(operations: Iterable[Insert | Delete], table: Table | None) -> None:

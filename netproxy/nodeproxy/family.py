@@ -157,6 +157,8 @@ class FamilyProxy:
             refused = self._write_sysctls()
             if check:
                 self._pardon()
+            if self._retired:
+                self.host.iptables.present()  # now: iptables' tools read nftables mode's chains, too, however many
             changed = self._write(check=check)
             if refused:
                 raise refused

@@ -40,8 +40,11 @@ class NftablesMode:
         return self._write_one(change)
 
     def _is_ours_alone(self) -> bool:
-        """Whether nobody else has changed any nftables rules since the table was read."""
-        return self._strangers is not None and self.kernel.strangers() == self._strangers
+        """Whether nobody else has changed any nftables rules since the table was read, as far as can be told now.
+
+        While our other family is in the middle of a transaction it cannot be told; the next check will see.
+        """
+        return self._strangers is not None and self.kernel.strangers() in (None, self._strangers)
 
     def _write_one(self, change: NftPlan) -> int:
         self._is_applied = False
