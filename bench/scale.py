@@ -1,6 +1,6 @@
 """One node's share of a large cluster: `netproxy proxy` against an API of its own, in namespaces of their own.
 
-`python -m bench scale` takes some ten minutes, so it runs by its name only. Smaller ones, one mode or more:
+`python -m bench scale` takes some fifteen minutes, so it runs by its name only. Smaller ones, one mode or more:
 `python -m bench.scale --services 1000 --endpoints 25 --quiet-s 5 flat iptables`.
 """
 
@@ -235,7 +235,7 @@ def _changes(rig: Rig, watched: Watched) -> Iterator[tuple[str, str]]:
     eye.close()
     yield (
         "one endpoint changes: until it is in the kernel (median, worst)",
-        f"{median(times) * 1000:.0f} ms, {max(times) * 1000:.0f} ms",
+        f"{median(times) * 1000:.0f} ms, {max(times) * 1000:.0f} ms of {len(times)}",
     )
     cpu = sum(watched.cpu_s())
     began = time.monotonic()
