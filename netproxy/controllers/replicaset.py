@@ -61,11 +61,14 @@ def _is_active(pod: Object) -> bool:
 
 
 def _suffixes(view: IndexedView, replica_set: Object, count: int) -> list[str]:
-    """COUNT names' ends that are free, the same on every machine."""
+    """COUNT names' ends that are free: the same for the same state of the ReplicaSet, others for a later one.
+
+    So who repeats a step that was half done finds that it is done, and a Pod does not get the name of one that has gone.
+    """
     result: list[str] = []
     number = 0
     while len(result) < count:
-        suffix = short_name(f"{uid(replica_set)}/{number}", 5)
+        suffix = short_name(f"{uid(replica_set)}/{metadata(replica_set).get('resourceVersion')}/{number}", 5)
         number += 1
         if view.find(PODS, NamespacedName(namespace(replica_set), f"{name(replica_set)}-{suffix}")) is None:
             result.append(suffix)

@@ -54,6 +54,8 @@ class Kubelet:
         )  # fmt: skip
         self._workers: dict[str, Worker] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._named: dict[NamespacedName, asyncio.Task[None]] = {}
+        """The work on the Pod that last had a name."""
 
     # --- life
 
@@ -166,17 +168,22 @@ class Kubelet:
 
     def _work_on(self, pod: Object, seen: Seen) -> None:
         worker = self._workers[uid(pod)] = Worker(self._room, pod, seen)
+        before = self._named.get(key(pod))
 
         async def work() -> None:
+            if before is not None:  # its namespace has the name that this Pod's will have
+                await asyncio.wait([before])
             await worker.run()
             del self._workers[uid(pod)]
 
-        self._keep(work())
+        mine = self._named[key(pod)] = self._keep(work())
+        mine.add_done_callback(lambda _: self._named.pop(key(pod)) if self._named.get(key(pod)) is mine else None)
 
-    def _keep(self, work: Any) -> None:
-        task = asyncio.ensure_future(work)
+    def _keep(self, work: Any) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        return task
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -497,6 +497,21 @@ while sys.stdin.readline():
     running.communicate(timeout=10)
 
 
+def test_a_pod_that_takes_the_name_of_one_that_went_is_another_one(cluster: Cluster):
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "default"},
+           "spec": {"containers": [{"name": "c", "image": "agnhost", "args": ["netexec", "--http-port=8080"],
+                                    "readinessProbe": {"httpGet": {"port": 8080}, "periodSeconds": 1}}]}}  # fmt: skip
+    seen = set()
+    cluster("up")
+    for _ in range(4):
+        cluster("apply", "-f", "-", "--wait", "20", stdin=json.dumps(pod))
+        made = cluster.get("pod", "p")
+        seen.add(made["metadata"]["uid"])
+        assert cluster.exec("client", "curl", "-s", f"http://{made['status']['podIP']}:8080/hostname") == "p"
+        cluster("delete", "pod", "p", "--grace-period", "0")
+    assert len(seen) == 4
+
+
 def test_doctor_finds_nothing_missing_here(cluster: Cluster):
     assert "MISS" not in cluster("doctor")
     assert {item["what"] for item in json.loads(cluster("doctor", "-o", "json"))["items"]} >= {

@@ -37,6 +37,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             shutil.copy(here, folder / file)
     script = f"""
         set -e
+        mount --rbind {folder} {folder}  # a machine's root is a mount point
         mount -t proc proc {folder}/proc; mount --rbind /sys {folder}/sys; mount --rbind /dev {folder}/dev
         mount -t tmpfs run {folder}/run
         mkdir -p {folder}/src; mount --bind {REPO} {folder}/src
