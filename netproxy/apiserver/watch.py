@@ -17,12 +17,10 @@ from netproxy.apiserver.tables import table
 from netproxy.core.clock import Clock
 from netproxy.core.errors import ExpiredError
 from netproxy.objects.kinds import Resource
-from netproxy.objects.meta import Object, labels, namespace
+from netproxy.objects.meta import INITIAL_EVENTS_END, Object, labels, namespace
 from netproxy.objects.selector import field_filter, matches, parse_selector
 from netproxy.registry.convert import in_version
 from netproxy.store.store import Event, Store
-
-INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
 Frame = bytes
 """One line of the answer: {"type": …, "object": …}."""

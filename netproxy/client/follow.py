@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from random import Random
 
-from netproxy.client.port import INITIAL, INITIAL_EVENTS_END, Api, Selector, WatchEvent
+from netproxy.client.port import INITIAL, Api, Selector, WatchEvent
 from netproxy.client.shelf import Shelf, is_older
 from netproxy.client.supervise import STEADY_S, Backoff, Pause, supervised
 from netproxy.core.clock import Clock
@@ -17,7 +17,7 @@ from netproxy.core.errors import ExpiredError, NetproxyError, UnavailableError, 
 from netproxy.core.names import NamespacedName
 from netproxy.objects.change import Event
 from netproxy.objects.kinds import Resource
-from netproxy.objects.meta import Object, annotations_of, key, metadata
+from netproxy.objects.meta import INITIAL_EVENTS_END, Object, annotations_of, key, metadata
 
 log = logging.getLogger(__name__)
 

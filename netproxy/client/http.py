@@ -24,7 +24,6 @@ from netproxy.client.port import (
     APPLY_PATCH,
     EVERYTHING,
     INITIAL,
-    INITIAL_EVENTS_END,
     Listing,
     Selector,
     WatchEvent,
@@ -35,7 +34,7 @@ from netproxy.core.clock import Clock
 from netproxy.core.errors import ExpiredError, ManifestError, Problem, UnavailableError, UnsupportedError
 from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import PODS, Resource, resource_of
-from netproxy.objects.meta import Object, annotations_of, describe, key, metadata
+from netproxy.objects.meta import INITIAL_EVENTS_END, Object, annotations_of, describe, key, metadata
 
 log = logging.getLogger(__name__)
 

@@ -11,12 +11,12 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from netproxy.apiserver.watch import transition
-from netproxy.client.port import EVERYTHING, INITIAL, INITIAL_EVENTS_END, Listing, Selector, WatchEvent
+from netproxy.client.port import EVERYTHING, INITIAL, Listing, Selector, WatchEvent
 from netproxy.client.shelf import picks
 from netproxy.core.errors import ManifestError, Problem
 from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import Resource, stored_resource
-from netproxy.objects.meta import Object
+from netproxy.objects.meta import INITIAL_EVENTS_END, Object
 from netproxy.registry.convert import in_version
 from netproxy.registry.registry import Registry
 from netproxy.store.store import Event

@@ -13,9 +13,6 @@ from netproxy.objects.meta import Object
 INITIAL = ""
 """The version to watch from for everything that is there first, and then what changes."""
 
-INITIAL_EVENTS_END = "k8s.io/initial-events-end"
-"""The annotation of the bookmark that ends the initial events; its value is `"true"`."""
-
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"

@@ -13,10 +13,8 @@ from netproxy.core.errors import NotFoundError
 from netproxy.core.names import NamespacedName
 from netproxy.objects.change import Event, Values
 from netproxy.objects.kinds import Resource
-from netproxy.objects.meta import Object, labels, metadata, namespace, spec, uid
+from netproxy.objects.meta import SERVICE_NAME, Object, labels, metadata, namespace, spec, uid
 from netproxy.objects.selector import field_filter, matches, parse_selector
-
-SERVICE_NAME = "kubernetes.io/service-name"
 
 
 def owners_of(obj: Object) -> Iterable[str]:

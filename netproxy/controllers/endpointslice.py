@@ -17,6 +17,7 @@ from netproxy.objects.change import Change, Create, Delete, Event, IndexedView, 
 from netproxy.objects.cluster import ZONE_LABEL
 from netproxy.objects.kinds import ENDPOINT_SLICES, NAMESPACES, NODES, PODS, SERVICES
 from netproxy.objects.meta import (
+    SERVICE_NAME,
     Object,
     is_deleting,
     is_ready,
@@ -32,7 +33,6 @@ from netproxy.objects.meta import (
 
 MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 CONTROLLER = "endpointslice-controller.k8s.io"
-SERVICE_NAME = "kubernetes.io/service-name"
 HEADLESS = "service.kubernetes.io/headless"
 MAX_ENDPOINTS = 100
 

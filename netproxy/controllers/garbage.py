@@ -15,10 +15,8 @@ from netproxy.controllers.port import NOTHING, Controller, Outcome
 from netproxy.core.names import NamespacedName
 from netproxy.objects.change import Change, Delete, Event, Identity, IndexedView, Update
 from netproxy.objects.kinds import EVENTS, RESOURCES, resource_of, stored_resource
-from netproxy.objects.meta import Object, is_deleting, key, metadata, namespace, uid
+from netproxy.objects.meta import FOREGROUND, ORPHAN, Object, is_deleting, key, metadata, namespace, uid
 
-FOREGROUND = "foregroundDeletion"
-ORPHAN = "orphan"
 COLLECTED = tuple(r for r in RESOURCES if stored_resource(r) is r and r is not EVENTS)
 """Events are many, own nothing and are nobody's."""
 

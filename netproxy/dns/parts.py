@@ -10,10 +10,9 @@ from typing import Any
 from netproxy.core.names import NamespacedName
 from netproxy.core.net import is_address
 from netproxy.dns.zone import Records, Srv, Zone, reverse_name
-from netproxy.objects.meta import Object, key, labels, name, namespace, spec, status
+from netproxy.objects.meta import SERVICE_NAME, Object, key, labels, name, namespace, spec, status
 
 VERSION = "1.1.0"
-SERVICE_NAME = "kubernetes.io/service-name"
 NAME_SERVER = NamespacedName("kube-system", "kube-dns")
 _EMPTY = Records()
 

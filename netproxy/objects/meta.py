@@ -11,6 +11,15 @@ from netproxy.objects.kinds import KINDS
 Object = dict[str, Any]
 """A Kubernetes object as JSON; nobody mutates it once it is in the store."""
 
+SERVICE_NAME = "kubernetes.io/service-name"
+"""The label of an EndpointSlice that names its Service."""
+FOREGROUND = "foregroundDeletion"
+"""The finalizer of an owner that waits for the end of what it owns."""
+ORPHAN = "orphan"
+"""The finalizer of an owner whose dependents are to stay."""
+INITIAL_EVENTS_END = "k8s.io/initial-events-end"
+"""The annotation of the bookmark that ends the initial events of a watch; its value is `"true"`."""
+
 _EMPTY: Mapping[str, Any] = {}
 
 

@@ -10,10 +10,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from netproxy.core.net import Family, family_of, network
-from netproxy.objects.meta import Object
+from netproxy.objects.meta import SERVICE_NAME, Object
 from netproxy.proxy.model import Endpoint, NodeView, ServicePort, Snapshot
 
-SERVICE_NAME = "kubernetes.io/service-name"
 PROXY_NAME = "service.kubernetes.io/service-proxy-name"
 HEADLESS = "service.kubernetes.io/headless"
 HINTS_ANNOTATIONS = ("service.kubernetes.io/topology-mode", "service.kubernetes.io/topology-aware-hints")

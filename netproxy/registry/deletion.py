@@ -10,13 +10,7 @@ from datetime import datetime
 
 from netproxy.core.clock import timestamp
 from netproxy.core.errors import ConflictError
-from netproxy.objects.meta import Object, metadata, name
-
-FOREGROUND = "foregroundDeletion"
-"""The finalizer of an owner that waits for the end of what it owns."""
-
-ORPHAN = "orphan"
-"""The finalizer of an owner whose dependents are to stay."""
+from netproxy.objects.meta import FOREGROUND, ORPHAN, Object, metadata, name
 
 PROPAGATIONS = ("Foreground", "Background", "Orphan")
 

@@ -6,12 +6,12 @@ from contextlib import suppress
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
-from support.api import a_registry, a_store
+from support.api import Backing, a_registry, a_store
 from support.build import FixedClock, pod_object, service_object
 
 from netproxy.apiserver.request import Watch
 from netproxy.apiserver.watch import teller
-from netproxy.core.errors import NetproxyError, StorageError
+from netproxy.core.errors import NetproxyError
 from netproxy.objects.kinds import CONFIG_MAPS, EVENTS, EVENTS_V1, PODS, SERVICES, resource_of
 from netproxy.objects.meta import key, labels, metadata
 from netproxy.registry.allocate import Holdings
@@ -24,28 +24,6 @@ names = st.sampled_from(["a", "b", "c"])
 namespaces = st.sampled_from(NAMESPACES)
 apps = st.sampled_from(["web", "db", None])
 finalizers = st.sampled_from([None, ["x/one"], ["x/one", "x/two"]])
-
-
-class Backing:
-    """Rows in a dictionary; fails when told so, before or after it has done its work."""
-
-    def __init__(self):
-        self.rows, self.version, self.failing = {}, 0, False
-
-    def load(self):
-        return list(self.rows.values())
-
-    def latest(self):
-        return self.version
-
-    def commit(self, writes):
-        if self.failing:
-            raise StorageError("no space")
-        for write in writes:
-            self.rows[write.resource.stored, write.name] = write.obj
-            if write.type == "DELETED":
-                del self.rows[write.resource.stored, write.name]
-        self.version = writes[-1].version
 
 
 class Watcher:

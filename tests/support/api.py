@@ -4,6 +4,7 @@ import json
 
 from netproxy.apiserver.request import Request, Watch
 from netproxy.apiserver.routes import Api
+from netproxy.core.errors import StorageError
 from netproxy.objects.cluster import cluster_spec
 from netproxy.registry.registry import Registry
 from netproxy.store.store import Store
@@ -17,6 +18,30 @@ def a_store(backing=None, clock=None):
 
 def a_registry(store=None, **cluster):
     return Registry(store or a_store(), cluster_spec([{"kind": "Cluster", "spec": cluster}]))
+
+
+class Backing:
+    """Rows in a dictionary; the next commits fail when told so."""
+
+    def __init__(self):
+        self.rows = {}
+        self.version = 0
+        self.failing = False
+
+    def load(self):
+        return list(self.rows.values())
+
+    def latest(self):
+        return self.version
+
+    def commit(self, writes):
+        if self.failing:
+            raise StorageError("no space")
+        for write in writes:
+            self.rows[write.resource.stored, write.name] = write.obj
+            if write.type == "DELETED":
+                del self.rows[write.resource.stored, write.name]
+        self.version = writes[-1].version
 
 
 class Client:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from netproxy.client.port import EVERYTHING, INITIAL, INITIAL_EVENTS_END, Listing, Selector, WatchEvent
+from netproxy.client.port import EVERYTHING, INITIAL, Listing, Selector, WatchEvent
 from netproxy.client.shelf import picks
 from netproxy.core.errors import (
     ExpiredError,
@@ -18,6 +18,7 @@ from netproxy.core.errors import (
 )
 from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import Resource, resource_of
+from netproxy.objects.meta import INITIAL_EVENTS_END
 
 Object = dict[str, Any]
 

@@ -14,11 +14,12 @@ from netproxy.apiserver.routes import Api
 from netproxy.client.cache import Cache
 from netproxy.client.http import HttpApi
 from netproxy.client.local import LocalApi
-from netproxy.client.port import INITIAL, INITIAL_EVENTS_END, MERGE_PATCH, Selector
+from netproxy.client.port import INITIAL, MERGE_PATCH, Selector
 from netproxy.core.errors import AlreadyExistsError, ConflictError, ManifestError, NotFoundError
 from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import ENDPOINT_SLICES, PODS, SERVICES
 from netproxy.objects.manifest import Loaded
+from netproxy.objects.meta import INITIAL_EVENTS_END
 from netproxy.serve.http import serve
 
 WEB = NamespacedName("default", "web")

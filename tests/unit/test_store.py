@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from support.api import a_store
+from support.api import Backing, a_store
 from support.build import pod_object, service_object
 
 from netproxy.core.errors import AlreadyExistsError, ConflictError, ExpiredError, NotFoundError, StorageError
@@ -34,30 +34,6 @@ def fail(store, work):
     with store.transaction() as change:
         work(change)
         raise RuntimeError
-
-
-class Backing:
-    """Rows in a dictionary; the next commits fail when told so."""
-
-    def __init__(self):
-        self.rows = {}
-        self.version = 0
-        self.failing = False
-
-    def load(self):
-        return list(self.rows.values())
-
-    def latest(self):
-        return self.version
-
-    def commit(self, writes):
-        if self.failing:
-            raise StorageError("no space")
-        for write in writes:
-            self.rows[write.resource.stored, write.name] = write.obj
-            if write.type == "DELETED":
-                del self.rows[write.resource.stored, write.name]
-        self.version = writes[-1].version
 
 
 class Names:

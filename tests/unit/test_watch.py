@@ -10,10 +10,11 @@ from support.build import FixedClock, service_object
 
 from netproxy.apiserver.request import Response, Watch
 from netproxy.apiserver.routes import Api
-from netproxy.apiserver.watch import INITIAL_EVENTS_END, failed, fell_behind, teller
+from netproxy.apiserver.watch import failed, fell_behind, teller
 from netproxy.core.errors import ExpiredError, ManifestError
 from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import CONFIG_MAPS, EVENTS_V1, SERVICES
+from netproxy.objects.meta import INITIAL_EVENTS_END
 from netproxy.serve import http
 from netproxy.store.store import Store
 
