@@ -10,6 +10,7 @@ from netproxy.core.net import Family, contains, family_of, is_address, is_cidr, 
 from netproxy.objects.meta import Object, labels, name, spec, status
 from netproxy.objects.quantity import seconds_of
 from netproxy.proxy.model import NodeView
+from netproxy.proxy.versions import DEFAULT, KubeProxyVersion
 from netproxy.ruleset.ir import InInterface, Source
 
 ZONE_LABEL = "topology.kubernetes.io/zone"
@@ -29,9 +30,15 @@ def node_ips(node: Object) -> tuple[str, ...]:
 
 
 def node_view(
-    node: Object, config: Mapping[str, Any], family: Family, *, addresses: Iterable[str] = (), mode: str = "iptables"
+    node: Object,
+    config: Mapping[str, Any],
+    family: Family,
+    *,
+    addresses: Iterable[str] = (),
+    mode: str = "iptables",
+    version: KubeProxyVersion = DEFAULT,
 ) -> NodeView:
-    """What the proxy of this FAMILY on NODE works with, in one MODE.
+    """What the proxy of this FAMILY on NODE works with, in one MODE, as that VERSION of kube-proxy does.
 
     ADDRESSES are those of the node's interfaces (with or without a length); the Node's InternalIPs when none are given.
     Source: kubernetes 1.30 cmd/kube-proxy/app/server_linux.go; pkg/proxy/util/nodeport_addresses.go.
@@ -63,6 +70,7 @@ def node_view(
         ipvs_scheduler=(config.get("ipvs") or {}).get("scheduler") or "rr",
         hints_without_annotation=gates.get("ServiceTrafficDistribution", True),
         node_hints=gates.get("PreferSameTrafficDistribution", gates.get("ServiceTrafficDistribution", True)),
+        version=version,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from netproxy.core.net import Family, join_host_port
+from netproxy.proxy.versions import DEFAULT, KubeProxyVersion
 from netproxy.ruleset.ir import InInterface, Source
 
 
@@ -96,6 +97,8 @@ class NodeView:
     """Feature gate ServiceTrafficDistribution: hints hold without the annotation."""
     node_hints: bool = True
     """Feature gate PreferSameTrafficDistribution: hints for a node come before hints for a zone."""
+    version: KubeProxyVersion = DEFAULT
+    """Whose rules are written."""
 
 
 @dataclass(frozen=True, slots=True)
