@@ -112,6 +112,17 @@ def _service(obj: Object, now: float) -> Cells:
     ]
 
 
+def _endpoints(obj: Object, now: float) -> Cells:
+    found = [
+        f"[{a['ip']}]:{port}" if port and ":" in a["ip"] else f"{a['ip']}:{port}" if port else a["ip"]
+        for subset in obj.get("subsets") or ()
+        for port in [p["port"] for p in subset.get("ports") or ()] or [0]
+        for a in subset.get("addresses") or ()
+    ]
+    shown = ",".join(found[:3]) + (f" + {len(found) - 3} more..." if len(found) > 3 else "")
+    return [name(obj), shown or _NONE, _age(obj, now)]
+
+
 def _slice(obj: Object, now: float) -> Cells:
     ports = ",".join(str(p.get("port", "*")) for p in obj.get("ports") or ()) or "<unset>"
     addresses = [a for e in obj.get("endpoints") or () for a in e.get("addresses") or ()]
@@ -194,6 +205,7 @@ _PRINTERS: dict[str, Printer] = {
     "Pod": (_columns("Name,Ready,Status,Restarts,Age", "IP,Node"), _pod),
     "Service": (_columns("Name,Type,Cluster-IP,External-IP,Port(s),Age", "Selector"), _service),
     "EndpointSlice": (_columns("Name,AddressType,Ports,Endpoints,Age"), _slice),
+    "Endpoints": (_columns("Name,Endpoints,Age"), _endpoints),
     "Node": (_columns("Name,Status,Roles,Age,Version", "Internal-IP,Zone,Pod-CIDRs"), _node),
     "Deployment": (_columns("Name,Ready,Up-to-date,Available,Age", "Containers,Images"), _deployment),
     "ReplicaSet": (_columns("Name,Desired,Current,Ready,Age"), _replica_set),

@@ -5,6 +5,7 @@ from typing import Any
 from netproxy.controllers.deployment import DEPLOYMENT_CONTROLLER
 from netproxy.controllers.endpointslice import ENDPOINT_SLICE_CONTROLLER
 from netproxy.controllers.garbage import GARBAGE_COLLECTOR
+from netproxy.controllers.mirroring import MIRRORING_CONTROLLER
 from netproxy.controllers.namespace import NAMESPACE_CONTROLLER
 from netproxy.controllers.podgarbage import POD_GARBAGE_COLLECTOR
 from netproxy.controllers.port import Controller
@@ -16,6 +17,7 @@ ALL: tuple[Controller[Any], ...] = (
     DEPLOYMENT_CONTROLLER,
     REPLICA_SET_CONTROLLER,
     ENDPOINT_SLICE_CONTROLLER,
+    MIRRORING_CONTROLLER,
     GARBAGE_COLLECTOR,
     POD_GARBAGE_COLLECTOR,
     NAMESPACE_CONTROLLER,

@@ -17,6 +17,7 @@ from netproxy.objects.change import Change, Create, Delete, Event, IndexedView, 
 from netproxy.objects.cluster import ZONE_LABEL
 from netproxy.objects.kinds import ENDPOINT_SLICES, NAMESPACES, NODES, PODS, SERVICES
 from netproxy.objects.meta import (
+    MANAGED_BY,
     SERVICE_NAME,
     Object,
     is_deleting,
@@ -31,7 +32,6 @@ from netproxy.objects.meta import (
     uid,
 )
 
-MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 CONTROLLER = "endpointslice-controller.k8s.io"
 HEADLESS = "service.kubernetes.io/headless"
 MAX_ENDPOINTS = 100

@@ -53,6 +53,16 @@ def _endpoint_slice(obj: Object) -> Object:
     return {**obj, "endpoints": obj.get("endpoints") or [], "ports": ports}
 
 
+def _endpoints(obj: Object) -> Object:
+    subsets = [
+        {**subset, "ports": [{**port, "protocol": port.get("protocol") or "TCP"} for port in subset["ports"]]}
+        if subset.get("ports")
+        else subset
+        for subset in obj.get("subsets") or ()
+    ]
+    return {**obj, "subsets": subsets} if subsets else obj
+
+
 def _pod(obj: Object) -> Object:
     return {**obj, "spec": pod_spec(obj.get("spec") or {})}
 
@@ -114,6 +124,7 @@ def _namespace(obj: Object) -> Object:
 _FILLERS: dict[str, Callable[[Object], Object]] = {
     "Service": _service,
     "EndpointSlice": _endpoint_slice,
+    "Endpoints": _endpoints,
     "Pod": _pod,
     "Deployment": _workload,
     "ReplicaSet": _workload,

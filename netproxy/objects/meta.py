@@ -13,6 +13,8 @@ Object = dict[str, Any]
 
 SERVICE_NAME = "kubernetes.io/service-name"
 """The label of an EndpointSlice that names its Service."""
+MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
+"""The label of an EndpointSlice that names the controller whose it is."""
 FOREGROUND = "foregroundDeletion"
 """The finalizer of an owner that waits for the end of what it owns."""
 ORPHAN = "orphan"

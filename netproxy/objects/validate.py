@@ -7,17 +7,23 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from netproxy.core.errors import Problem
 from netproxy.core.names import is_dns_label, is_dns_subdomain
 from netproxy.core.net import is_address, is_cidr
+from netproxy.objects.endpoints import problems as _endpoints
 from netproxy.objects.meta import Object, metadata
 from netproxy.objects.quantity import bytes_of, seconds_of
+from netproxy.objects.refusal import PROTOCOLS as _PROTOCOLS
+from netproxy.objects.refusal import Problems
+from netproxy.objects.refusal import invalid as _invalid
+from netproxy.objects.refusal import one_of as _one_of
+from netproxy.objects.refusal import port as _port
+from netproxy.objects.refusal import required as _required
 from netproxy.objects.selector import label_selector, matches
 
-PORT_RANGE = "must be between 1 and 65535, inclusive"
 _PORT_NAME = re.compile(r"(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*\Z")
 MODE_ANNOTATION = "netproxy.dev/proxy-mode"
 """On a Node: its own proxy mode, which comes before the cluster's."""
@@ -27,9 +33,6 @@ LAYOUT_ANNOTATION = "netproxy.dev/nftables-layout"
 
 SMALLEST_LOG_BYTES = 64 << 10
 _TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
-_PROTOCOLS = ("SCTP", "TCP", "UDP")
-
-Problems = Iterator[Problem]
 
 
 def problems(obj: Object) -> list[Problem]:
@@ -39,23 +42,6 @@ def problems(obj: Object) -> list[Problem]:
         return [*_metadata(obj), *(check(obj) if check else ())]
     except (TypeError, AttributeError, KeyError) as error:  # a wrong type, which `schema` names better
         return [Problem("", f"Invalid value: {error}")]
-
-
-def _invalid(path: str, value: Any, why: str) -> Problem:
-    shown = f'"{value}"' if isinstance(value, str) else repr(value)
-    return Problem(path, f"Invalid value: {shown}: {why}")
-
-
-def _required(path: str, why: str = "") -> Problem:
-    return Problem(path, "Required value" + (f": {why}" if why else ""), reason="FieldValueRequired")
-
-
-def _one_of(path: str, value: Any, choices: tuple[str, ...]) -> Problems:
-    if value is not None and value not in choices:
-        listed = ", ".join(f'"{choice}"' for choice in choices)
-        yield Problem(
-            path, f'Unsupported value: "{value}": supported values: {listed}', reason="FieldValueNotSupported"
-        )
 
 
 def _metadata(obj: Object) -> Problems:
@@ -79,11 +65,6 @@ def _metadata(obj: Object) -> Problems:
     namespace = meta.get("namespace")
     if namespace and not is_dns_label(namespace):
         yield _invalid("metadata.namespace", namespace, "must be a lowercase RFC 1123 label")
-
-
-def _port(path: str, value: Any) -> Problems:
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 65535:
-        yield _invalid(path, value, PORT_RANGE)
 
 
 def _port_or_name(path: str, value: Any) -> Problems:
@@ -443,6 +424,7 @@ _CHECKS: dict[str, Callable[[Object], Problems]] = {
     "Node": _node,
     "Service": _service,
     "EndpointSlice": _endpoint_slice,
+    "Endpoints": _endpoints,
     "Pod": _pod,
     "Deployment": _workload,
     "ReplicaSet": _workload,

@@ -112,6 +112,24 @@ def test_a_service_that_is_only_a_name_shows_it():
 
 
 @pytest.mark.parametrize(
+    ("subsets", "shown"),
+    [
+        (None, "<none>"),
+        ([{"addresses": [{"ip": "10.0.0.1"}]}], "10.0.0.1"),
+        ([{"addresses": [{"ip": "10.0.0.1"}, {"ip": "fd00::1"}], "ports": [{"port": 80}]}], "10.0.0.1:80,[fd00::1]:80"),
+        (
+            [{"addresses": [{"ip": "10.0.0.1"}, {"ip": "10.0.0.2"}], "ports": [{"port": 1}, {"port": 2}]}],
+            "10.0.0.1:1,10.0.0.2:1,10.0.0.1:2 + 1 more...",
+        ),
+        ([{"notReadyAddresses": [{"ip": "10.0.0.1"}], "ports": [{"port": 80}]}], "<none>"),
+    ],
+)
+def test_endpoints_are_shown_as_addresses_with_ports(subsets, shown):
+    obj = {"kind": "Endpoints", "metadata": {"name": "a"}, "subsets": subsets}
+    assert table("Endpoints", [obj], 2_000_000_000.0, 1)["rows"][0]["cells"][1] == shown
+
+
+@pytest.mark.parametrize(
     ("seconds", "shown"),
     [(-5, "0s"), (119, "119s"), (120, "2m"), (180 * 60, "3h"), (48 * 3600, "2d"), (10**9, "11574d")],
 )
