@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+_SLOPPY_IPV4 = re.compile(r"\d{1,9}\.\d{1,9}\.\d{1,9}\.\d{1,9}\Z", re.ASCII)
 _IPV4 = re.compile(rf"{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}\Z", re.ASCII)
 
 
@@ -84,6 +85,38 @@ def network(cidr: str) -> str:
     ('192.168.0.0/24', '10.0.0.1/32')
     """
     return str(ipaddress.ip_network(cidr, strict=False))
+
+
+def sloppy_address(text: str) -> str:
+    """The address that kube-proxy reads out of TEXT, as the kernel prints it; empty when it is none.
+
+    Objects of old clusters may have IPv4 addresses with leading zeros: they are decimal, as all Kubernetes reads them.
+
+    >>> sloppy_address("010.244.1.05"), sloppy_address("FD00:0:0::1"), sloppy_address("::ffff:10.0.0.1"), sloppy_address("10.0.0.300")
+    ('10.244.1.5', 'fd00::1', '10.0.0.1', '')
+    """
+    if _IPV4.match(text):
+        return text
+    if _SLOPPY_IPV4.match(text):
+        text = ".".join(str(int(part)) for part in text.split("."))
+    if not is_address(text):
+        return ""
+    address = ipaddress.ip_address(text)
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(mapped or address)
+
+
+def sloppy_network(text: str) -> str:
+    """The range that kube-proxy reads out of TEXT, spaces around it or not, as the kernel prints it; empty when it is none.
+
+    >>> sloppy_network(" 010.0.0.1/8"), sloppy_network("fd00::/064"), sloppy_network("10.0.0.1"), sloppy_network("10.0.0.0/33")
+    ('10.0.0.0/8', 'fd00::/64', '', '')
+    """
+    address, _, length = text.strip().partition("/")
+    if _SLOPPY_IPV4.match(address):
+        address = sloppy_address(address)
+    cidr = f"{address}/{int(length)}" if length.isascii() and length.isdigit() and len(length) < 9 else ""
+    return network(cidr) if is_cidr(cidr) else ""
 
 
 def contains(cidr: str, address: str) -> bool:

@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from netproxy.core.net import Family, contains, family_of, is_address, is_cidr, network
+from netproxy.core.net import Family, contains, family_of, is_cidr, network, sloppy_address
 from netproxy.objects.meta import Object, labels, name, spec, status
 from netproxy.objects.quantity import seconds_of
 from netproxy.proxy.model import NodeView
@@ -16,17 +16,21 @@ from netproxy.ruleset.ir import InInterface, Source
 ZONE_LABEL = "topology.kubernetes.io/zone"
 UNSPECIFIED = {Family.IPV4: "0.0.0.0", Family.IPV6: "::"}
 LOOPBACK = {Family.IPV4: "127.0.0.1", Family.IPV6: "::1"}
+_LOOPBACK_RANGE = ipaddress.ip_network("127.0.0.0/8")
 BE_LIBERAL = "net/netfilter/nf_conntrack_tcp_be_liberal"
 
 
 def node_ips(node: Object) -> tuple[str, ...]:
-    """The Node's InternalIPs, else its ExternalIPs, in order; what is no address is passed over, as a kubelet may write anything."""
+    """The Node's InternalIPs, then its ExternalIPs; what is no address is passed over, as a kubelet may write anything."""
     addresses = status(node).get("addresses") or ()
-    for kind in ("InternalIP", "ExternalIP"):
-        found = tuple(a["address"] for a in addresses if a.get("type") == kind and is_address(a.get("address")))
-        if found:
-            return found
-    return ()
+    texts = [str(a.get("address")) for kind in ("InternalIP", "ExternalIP") for a in addresses if a.get("type") == kind]
+    return tuple(ip for ip in map(sloppy_address, texts) if ip)
+
+
+def _usual_addresses(node: Object) -> tuple[str, ...]:
+    """What the node's interfaces have, when nobody has looked: its InternalIPs; ExternalIPs are often elsewhere."""
+    inside = [a for a in status(node).get("addresses") or () if a.get("type") == "InternalIP"]
+    return node_ips({"status": {"addresses": inside}}) or node_ips(node)
 
 
 def node_view(
@@ -37,20 +41,18 @@ def node_view(
     addresses: Iterable[str] = (),
     mode: str = "iptables",
     version: KubeProxyVersion = DEFAULT,
+    nfacct: bool = False,
 ) -> NodeView:
     """What the proxy of this FAMILY on NODE works with, in one MODE, as that VERSION of kube-proxy does.
 
-    ADDRESSES are those of the node's interfaces (with or without a length); the Node's InternalIPs when none are given.
-    Source: kubernetes 1.30 cmd/kube-proxy/app/server_linux.go; pkg/proxy/util/nodeport_addresses.go.
+    ADDRESSES: those of its interfaces (with or without a length), else the Node's InternalIPs. NFACCT: can its kernel count?
+    Source: kubernetes 1.30 and 1.36 cmd/kube-proxy/app/server_linux.go; pkg/proxy/util/nodeport_addresses.go.
     """
-    ips = node_ips(node)
-    own = tuple(address.partition("/")[0] for address in addresses) or ips
-    primary = _bind_address(config, family) or next((ip for ip in ips if family_of(ip) is family), "")
+    own = tuple(address.partition("/")[0] for address in addresses) or _usual_addresses(node)
+    primary = _primary(node, config, family)
     settings = config.get("nftables" if mode == "nftables" else "iptables") or {}
-    gates = config.get("featureGates") or {}
-    ports = node_port_cidrs(config, family, primary, mode=mode)
-    bit = settings.get("masqueradeBit")
-    localhost = settings.get("localhostNodePorts") if mode == "iptables" else False
+    hints, node_hints = _hints(config, version)
+    ports = node_port_cidrs(config, family, primary, mode=mode, version=version)
     return NodeView(
         name=name(node) or config.get("hostnameOverride") or "",
         family=family,
@@ -59,49 +61,69 @@ def node_view(
         addresses=(*(a for a in own if family_of(a) is family), LOOPBACK[family]),
         local_traffic=_detector(node, config, family),
         masquerade_all=bool(settings.get("masqueradeAll")),
-        masquerade_mark=1 << (14 if bit is None else int(bit)),
+        masquerade_mark=1 << _bit(settings),
         localhost_node_ports=(
-            family is Family.IPV4
-            and localhost is not False
-            and any(_has_loopback(cidr) for cidr in ports or ("0.0.0.0/0",))
+            mode == "iptables" and settings.get("localhostNodePorts") is not False and _take_loopback(ports, family)
         ),
         node_port_addresses=ports,
         tcp_be_liberal=bool((config.get("conntrack") or {}).get("tcpBeLiberal")),
         ipvs_scheduler=(config.get("ipvs") or {}).get("scheduler") or "rr",
-        hints_without_annotation=gates.get("ServiceTrafficDistribution", True),
-        node_hints=gates.get("PreferSameTrafficDistribution", gates.get("ServiceTrafficDistribution", True)),
+        hints_without_annotation=hints,
+        node_hints=node_hints,
         version=version,
+        nfacct=nfacct and version.counts_packets,
     )
 
 
-def _bind_address(config: Mapping[str, Any], family: Family) -> str:
-    """`bindAddress`, when it is one address of this family: kube-proxy takes it for the node's own."""
-    text = str(config.get("bindAddress") or "")
-    if not is_address(text) or family_of(text) is not family or ipaddress.ip_address(text).is_unspecified:
-        return ""
-    return text
+def _primary(node: Object, config: Mapping[str, Any], family: Family) -> str:
+    """The node's own address: `bindAddress`, when it is one of this family, or the Node's first one; empty without any."""
+    text = sloppy_address(str(config.get("bindAddress") or ""))
+    if text and family_of(text) is family and not ipaddress.ip_address(text).is_unspecified:
+        return text
+    return next((ip for ip in node_ips(node) if family_of(ip) is family), "")
+
+
+def _bit(settings: Mapping[str, Any]) -> int:
+    bit = settings.get("masqueradeBit")
+    return 14 if bit is None else int(bit)
 
 
 def node_port_cidrs(
-    config: Mapping[str, Any], family: Family, primary: str, *, mode: str = "iptables"
+    config: Mapping[str, Any],
+    family: Family,
+    primary: str,
+    *,
+    mode: str = "iptables",
+    version: KubeProxyVersion = DEFAULT,
 ) -> tuple[str, ...]:
     """The CIDRs of this family whose local addresses take node ports; empty means all of them.
 
-    Where nothing is said, nftables takes the node's primary address (the unspecified one, which nobody has, when there is
-    none), the other modes every local address.
+    Where nothing is said, nftables takes the node's primary address, the other modes every local address.
     """
     given = config.get("nodePortAddresses") or ()
-    own = (f"{primary or UNSPECIFIED[family]}/{family.bits}",) if primary or mode == "nftables" else ()
-    if "primary" in given:
-        return own
-    cidrs = tuple(cidr for cidr in given if family_of(cidr) is family)
-    if mode == "nftables" and not cidrs:
-        return own
+    cidrs = tuple(cidr for cidr in given if cidr != "primary" and family_of(cidr) is family)
+    wants_primary = "primary" in given or (mode == "nftables" and not given)
+    if version.node_ports_need_primary:
+        if wants_primary or (mode == "nftables" and not cidrs):
+            nobody = UNSPECIFIED[family] if mode == "nftables" else ""
+            return (f"{primary or nobody}/{family.bits}",) if primary or nobody else ()
+    elif wants_primary:
+        known = bool(primary) and not ipaddress.ip_address(primary).is_loopback
+        return (f"{primary}/{family.bits}",) if known else ()
     return () if any(ipaddress.ip_network(cidr, strict=False).prefixlen == 0 for cidr in cidrs) else cidrs
 
 
-def _has_loopback(cidr: str) -> bool:
-    return ipaddress.ip_network(cidr, strict=False).overlaps(ipaddress.ip_network("127.0.0.0/8"))
+def _take_loopback(ports: tuple[str, ...], family: Family) -> bool:
+    """Whether addresses of loopback are among those that take node ports; IPv6 has none that could."""
+    cidrs = [ipaddress.ip_network(cidr, strict=False) for cidr in ports or ("0.0.0.0/0",)]
+    return family is Family.IPV4 and any(cidr.overlaps(_LOOPBACK_RANGE) for cidr in cidrs)
+
+
+def _hints(config: Mapping[str, Any], version: KubeProxyVersion) -> tuple[bool, bool]:
+    """Whether hints hold without an annotation, and whether those for nodes count."""
+    gates = (config.get("featureGates") or {}) if version.hint_gates else {}
+    distribution = gates.get("ServiceTrafficDistribution", True)
+    return distribution, gates.get("PreferSameTrafficDistribution", distribution)
 
 
 def _detector(node: Object, config: Mapping[str, Any], family: Family) -> Source | InInterface | None:

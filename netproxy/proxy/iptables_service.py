@@ -27,6 +27,7 @@ from netproxy.ruleset.ir import (
     InInterface,
     Jump,
     Match,
+    Nfacct,
     Proto,
     ProtoModule,
     Random,
@@ -36,6 +37,8 @@ from netproxy.ruleset.ir import (
     Source,
 )
 
+LOCALHOST_COUNTER = "localhost_nps_accepted_pkts"
+"""The nfacct object that counts node ports of loopback."""
 _MASQ = Jump("KUBE-MARK-MASQ")
 _TO_LOCAL = AddrType("dst", "LOCAL")
 _FROM_LOCAL = AddrType("src", "LOCAL")
@@ -89,8 +92,8 @@ class _ServiceCompiler:
         self.decision = decision = decide(service, node, IPTABLES)
         self.endpoints = endpoints = decision.endpoints
         self.chain_of = {
-            target: endpoint_chain(service.name, self.protocol, target)
-            for target in [e.target for e in endpoints.reachable]
+            label: endpoint_chain(service.name, self.protocol, label)
+            for label in [e.label for e in endpoints.reachable]
         }
         hashed = service_hash(service.name, service.protocol)
         self.cluster_chain = "KUBE-SVC-" + hashed
@@ -102,7 +105,8 @@ class _ServiceCompiler:
 
     def rules(self) -> ServiceRules:
         service, decision = self.service, self.decision
-        if not service.externally_accessible and not decision.no_inside:  # nearly all Services of a cluster
+        quiet = not (service.externally_accessible or service.health_check_node_port)
+        if quiet and not decision.no_inside:  # nearly all Services of a cluster
             return ServiceRules(self.key, services=(self._cluster_ip(),), chains=self._chains())
         return ServiceRules(
             self.key,
@@ -140,7 +144,11 @@ class _ServiceCompiler:
     def _node_ports(self) -> Iterable[Rule]:
         if self.service.node_port and self.decision.ways:
             match = (self.proto, Comment(self.name), DestinationPort(self.protocol, self.service.node_port))
-            yield Rule(match, Jump(self.external_chain), "traffic to the node port")
+            to = Jump(self.external_chain)
+            if self.node.nfacct and self.node.localhost_node_ports:
+                counted = (Destination("127.0.0.0/8"), *match, Nfacct(LOCALHOST_COUNTER))
+                yield Rule(counted, to, "traffic to the node port of loopback, counted")
+            yield Rule(match, to, "traffic to the node port")
 
     def _block(self, refusal: Refusal) -> tuple[str, Action]:
         if refusal is Refusal.REJECT:
@@ -176,8 +184,8 @@ class _ServiceCompiler:
     def _chains(self) -> tuple[Chain, ...]:
         endpoints = self.endpoints
         chains = [
-            self._endpoint_chain(endpoint.address, target, name)
-            for endpoint, (target, name) in zip(endpoints.reachable, self.chain_of.items(), strict=True)
+            self._endpoint_chain(endpoint, name)
+            for endpoint, name in zip(endpoints.reachable, self.chain_of.values(), strict=True)
         ]
         if endpoints.cluster and self.service.uses_cluster_endpoints:
             chains.append(Chain(self.cluster_chain, self._spread(self.cluster_chain, endpoints.cluster)))
@@ -189,7 +197,7 @@ class _ServiceCompiler:
             chains.append(Chain(self.firewall_chain, tuple(self._firewall(self.decision.ranges))))
         return tuple(chains)
 
-    def _endpoint_chain(self, address: str, target: str, name: str) -> Chain:
+    def _endpoint_chain(self, endpoint: Endpoint, name: str) -> Chain:
         note = self.note
         seen: tuple[Match, ...] = ()
         if self.service.affinity_s:
@@ -197,10 +205,14 @@ class _ServiceCompiler:
         return Chain(
             name,
             (
-                Rule((Source(host(address)), *note), _MASQ, "the endpoint calls itself: replies must come back here"),
+                Rule(
+                    (Source(host(endpoint.address)), *note),
+                    _MASQ,
+                    "the endpoint calls itself: replies must come back here",
+                ),
                 Rule(
                     (self.proto, *note, *seen, _module(self.protocol)),
-                    Dnat(target),
+                    Dnat(endpoint.target),
                     "the endpoint takes the connection",
                 ),
             ),
@@ -210,13 +222,13 @@ class _ServiceCompiler:
         rules: list[Rule] = []
         if chain == self.internal_chain and not self.decision.no_inside:
             rules += self._masquerade_outsiders()
-        targets = list(self.chain_of)
+        labels = list(self.chain_of)
         if endpoints is not self.endpoints.reachable:
-            targets = [e.target for e in endpoints]
-        names = [self.chain_of[target] for target in targets]
+            labels = [e.label for e in endpoints]
+        names = [self.chain_of[label] for label in labels]
         notes: list[tuple[Match, ...]] = [()] * len(endpoints)
         if self.comments:
-            notes = [(Comment(f"{self.name} -> {target}"),) for target in targets]
+            notes = [(Comment(f"{self.name} -> {label}"),) for label in labels]
         if self.service.affinity_s:
             mask, seconds = _MASK[self.node.family], self.service.affinity_s
             rules += [

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from netproxy.core.net import Family
 from netproxy.proxy.chains import Slot
 from netproxy.proxy.decisions import IPTABLES, node_port_addresses
-from netproxy.proxy.iptables_service import ServiceRules, host
+from netproxy.proxy.iptables_service import LOCALHOST_COUNTER, ServiceRules, host
 from netproxy.proxy.model import NodeView
 from netproxy.ruleset.ir import (
     Accept,
@@ -24,6 +24,7 @@ from netproxy.ruleset.ir import (
     Mark,
     Masquerade,
     Match,
+    Nfacct,
     Return,
     Rule,
     Ruleset,
@@ -32,6 +33,9 @@ from netproxy.ruleset.ir import (
     Table,
 )
 
+INVALID_COUNTER = "ct_state_invalid_dropped_pkts"
+"""The nfacct object that counts packets dropped as INVALID."""
+COUNTERS = (INVALID_COUNTER, LOCALHOST_COUNTER)
 _NEW = CtState(("NEW",))
 _TO_LOCAL = AddrType("dst", "LOCAL")
 
@@ -140,7 +144,8 @@ def _localnet_guard(node: NodeView) -> Iterable[Rule]:
 
 def _forwarding(node: NodeView) -> Iterable[Rule]:
     if not node.tcp_be_liberal:
-        yield Rule((CtState(("INVALID",)),), Drop(), "an untracked packet would leave without translation")
+        counted = (Nfacct(INVALID_COUNTER),) if node.nfacct else ()
+        yield Rule((CtState(("INVALID",)), *counted), Drop(), "an untracked packet would leave without translation")
     bit = node.masquerade_mark
     yield Rule((Comment("kubernetes forwarding rules"), Mark(bit, bit)), Accept(), "marked traffic may be forwarded")
     yield Rule((Comment("kubernetes forwarding conntrack rule"), CtState(("RELATED", "ESTABLISHED"))), Accept(),

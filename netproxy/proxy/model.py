@@ -21,11 +21,18 @@ class Endpoint:
     local: bool = False
     zones: tuple[str, ...] = ()
     nodes: tuple[str, ...] = ()
+    written: str = ""
+    """The address as its slice spells it, where kube-proxy takes that and the kernel would print it in another way."""
 
     @property
     def target(self) -> str:
         """`address:port`, with brackets around an IPv6 address."""
         return join_host_port(self.address, self.port)
+
+    @property
+    def label(self) -> str:
+        """The same as kube-proxy calls it: what names and comments are made of, and the order of endpoints."""
+        return join_host_port(self.written or self.address, self.port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +106,8 @@ class NodeView:
     """Feature gate PreferSameTrafficDistribution: hints for a node come before hints for a zone."""
     version: KubeProxyVersion = DEFAULT
     """Whose rules are written."""
+    nfacct: bool = False
+    """Whether rules of iptables mode count packets in nfacct objects."""
 
 
 @dataclass(frozen=True, slots=True)

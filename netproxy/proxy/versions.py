@@ -1,6 +1,6 @@
 """Where one kube-proxy differs from another: the only place that knows.
 
-A compiler asks the field that it means (`node.version.…`), never which version it is.
+A compiler asks the field that it means (`node.version.…`), never which version it is. docs/versions.md shows each field.
 """
 
 from __future__ import annotations
@@ -15,10 +15,48 @@ class KubeProxyVersion:
     name: str
     """`major.minor`, as `--kube-proxy-version` takes it."""
 
+    hint_gates: bool
+    """Feature gates say whether hints need the annotation, and whether hints for nodes count; else hints always hold."""
+    running_duplicate_wins: bool
+    """Of two endpoints with one address the last that does not terminate serves; else the first, or one of this node."""
+    endpoints_by_addresses: bool
+    """A slice's endpoints are looked at in the order of their joined addresses; else as they are listed."""
+    endpoints_as_written: bool
+    """Chain hashes and comments have an endpoint's address as its slice spells it; else as the kernel prints it."""
+    labels_on_both: bool
+    """Both labels keep Services and slices away; else service-proxy-name only Services, headless only slices."""
+    zero_range_is_none: bool
+    """A load balancer source range of length 0 lets everybody in, as if there were no ranges at all."""
+    counts_packets: bool
+    """Where the kernel can, nfacct objects count INVALID drops and node ports of loopback."""
+    node_ports_need_primary: bool
+    """nftables: without ranges of a family its primary address takes node ports, loopback or (there is none) nobody's; else
+    only `primary`, or no range at all, stands for it, and where it is not known or loopback every local address does."""
 
-V1_30 = KubeProxyVersion("1.30")
+
+V1_30 = KubeProxyVersion(
+    "1.30",
+    hint_gates=True,
+    running_duplicate_wins=False,
+    endpoints_by_addresses=True,
+    endpoints_as_written=True,
+    labels_on_both=True,
+    zero_range_is_none=False,
+    counts_packets=False,
+    node_ports_need_primary=True,
+)
 """As 1.30.5 writes."""
-V1_36 = KubeProxyVersion("1.36")
+V1_36 = KubeProxyVersion(
+    "1.36",
+    hint_gates=False,
+    running_duplicate_wins=True,
+    endpoints_by_addresses=False,
+    endpoints_as_written=False,
+    labels_on_both=False,
+    zero_range_is_none=True,
+    counts_packets=True,
+    node_ports_need_primary=False,
+)
 """As 1.36.2 writes."""
 
 VERSIONS = {version.name: version for version in (V1_36, V1_30)}

@@ -32,6 +32,7 @@ from netproxy.ruleset.ir import (
     Masquerade,
     Match,
     MatchSet,
+    Nfacct,
     OtherTarget,
     OutInterface,
     Proto,
@@ -146,6 +147,7 @@ _TEXT: dict[type, Callable[[Any], str]] = {
     Random: lambda m: f" -m statistic --mode random --probability {m.numerator / 2**31:.11f}",
     Recent: _recent,
     MatchSet: lambda m: f" -m set{_sign(m.negated)} --match-set {m.name} {m.sides}",
+    Nfacct: lambda m: f" -m nfacct --nfacct-name  {m.name}",  # with two spaces, as iptables-save has it
     Words: lambda m: "".join(f" {quote(word)}" for word in m.words),
 }
 
@@ -442,6 +444,10 @@ def _parse_set(_: str, options: list[str]) -> Match | None:
     return MatchSet(words[1], words[2], negated) if len(words) == 3 else None
 
 
+def _parse_nfacct(_: str, options: list[str]) -> Match | None:
+    return Nfacct(options[1]) if len(options) == 2 else None
+
+
 _MODULES: dict[str, Callable[[str, list[str]], Match | None]] = {
     "comment": _parse_comment,
     "tcp": _parse_ports,
@@ -453,4 +459,5 @@ _MODULES: dict[str, Callable[[str, list[str]], Match | None]] = {
     "statistic": _parse_statistic,
     "recent": _parse_recent,
     "set": _parse_set,
+    "nfacct": _parse_nfacct,
 }

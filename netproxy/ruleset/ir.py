@@ -128,6 +128,13 @@ class MatchSet:
 
 
 @dataclass(frozen=True, slots=True)
+class Nfacct:
+    """`-m nfacct --nfacct-name NAME`: count the packet in an object that outlives the rule."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Words:
     """Any other match, kept word by word, so that rules of other people survive reading and writing."""
 
@@ -136,7 +143,7 @@ class Words:
 
 Match = (
     Source | Destination | InInterface | OutInterface | Proto | Comment | ProtoModule | DestinationPort | CtState | Mark
-    | AddrType | Random | Recent | MatchSet | Words
+    | AddrType | Random | Recent | MatchSet | Nfacct | Words
 )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from support.node import SAVE, Node
 from netproxy.core.net import Family
 from netproxy.linux.command import run
 from netproxy.objects.validate import IPVS_SCHEDULERS
+from netproxy.proxy.versions import V1_30
 from netproxy.ruleset.ipvs import VirtualServer, parse_servers, parse_sets
 
 pytestmark = pytest.mark.ipvs
@@ -33,7 +34,7 @@ def compare(node: Node, case: Case, step: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "case", [c for c in recorded_cases() if c.recorded("ipvs.ipvsadm")], ids=lambda case: case.id
+    "case", [c for c in recorded_cases(V1_30) if c.recorded("ipvs.ipvsadm")], ids=lambda case: case.id
 )  # fmt: skip
 def test_the_kernel_holds_what_kube_proxy_left(case: Case, namespace: str) -> None:
     node = Node(case, namespace, mode="ipvs")
@@ -50,7 +51,7 @@ def test_the_kernel_holds_what_kube_proxy_left(case: Case, namespace: str) -> No
 
 
 def test_every_scheduler_and_persistence(namespace: str) -> None:
-    case = next(c for c in recorded_cases() if c.id == "recorded/session-affinity")
+    case = next(c for c in recorded_cases(V1_30) if c.id == "recorded/session-affinity")
     node = Node(case, namespace, mode="ipvs")
     try:
         node.sync()
@@ -70,7 +71,7 @@ def test_every_scheduler_and_persistence(namespace: str) -> None:
 
 
 def test_what_others_change_is_repaired(namespace: str) -> None:
-    case = next(c for c in recorded_cases() if c.id == "recorded/lb-local")
+    case = next(c for c in recorded_cases(V1_30) if c.id == "recorded/lb-local")
     node = Node(case, namespace, mode="ipvs")
     try:
         node.sync()

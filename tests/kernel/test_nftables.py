@@ -8,10 +8,11 @@ from netproxy.core.net import Family
 from netproxy.linux.command import run
 from netproxy.objects.validate import NFTABLES_LAYOUTS
 from netproxy.proxy.nftables import compile_nftables
+from netproxy.proxy.versions import V1_30
 from netproxy.ruleset.nft import WORDS
 from netproxy.ruleset.nftables import parse
 
-CASES = [c for c in recorded_cases() if c.recorded("nft.ruleset")]
+CASES = recorded_cases(V1_30, file="nft.ruleset")
 ONE = next(c for c in CASES if c.id == "recorded/lb-local")
 
 

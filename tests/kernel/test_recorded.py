@@ -7,12 +7,13 @@ from support.node import Node
 from netproxy.core.net import Family
 from netproxy.linux import netns
 from netproxy.linux.command import run
+from netproxy.proxy.versions import V1_30
 
 FILES = {Family.IPV4: "iptables.txt", Family.IPV6: "ip6tables.txt"}
 
 
 @pytest.mark.parametrize("flavour", ["nft", "legacy"])
-@pytest.mark.parametrize("case", recorded_cases(), ids=lambda case: case.id)
+@pytest.mark.parametrize("case", recorded_cases(V1_30), ids=lambda case: case.id)
 def test_the_kernel_holds_what_kube_proxy_left(case: Case, flavour: str, namespace: str) -> None:
     node = Node(case, namespace, flavour)
     node.sync()
@@ -42,7 +43,7 @@ def test_sysctls_are_those_of_kube_proxy(case: Case, namespace: str) -> None:
 
 
 def test_stale_chains_of_a_large_cluster_go_at_the_next_check(namespace: str) -> None:
-    case = next(c for c in recorded_cases() if c.id == "recorded/large-cluster")
+    case = next(c for c in recorded_cases(V1_30) if c.id == "recorded/large-cluster")
     node = Node(case, namespace, "nft")
     node.sync()
     node.step(case.steps()[0])
@@ -53,7 +54,7 @@ def test_stale_chains_of_a_large_cluster_go_at_the_next_check(namespace: str) ->
 
 
 def test_rules_of_others_stay(namespace: str) -> None:
-    case = next(c for c in recorded_cases() if c.id == "recorded/clusterip-tcp")
+    case = next(c for c in recorded_cases(V1_30) if c.id == "recorded/clusterip-tcp")
     mine = ["-t", "filter", "FORWARD", "-s", "192.0.2.1", "-j", "DROP"]
     run(["iptables-nft", mine[0], mine[1], "-A", *mine[2:]], namespace=namespace)
     run(["iptables-nft", "-t", "nat", "-N", "MY-CHAIN"], namespace=namespace)
@@ -66,7 +67,7 @@ def test_rules_of_others_stay(namespace: str) -> None:
 
 @pytest.mark.parametrize("flavour", ["nft", "legacy"])
 def test_what_a_look_at_the_kernel_has_seen_the_next_pass_repairs(flavour: str, namespace: str) -> None:
-    case = next(c for c in recorded_cases() if c.id == "recorded/clusterip-tcp")
+    case = next(c for c in recorded_cases(V1_30) if c.id == "recorded/clusterip-tcp")
     node = Node(case, namespace, flavour)
     node.sync()
     run([f"iptables-{flavour}", "-t", "nat", "-D", "KUBE-SERVICES", "1"], namespace=namespace)

@@ -1,4 +1,4 @@
-"""The recorded cases: specs, and what a real kube-proxy 1.30.5 had programmed for them."""
+"""The recorded cases: specs, and what real kube-proxies 1.30.5 and 1.36.2 had programmed for them."""
 
 import re
 from collections.abc import Iterator
@@ -9,23 +9,59 @@ from typing import Any
 
 import yaml
 
+from netproxy.core.net import Family
 from netproxy.objects.manifest import parse_manifests
+from netproxy.proxy.build import build
+from netproxy.proxy.config import node_view
+from netproxy.proxy.model import NodeView, Snapshot
+from netproxy.proxy.tracker import Tracker
+from netproxy.proxy.versions import V1_30, V1_36, KubeProxyVersion
 
 ROOT = Path(__file__).parents[1] / "cases"
 UNORDERED = {"KUBE-SERVICES", "KUBE-NODEPORTS", "KUBE-EXTERNAL-SERVICES", "KUBE-PROXY-FIREWALL"}
 LAST = "this must be the last rule"
 
 
+RECORDINGS = {V1_30: "kube-proxy-1.30.5", V1_36: "kube-proxy-1.36.2"}
+"""Where in a case's folder the states of a version are."""
+FILES = {Family.IPV4: "iptables.txt", Family.IPV6: "ip6tables.txt"}
+DEFECTS_OF_KUBE_PROXY = {"slice-moves"}
+"""Recorded, and not copied: docs/versions.md says why."""
+
+
 @dataclass(frozen=True)
 class Case:
+    """A spec, and what one version of kube-proxy made of it."""
+
     folder: Path
+    version: KubeProxyVersion = V1_30
 
     @property
     def id(self) -> str:
-        return f"{self.folder.parent.name}/{self.folder.name}"
+        place = f"{self.folder.parent.name}/{self.folder.name}"
+        return place if self.version is V1_30 else f"{place}@{self.version.name}"
 
     def objects(self) -> list[dict[str, Any]]:
-        return [item.obj for item in parse_manifests((self.folder / "spec.yaml").read_bytes(), "spec.yaml")]
+        found = _objects(self.folder / "spec.yaml")
+        return [*found, *_objects(ROOT / "sentinel.yaml")] if self.folder.parent.name == "differences" else found
+
+    def view(
+        self, family: Family, mode: str = "iptables", *, node: dict[str, Any] | None = None, **more: Any
+    ) -> NodeView:
+        """The case's node (or NODE, which it has become) as the proxy of its version sees it."""
+        node = node or next(o for o in self.objects() if o["kind"] == "Node")
+        return node_view(
+            node, self.config(), family, addresses=self.addresses(), mode=mode, version=self.version, **more
+        )
+
+    def snapshot(self, view: NodeView) -> Snapshot:
+        """The case's objects as they are before any step, joined at once."""
+        by_kind: dict[str, list[dict[str, Any]]] = {}
+        for obj in self.objects():
+            by_kind.setdefault(obj["kind"], []).append(obj)
+        return build(
+            by_kind.get("Service", ()), by_kind.get("EndpointSlice", ()), view, cidrs=by_kind.get("ServiceCIDR", ())
+        )
 
     def config(self) -> dict[str, Any]:
         return parse_manifests((self.folder / "config.yaml").read_bytes(), "config.yaml")[0].obj
@@ -58,10 +94,47 @@ class Case:
         found = [e for s in slices for e in s.get("endpoints") or () if address in e["addresses"]]
         return any(e.get("nodeName") == node for e in found)
 
+    def moments(self, mode: str = "iptables", **more: Any) -> Iterator[tuple[Family, int, NodeView, Snapshot]]:
+        """What a node's trackers make of the objects, before (0) and behind each step of change.yaml."""
+        for family in Family:
+            tracker = Tracker(self.view(family, mode, **more))
+            known: dict[tuple[str, str, str], dict[str, Any]] = {}
+            for number, step in enumerate(({"apply": self.objects()}, *self.steps())):
+                for obj in step.get("apply") or ():
+                    if obj["kind"] == "Node":
+                        tracker = tracker.again_for(self.view(family, mode, node=obj, **more))
+                    at = (obj["kind"].lower() + "s", obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
+                    _tell(tracker, obj, known.get(at), deleted=False)
+                    known[at] = obj
+                for path in step.get("delete") or ():
+                    plural, namespace, name = path.split("/")
+                    _tell(tracker, known.pop((plural, namespace, name)), None, deleted=True)
+                yield family, number, tracker.node, tracker.snapshot()
+
     def recorded(self, name: str, step: int = 0) -> str | None:
+        """A file of the recording, behind a STEP of change.yaml; None where nothing is recorded."""
         prefix = "" if step == 0 else "after." if step == 1 else f"after{step}."
-        file = self.folder / "kube-proxy-1.30.5" / f"{prefix}{name}"
+        if name == "nft.ruleset" and self._file(f"{prefix}nft4.txt").exists():  # one file a family
+            return "".join(self._file(f"{prefix}{part}").read_text() for part in ("nft4.txt", "nft6.txt"))
+        file = self._file(f"{prefix}{name}")
         return file.read_text() if file.exists() else None
+
+    def _file(self, name: str) -> Path:
+        return self.folder / RECORDINGS[self.version] / name
+
+
+def _tell(tracker: Tracker, obj: dict[str, Any], old: dict[str, Any] | None, *, deleted: bool) -> None:
+    match obj["kind"]:
+        case "Service":
+            tracker.set_service(obj, deleted=deleted)
+        case "EndpointSlice":
+            tracker.set_slice(obj, old=old, deleted=deleted)
+        case "ServiceCIDR":
+            tracker.set_service_cidr(obj, deleted=deleted)
+
+
+def _objects(file: Path) -> list[dict[str, Any]]:
+    return [item.obj for item in parse_manifests(file.read_bytes(), file.name)]
 
 
 @cache
@@ -94,16 +167,19 @@ def expected(case: Case, flow: dict[str, Any], mode: str) -> dict[str, Any]:
     return usual
 
 
-def all_cases() -> list[Case]:
-    return [Case(folder) for folder in sorted(ROOT.glob("*/*")) if folder.is_dir()]
+def all_cases(version: KubeProxyVersion = V1_30) -> list[Case]:
+    """Every spec, whether this version of kube-proxy was recorded for it or not."""
+    return [Case(folder, version) for folder in sorted(ROOT.glob("*/*")) if folder.is_dir()]
 
 
-def recorded_cases() -> list[Case]:
-    return [case for case in all_cases() if case.recorded("iptables.txt")]
+def recorded_cases(*versions: KubeProxyVersion, file: str = "iptables.txt", kinds: str = "") -> list[Case]:
+    """The cases of VERSIONS (default: each) with this FILE; KINDS leaves those of other folders out."""
+    found = [case for version in versions or RECORDINGS for case in all_cases(version)]
+    return [c for c in found if c.recorded(file) and (not kinds or c.folder.parent.name in kinds.split())]
 
 
-def flow_cases(mode: str) -> list[Case]:
-    cases = [Case(folder) for folder in sorted((ROOT / "flows").iterdir())]
+def flow_cases(mode: str, version: KubeProxyVersion = V1_30) -> list[Case]:
+    cases = [Case(folder, version) for folder in sorted((ROOT / "flows").iterdir())]
     return [case for case in cases if mode in case.flows()["modes"] and case.flows()["flows"]]
 
 

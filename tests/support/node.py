@@ -39,6 +39,12 @@ class Node:
         for proxy in self.proxies:
             proxy.reconfigure(self.node, self.case.config(), Choice(mode, layout))
 
+    def become(self, node: dict) -> None:
+        """The Node is another one now."""
+        self.node = node
+        for proxy in self.proxies:
+            proxy.reconfigure(node, self.case.config(), proxy.choice)
+
     def close(self) -> None:
         for proxy in self.proxies:
             proxy.close()
@@ -51,6 +57,8 @@ class Node:
         """Apply one step of change.yaml; true when the kernel was changed behind our back."""
         for obj in step.get("apply", ()):
             key = (obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
+            if obj["kind"] == "Node":
+                self.become(obj)
             self.feed(obj, self.objects.get(key))
             self.objects[key] = obj
         for path in step.get("delete", ()):

@@ -6,24 +6,12 @@ from support.cases import Case, expected, flow_cases
 
 from netproxy.core.net import Family, family_of
 from netproxy.proxy.behaviour import Ending, Probe, differences, ending, probes
-from netproxy.proxy.build import build
-from netproxy.proxy.config import node_view
 from netproxy.proxy.model import Snapshot
 from netproxy.ruleset.ir import InInterface
 
 
 def views(case: Case, mode: str) -> dict:
-    objects: dict[str, list] = {}
-    for obj in case.objects():
-        objects.setdefault(obj["kind"], []).append(obj)
-    found = {}
-    for family in Family:
-        view = node_view(objects["Node"][0], case.config(), family, addresses=case.addresses(), mode=mode)
-        snapshot = build(
-            objects.get("Service", ()), objects.get("EndpointSlice", ()), view, cidrs=objects.get("ServiceCIDR", ())
-        )
-        found[family] = mode, snapshot, view
-    return found
+    return {family: (mode, case.snapshot(view := case.view(family, mode)), view) for family in Family}
 
 
 @pytest.mark.parametrize("mode", ["iptables", "nftables", "ipvs"])

@@ -34,14 +34,8 @@ def test_a_service_without_local_endpoints_is_dropped():
 def test_every_jump_has_a_target_and_every_rule_a_reason():
     for case in recorded_cases():
         for family in Family:
-            config, objects = case.config(), case.objects()
-            from netproxy.proxy.build import build
-
-            node = next(o for o in objects if o["kind"] == "Node")
-            view = node_view(node, config, family, addresses=case.addresses())
-            services = [o for o in objects if o["kind"] == "Service"]
-            slices = [o for o in objects if o["kind"] == "EndpointSlice"]
-            ruleset = compile_iptables(build(services, slices, view), view)
+            view = case.view(family)
+            ruleset = compile_iptables(case.snapshot(view), view)
             for table in ruleset.tables.values():
                 for owner in table.chains.values():
                     for rule in owner.rules:

@@ -6,23 +6,20 @@ from support.cases import Case, recorded_cases
 
 from netproxy.core.net import Family
 from netproxy.proxy.build import build
-from netproxy.proxy.config import node_view
 from netproxy.proxy.nftables import NftCompiler, compile_nftables
+from netproxy.proxy.versions import V1_30
 from netproxy.ruleset.ir import Drop, Goto
 from netproxy.ruleset.nft import Element, Hook, Match, Other, Rule
 from netproxy.ruleset.nft_plan import plan, removal, render_plan
 from netproxy.ruleset.nftables import parse, parse_rule, rule_text
 
 
-@pytest.mark.parametrize("case", [c for c in recorded_cases() if c.recorded("nft.ruleset")], ids=lambda case: case.id)
+@pytest.mark.parametrize("case", recorded_cases(V1_30, file="nft.ruleset"), ids=lambda case: case.id)
 def test_chains_maps_and_elements_are_those_of_kube_proxy(case: Case) -> None:
     """1.30 has other base chains (it filters before it translates); everything below them is the same."""
-    objects = case.objects()
-    node = next(o for o in objects if o["kind"] == "Node")
-    services, slices = ([o for o in objects if o["kind"] == kind] for kind in ("Service", "EndpointSlice"))
     for recorded in parse(case.recorded("nft.ruleset") or ""):
-        view = node_view(node, case.config(), recorded.family, addresses=case.addresses(), mode="nftables")
-        table = compile_nftables(build(services, slices, view), view)
+        view = case.view(recorded.family, "nftables")
+        table = compile_nftables(case.snapshot(view), view)
         assert (table.name, table.comment) == (recorded.name, recorded.comment)
         assert {**table.sets} == {**recorded.sets}
         assert {**table.elements} == {**recorded.elements}

@@ -122,7 +122,7 @@ def test_a_tracker_hands_its_objects_to_another_view():
 def test_a_service_whose_objects_are_not_what_they_should_be_is_left_out_and_noted():
     tracker = Tracker(a_node())
     tracker.set_service(service_object("good", clusterIP="10.96.0.10"))
-    tracker.set_service(service_object("bad", clusterIP="10.96.0.11", loadBalancerSourceRanges=["10.0.0.0/99"]))
+    tracker.set_service(service_object("bad", clusterIP="10.96.0.11", ports=[{"name": "http"}]))
     assert [port.service for port in tracker.snapshot().services] == ["good"]
     assert list(tracker.faults) == [("default", "bad")]
     tracker.set_service(service_object("bad", clusterIP="10.96.0.11"))
