@@ -9,10 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from netproxy.core.errors import KernelError
-from netproxy.linux import libc, links, netns
+from netproxy.linux import libc, netns
 from netproxy.linux.command import find, run
-from netproxy.linux.ipvs import missing_modules
-from netproxy.linux.nftables import is_installed
 
 _PACKAGES = {"ip": "iproute2", "dig": "dnsutils", "nft": "nftables", "nginx": "nginx-light"}
 """The Debian package of a program that is named otherwise; every ip…tables program comes with `iptables`."""
@@ -62,6 +60,9 @@ def examine(*, rootless: bool) -> list[Finding]:
 
 def _modes() -> list[Finding]:
     """The proxy modes beside iptables that this host can do."""
+    from netproxy.linux.ipvs import missing_modules  # `up` needs none of these drivers
+    from netproxy.linux.nftables import is_installed
+
     lacking = ", ".join(missing_modules(load=False))
     modules = f"a kernel with {lacking} (Debian's own has them; cloud kernels and containers often have not)"
     return [
@@ -141,6 +142,8 @@ def _in_child(checks: list[Callable[[], Finding]], *, rootless: bool) -> list[Fi
 
 
 def _namespaces() -> Finding:
+    from netproxy.linux import links
+
     try:
         links.try_out()
     except KernelError as error:

@@ -1,7 +1,7 @@
 """`python -m netproxy.agent.main`: the agent's process, from its first system call to its last.
 
-It reads its orders from the environment's NETPROXY_ORDERS (JSON) and reports on the descriptor that they name: one
-JSON object a line, the last one `{"ready": true}` or `{"error": …, "problems": […]}`.
+Its standard input is a socket to whoever started it (`agent.process`): orders come there, and reports go back, one JSON
+object a line, the last one `{"ready": true}` or `{"error": …, "problems": […]}`.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ import struct
 import subprocess
 import sys
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from netproxy.agent import userns
-from netproxy.agent.lock import ClusterLock, holder
-from netproxy.agent.marks import MARK, Process, read_process, write_process
+from netproxy.agent.lock import ClusterLock
+from netproxy.agent.marks import Process, read_process, write_process
 from netproxy.agent.paths import Paths
 from netproxy.core import programs
 from netproxy.core.errors import KernelError, ManifestError, NetproxyError
@@ -33,15 +34,18 @@ from netproxy.core.net import split_host_port
 
 def main() -> None:
     """Run the agent until it is told to end."""
-    orders: dict[str, Any] = json.loads(os.environ.pop("NETPROXY_ORDERS"))
+    gc.disable()  # what is made while it starts stays
+    line = socket.socket(fileno=os.dup(0))
+    orders, lock_fd = _orders(line)
     paths = Paths(orders["cluster"], Path(orders["state"]))
-    report = _Reporter(orders.get("report"))
-    os.environ[MARK] = str(paths.state)
+    report = _Reporter(line)
     lock: ClusterLock | None = None
     try:
-        lock = _lock(paths, orders.get("lock"))
+        lock = ClusterLock.inherited(lock_fd, paths, "agent")
         write_process(paths.pid_file, Process.of(os.getpid()))
-        if orders.get("rootless"):
+        if orders["joins"]:
+            userns.join(orders["joins"])
+        elif orders["rootless"]:
             userns.enter_new()
         start_shim(paths)
         status = asyncio.run(_run(paths, report, orders.get("api") or ""))
@@ -59,16 +63,29 @@ def main() -> None:
     sys.exit(status)
 
 
+def _orders(line: socket.socket) -> tuple[dict[str, Any], int]:
+    """Wait for the orders; they and the lock's descriptor. From then on what is printed is the log's."""
+    data, fds, _, _ = socket.recv_fds(line, 1 << 16, 2)
+    if not data:
+        sys.exit(0)  # nobody needs an agent
+    lock, log = fds
+    null = os.open(os.devnull, os.O_RDONLY)
+    for target, source in ((0, null), (1, log), (2, log)):
+        os.dup2(source, target)
+    os.close(null)
+    os.close(log)
+    return json.loads(data), lock
+
+
 class _Reporter:
     """Tells whoever started the agent how far it is."""
 
-    def __init__(self, fd: int | None) -> None:
-        self._fd = fd
+    def __init__(self, line: socket.socket) -> None:
+        self._line = line
 
     def tell(self, **message: Any) -> None:
-        if self._fd is not None:
-            with contextlib.suppress(OSError):
-                os.write(self._fd, json.dumps(message).encode() + b"\n")
+        with contextlib.suppress(OSError):
+            self._line.sendall(json.dumps(message).encode() + b"\n")
 
     def failed(self, error: NetproxyError) -> None:
         problems = [str(problem) for problem in error.problems] if isinstance(error, ManifestError) else []
@@ -76,19 +93,7 @@ class _Reporter:
 
     def done(self) -> None:
         self.tell(ready=True)
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
-
-
-def _lock(paths: Paths, fd: int | None) -> ClusterLock:
-    """The cluster's lock, handed over by who started this process, or taken. Raises KernelError when it is held."""
-    if fd is not None:
-        return ClusterLock.inherited(fd, paths, "agent")
-    lock = ClusterLock.take(paths, "agent")
-    if lock is None:
-        raise KernelError(f"cluster {paths.cluster} is held by {holder(paths) or 'another process'}")
-    return lock
+        self._line.close()
 
 
 def start_shim(paths: Paths) -> None:
@@ -103,9 +108,8 @@ def start_shim(paths: Paths) -> None:
         paths.shim_socket.unlink()
     log = os.open(paths.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     process = subprocess.Popen(
-        [sys.executable, "-m", programs.SHIM, str(paths.shim_socket)],
+        [sys.executable, "-m", programs.SHIM, str(paths.shim_socket), programs.NAME_SERVER.partition(":")[0]],
         stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-        env={**os.environ, MARK: str(paths.state)},
     )  # fmt: skip
     os.close(log)
     process.returncode = 0  # it outlives this process: nobody waits for it
@@ -124,8 +128,9 @@ def _listening(path: Path) -> Process | None:
 
 
 async def _run(paths: Paths, report: _Reporter, api: str) -> int:
-    from netproxy.agent.agent import Agent, write_state
-    from netproxy.agent.handlers import answer
+    with _no_certificates():
+        from netproxy.agent.agent import Agent, write_state
+        from netproxy.agent.handlers import answer
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     incoming = _incoming(paths)
@@ -151,10 +156,22 @@ async def _run(paths: Paths, report: _Reporter, api: str) -> int:
     paths.incoming.unlink(missing_ok=True)
     gc.collect()
     gc.freeze()
+    gc.enable()
     report.done()
     await agent.over.wait()
     await agent.close(take_down=True)
     return 0
+
+
+@contextlib.contextmanager
+def _no_certificates() -> Iterator[None]:
+    """Keep aiohttp from reading all certificates of this host when it is imported: that is for its client, and takes 50 ms."""
+    nothing = {"SSL_CERT_FILE": os.devnull, "SSL_CERT_DIR": os.devnull}
+    before = {name: os.environ.get(name) for name in nothing}
+    os.environ.update(nothing)
+    yield
+    for name, value in before.items():
+        os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 def _api_address(paths: Paths, given: str) -> tuple[str, int] | None:

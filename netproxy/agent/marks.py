@@ -18,10 +18,8 @@ from pathlib import Path
 
 from netproxy.agent.machines import journalled
 from netproxy.agent.paths import Paths
+from netproxy.core.programs import MARK
 from netproxy.linux import netns
-
-MARK = "NETPROXY_MARK"
-"""The environment variable of every process that the agent starts; its value is the cluster's state folder."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from netproxy.agent.paths import Paths
-from netproxy.cli.client import Agent, cluster_option, progress
+from netproxy.cli.client import Agent, progress
+from netproxy.cli.options import cluster_option
 from netproxy.core.errors import ManifestError, Problem
 from netproxy.objects.messages import EntryAnswer, EntryRequest, Nothing, StatusAnswer
 

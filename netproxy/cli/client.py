@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,41 +14,17 @@ import orjson
 
 from netproxy.agent import userns
 from netproxy.agent.marks import read_process
-from netproxy.agent.paths import DEFAULT, Paths, clusters, paths
+from netproxy.agent.paths import DEFAULT, Paths, clusters
 from netproxy.client import wire
 from netproxy.client.blocking import BlockingReply, opened
 from netproxy.client.port import WatchEvent
 from netproxy.client.transport import Request
-from netproxy.core.errors import ManifestError, NotFoundError, Problem, UnavailableError
+from netproxy.core.errors import NotFoundError, UnavailableError
 from netproxy.objects.typed import Message
 
-F = TypeVar("F", bound=Callable[..., Any])
 A = TypeVar("A", bound=Message)
 
 JSON = "application/json"
-
-
-def cluster_option(command: F) -> F:
-    """`--cluster NAME`, passed on as the cluster's Paths."""
-
-    @click.option("--cluster", default=lambda: os.environ.get("NETPROXY_CLUSTER", DEFAULT), show_default="default",
-                  metavar="NAME", help="Which cluster.")  # fmt: skip
-    @functools.wraps(command)
-    def with_paths(*args: Any, cluster: str, **kwargs: Any) -> Any:
-        return command(*args, where=checked_paths(cluster), **kwargs)
-
-    return with_paths  # type: ignore[return-value]  # click's decorators change the signature
-
-
-def checked_paths(cluster: str) -> Paths:
-    """The paths of a cluster whose name can be used in file and namespace names. Raises ManifestError."""
-    from netproxy.core.names import is_dns_label
-
-    if not is_dns_label(cluster) or len(cluster) > 32:
-        raise ManifestError(
-            [Problem("--cluster", f'Invalid value: "{cluster}": must be a DNS label of at most 32 characters')]
-        )
-    return paths(cluster)
 
 
 def agent_pid(where: Paths) -> int:

@@ -10,7 +10,8 @@ from netproxy.agent.lock import ClusterLock, holder, wait_a_tick
 from netproxy.agent.marks import kill_all, processes_of
 from netproxy.agent.paths import Paths, clusters, paths
 from netproxy.agent.sweep import sweep
-from netproxy.cli.client import Agent, answers, cluster_option, progress
+from netproxy.cli.client import Agent, answers, progress
+from netproxy.cli.options import cluster_option
 from netproxy.core.errors import ApiError, KernelError, NotFoundError
 from netproxy.objects.messages import DownAnswer, Nothing
 

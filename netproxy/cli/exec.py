@@ -10,7 +10,8 @@ from typing import NoReturn
 import click
 
 from netproxy.agent.paths import Paths
-from netproxy.cli.client import Agent, cluster_option
+from netproxy.cli.client import Agent
+from netproxy.cli.options import cluster_option
 from netproxy.objects.messages import EntryAnswer, EntryRequest
 
 

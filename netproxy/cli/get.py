@@ -7,8 +7,9 @@ from typing import Any
 import click
 
 from netproxy.agent.paths import Paths
-from netproxy.cli.client import Agent, cluster_option
+from netproxy.cli.client import Agent
 from netproxy.cli.files import read_manifests
+from netproxy.cli.options import cluster_option
 from netproxy.cli.show import output_option, print_server_table, print_value
 from netproxy.cli.wait import wait_and_tell
 from netproxy.client.port import Selector

@@ -7,7 +7,8 @@ import shlex
 import click
 
 from netproxy.agent.paths import Paths
-from netproxy.cli.client import Agent, cluster_option
+from netproxy.cli.client import Agent
+from netproxy.cli.options import cluster_option
 from netproxy.cli.show import output_option, print_table, print_value
 from netproxy.client.wire import path_of
 from netproxy.core.errors import ConflictError, NotFoundError

@@ -13,7 +13,8 @@ from typing import Protocol
 import click
 
 from netproxy.agent.paths import Paths
-from netproxy.cli.client import Agent, cluster_option
+from netproxy.cli.client import Agent
+from netproxy.cli.options import cluster_option
 from netproxy.cli.show import output_option, print_table, print_value
 from netproxy.client.port import EVERYTHING
 from netproxy.core.errors import NotFoundError

@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Protocol
 
+LONGEST_WAIT_S = 86400
+"""How long a command may be told to wait: a day."""
+
 
 class Clock(Protocol):
     """Where the time comes from."""

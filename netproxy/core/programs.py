@@ -11,4 +11,7 @@ USERSPACE = "netproxy.serve.userspace"
 NAME_SERVER = "netproxy.nameserver.main:main"
 """`module:function`: what the coredns container becomes."""
 
+MARK = "NETPROXY_MARK"
+"""The environment variable of every process of a cluster; its value is the cluster's state folder."""
+
 ALL = (AGENT, SHIM, USERSPACE, NAME_SERVER)

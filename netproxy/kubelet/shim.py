@@ -1,13 +1,16 @@
 """The parent of all containers of one cluster: a small process that starts them by fork and outlives the agent.
 
 The agent may be killed; containers run on, and their exit statuses wait here until an agent asks. It speaks one JSON
-object a line over a Unix socket. It imports little, because every container starts as a copy of it. Nothing that it is
+object a line over a Unix socket. It imports little (and, after it listens, the name server's modules, so that that one
+starts at once), because every container starts as a copy of it. Nothing that it is
 told, and nothing that this machine refuses, ends its loop.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
+import importlib
 import json
 import os
 import resource
@@ -24,6 +27,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from netproxy.core.errors import KernelError
+from netproxy.core.programs import MARK
 from netproxy.kubelet import spawn
 from netproxy.kubelet.cells import Cells, cells_of
 from netproxy.kubelet.logs import CHUNK_BYTES, RotatedLog
@@ -336,7 +340,7 @@ class Shim:
 
 
 def main() -> None:
-    """`python -m netproxy.kubelet.shim SOCKET`."""
+    """`python -m netproxy.kubelet.shim SOCKET [MODULE]…`: with modules that a container of its own is going to need."""
     libc.set_process_name("netproxy-shim")
     libc.become_subreaper()
     path = Path(sys.argv[1])
@@ -346,7 +350,10 @@ def main() -> None:
     listener.bind(str(path))
     path.chmod(0o600)
     listener.listen(4)  # an agent may connect already; it is greeted when what was left behind has ended
-    cells = cells_of(os.environ.get(spawn.MARK) or str(path.parent), path.parent / "cgroup")
+    for module in sys.argv[2:]:
+        importlib.import_module(module)
+    gc.freeze()  # copies share what nobody writes to
+    cells = cells_of(os.environ.get(MARK) or str(path.parent), path.parent / "cgroup")
     Shim(cells, listener, files).run()
 
 

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from netproxy.core.errors import KernelError
+from netproxy.core.programs import MARK
 from netproxy.kubelet import netexec
 from netproxy.linux import libc, netns
 
 Message = dict[str, Any]
-MARK = "NETPROXY_MARK"
-"""The variable by which every process of a cluster is known: the cluster's state folder."""
 
 
 def become(message: Message, output: int, why: int, files: tuple[int, int], *, own_proc: bool) -> NoReturn:

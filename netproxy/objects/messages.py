@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
+from netproxy.core.clock import LONGEST_WAIT_S
 from netproxy.core.errors import ManifestError, Problem
 from netproxy.objects.meta import Object
 from netproxy.objects.typed import Message, Rule
 from netproxy.objects.validate import NFTABLES_LAYOUTS, PROXY_MODES
 
-LONGEST_WAIT_S = 86400
 FAMILIES = ("ipv4", "ipv6")
 
 

@@ -1,0 +1,37 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from netproxy.agent.paths import DEFAULT, Paths, paths
+from netproxy.core.errors import ManifestError, Problem
+from netproxy.core.names import is_dns_label
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def cluster_option(command: F) -> F:
+    """`--cluster NAME`, passed on as the cluster's Paths."""
+
+    @click.option("--cluster", default=lambda: os.environ.get("NETPROXY_CLUSTER", DEFAULT), show_default="default",
+                  metavar="NAME", help="Which cluster.")  # fmt: skip
+    @functools.wraps(command)
+    def with_paths(*args: Any, cluster: str, **kwargs: Any) -> Any:
+        return command(*args, where=checked_paths(cluster), **kwargs)
+
+    return with_paths  # type: ignore[return-value]  # click's decorators change the signature
+
+
+def checked_paths(cluster: str) -> Paths:
+    """The paths of a cluster whose name can be used in file and namespace names. Raises ManifestError."""
+    if not is_dns_label(cluster) or len(cluster) > 32:
+        raise ManifestError(
+            [Problem("--cluster", f'Invalid value: "{cluster}": must be a DNS label of at most 32 characters')]
+        )
+    return paths(cluster)

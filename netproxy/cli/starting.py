@@ -1,0 +1,286 @@
+"""One start of a cluster's agent: the lock, the checks before anything is made, the process, and the way back."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from netproxy.agent.doctor import missing
+from netproxy.agent.lock import ClusterLock, holder, wait_a_tick
+from netproxy.agent.paths import Paths, is_root
+from netproxy.agent.process import AgentProcess
+from netproxy.agent.sweep import sweep
+from netproxy.cli.client import Agent, answers, progress, shim_pid
+from netproxy.cli.down import take_down
+from netproxy.cli.files import read_manifests
+from netproxy.cli.options import checked_paths
+from netproxy.cli.wait import wait_and_tell
+from netproxy.core.errors import KernelError, ManifestError, Problem
+from netproxy.objects.cluster import modes_asked
+from netproxy.objects.manifest import Loaded
+from netproxy.objects.messages import ApplyAnswer, ApplyItem, ApplyRequest, Nothing, StatusAnswer
+
+LOCK_LIMIT_S = 60
+"""How long somebody else may take to start the cluster, or to take it down."""
+
+
+def bring_up(
+    agent: AgentProcess, files: tuple[str, ...], wait_s: float, api_address: str, *, foreground: bool, begun: float
+) -> int:
+    """`up` from the manifests on: its exit status. Raises NetproxyError."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
+    loaded = read_manifests(files) if files else []
+    for item in loaded:
+        if item.obj["kind"] == "Cluster" and not is_default_name(item, agent.where):
+            agent.drop()
+            agent.where = checked_paths(item.obj["metadata"]["name"])
+    starting = Starting(agent)
+    try:
+        if not starting.take():
+            if api_address:
+                why = "the cluster runs already; its API's address is chosen at its start"
+                raise ManifestError([Problem("--api-address", why)])
+            return _apply(agent.where, loaded, wait_s)
+        starting.start(loaded, api_address=api_address)
+        starting.wait()
+        failed = _report(agent.where, wait_s, begun)
+        if foreground:
+            progress("in front: Ctrl-C takes the cluster down")
+            starting.wait_for_end()
+        return failed
+    except KeyboardInterrupt:
+        starting.interrupted(foreground=foreground)
+        sys.exit(130)
+    finally:
+        starting.close()
+
+
+def _report(where: Paths, wait_s: float, begun: float) -> int:
+    """Wait, and say how it is; the exit status."""
+    agent = Agent(where)
+    failed = wait_and_tell(agent, wait_s)
+    status = agent.look("status", Nothing(), StatusAnswer)
+    nodes = len(status.nodes)
+    progress(
+        f"cluster {where.cluster}: {nodes} node{'s' * (nodes != 1)}, {status.pods.ready}/{status.pods.total} Pods ready, "
+        f"{status.services} Service{'s' * (status.services != 1)}, {status.mode} mode, in {time.monotonic() - begun:.2f} s"
+    )
+    if where.kubeconfig.exists():
+        progress(f"its API for kubectl and others: export KUBECONFIG={where.kubeconfig}")
+    return failed
+
+
+def _apply(where: Paths, loaded: list[Loaded], wait_s: float) -> int:
+    begun = time.monotonic()
+    agent = Agent(where)
+    agent.order("apply", ApplyRequest(tuple(ApplyItem(item.obj, item.source) for item in loaded)), ApplyAnswer)
+    return _report(where, wait_s, begun)
+
+
+def _check(loaded: list[Loaded], *, fresh: bool, where: Paths) -> None:
+    """Raises ManifestError or KernelError for what the agent would refuse; nothing has been changed then."""
+    if any(modes_asked(item.obj) for item in loaded):
+        from netproxy.nodeproxy.modes import check_modes
+
+        check_modes(loaded)
+    if fresh:
+        dry_run(loaded, where)
+    _check_host()
+
+
+def _check_host() -> None:
+    """Raises KernelError when the host lacks what a cluster needs; nothing has been changed then."""
+    lacking = missing(rootless=is_rootless_start())
+    if lacking:
+        listed = "\n".join(f"  {finding.what}: {finding.advice}" for finding in lacking)
+        raise KernelError(f"this host lacks what a cluster needs (`netproxy doctor` lists everything):\n{listed}")
+
+
+def is_rootless_start() -> bool:
+    """Whether a new cluster goes into a user namespace of its own."""
+    return not is_root() or bool(os.environ.get("NETPROXY_ROOTLESS"))
+
+
+def is_default_name(item: Loaded, where: Paths) -> bool:
+    """Whether a Cluster object leaves the choice of the name to --cluster."""
+    given = (item.obj.get("metadata") or {}).get("name")
+    return not given or given == where.cluster or where.cluster != "default"
+
+
+def dry_run(loaded: list[Loaded], where: Paths) -> None:
+    """Admit everything to an empty store in memory. Raises ManifestError with all that the agent would refuse."""
+    from netproxy.objects.cluster import cluster_spec
+    from netproxy.registry.registry import Registry
+    from netproxy.store.store import Store
+
+    class Frozen:
+        def now(self) -> float:
+            return 0.0
+
+        def monotonic(self) -> float:
+            return 0.0
+
+    numbers = iter(range(1 << 30))
+    _check_clusters(loaded)
+    cluster = cluster_spec([item.obj for item in loaded], cluster_name=where.cluster)
+    Registry(Store(Frozen(), lambda: f"{next(numbers):05}"), cluster).apply(loaded)
+
+
+def _check_clusters(loaded: list[Loaded]) -> None:
+    clusters = [item for item in loaded if item.obj["kind"] == "Cluster"]
+    if len(clusters) > 1:
+        places = ", ".join(item.source for item in clusters)
+        raise ManifestError(
+            [
+                Problem(
+                    "kind", f"Too many: {len(clusters)} Cluster objects ({places}): give one", source=clusters[1].source
+                )
+            ]
+        )
+
+
+class Starting:
+    """One start of an agent: everything that it makes, it can take away again."""
+
+    def __init__(self, agent: AgentProcess) -> None:
+        """AGENT has no orders yet; it may have begun to read its modules."""
+        self._where = agent.where
+        self._agent = agent
+        self._lock: ClusterLock | None = None
+        self._fresh = False
+
+    def take(self) -> bool:
+        """Take the cluster's lock; false when its agent runs and answers. Waits while somebody starts or ends it.
+
+        Raises KernelError naming the process that holds the lock when that takes too long.
+        """
+        where, end = self._where, time.monotonic() + LOCK_LIMIT_S
+        while True:
+            with _uninterrupted():
+                self._lock = ClusterLock.take(where, "netproxy up")
+                self._fresh = self._lock is not None and not where.was_up
+            if self._lock or answers(where):
+                return self._lock is not None
+            if time.monotonic() > end:
+                raise KernelError(
+                    f"cluster {where.cluster} is held by {holder(where) or 'another process'}: it neither answers nor ends; "
+                    f"`netproxy down --cluster {where.cluster}` may end it"
+                )
+            wait_a_tick(where)
+
+    def start(self, loaded: list[Loaded], *, api_address: str = "") -> None:
+        """Start the agent and hand the lock over to it; an interrupt waits until that is done.
+
+        Raises ManifestError or KernelError for what the agent would refuse, before anything is made.
+        """
+        _check(loaded, fresh=self._fresh, where=self._where)
+        with _uninterrupted():
+            if not self._agent.pid:  # whoever had the lock before may have taken it for one of theirs
+                self._agent.begin()
+            if self._fresh:
+                sweep(self._where, spared=[self._agent.pid])  # the rest of a start that was killed
+            self._start(loaded, api_address)
+
+    def _start(self, loaded: list[Loaded], api_address: str) -> None:
+        assert self._lock is not None
+        where, rootless = self._where, is_rootless_start()
+        where.state.mkdir(exist_ok=True, mode=0o700)
+        if rootless:
+            where.rootless_file.touch()
+        where.incoming.write_text(json.dumps([{"obj": item.obj, "source": item.source} for item in loaded]))
+        orders = {"cluster": where.cluster, "state": str(where.state), "api": api_address, "rootless": rootless,
+                  "joins": shim_pid(where) if rootless else 0}  # fmt: skip
+        log = os.open(where.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            self._agent.order(orders, lock=self._lock.fd, log=log)
+        except OSError as error:
+            raise KernelError(f"the agent ended before it had its orders: {error}") from error
+        finally:
+            os.close(log)
+
+    def wait(self) -> None:
+        """Wait until the agent is ready. Raises its error."""
+        last = self._agent.last_report()
+        if last.get("ready"):
+            self._let_go()
+            return
+        self.wait_for_end()
+        if last.get("problems"):
+            raise ManifestError([Problem("", text) for text in last["problems"]])
+        said = last.get("said") or _tail(self._where)
+        raise KernelError(last.get("error") or f"the agent ended while starting; its log: {said}")
+
+    def wait_for_end(self) -> None:
+        """Wait until the agent has ended."""
+        self._agent.wait()
+
+    def interrupted(self, *, foreground: bool) -> None:
+        """A cluster that was up before stays; a new one is taken away, and so is one that runs in front."""
+        if not self._agent.is_ordered:
+            return
+        if not (self._fresh or foreground):
+            self._let_go()
+            return
+        self._fresh = True
+        self._agent.ask_to_end()
+        if self._agent.wait(LOCK_LIMIT_S) and self._lock is None:
+            take_down(self._where)
+
+    def _let_go(self) -> None:
+        """The agent alone has the lock now."""
+        lock, self._lock = self._lock, None
+        if lock:
+            lock.release()
+
+    def close(self) -> None:
+        """Let go of the cluster; what a start that did not come to its end has made is taken away."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        self._agent.drop()
+        lock, self._lock = self._lock, None
+        if lock is None or not lock.is_current:
+            return
+        if self._agent.is_ordered:
+            lock.sign("netproxy up")
+        if self._fresh:
+            sweep(self._where)
+            lock.remove()
+        else:
+            self._where.incoming.unlink(missing_ok=True)
+            lock.release()
+
+
+def interrupt(*_: Any) -> None:
+    """Once is enough: what is cleaned up then is not to be interrupted again."""
+    for ignored in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ignored, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Keep an interrupt until the end of the block."""
+    waiting: list[int] = []
+    before = {number: signal.signal(number, lambda number, _: waiting.append(number))
+              for number in (signal.SIGINT, signal.SIGTERM)}  # fmt: skip
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if waiting:
+        interrupt(waiting[0], None)
+
+
+def _tail(where: Paths) -> str:
+    try:
+        return "\n".join(where.log.read_text().splitlines()[-15:])
+    except OSError:
+        return "(none)"
