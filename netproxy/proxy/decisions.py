@@ -128,15 +128,18 @@ def _by_rules(service: ServicePort, node: NodeView, mode: str) -> Decision:
     cluster, local, reachable, exist = endpoints
     inside = local if service.internal_local else cluster
     no_inside = None if inside else _refusal(endpoints)
+    hairpins = reachable
+    if mode == NFTABLES and node.version.nft_hairpin_set:
+        hairpins = tuple([e for e in reachable if e.local])
     if not service.externally_accessible:  # nearly all Services of a cluster
-        return Decision(endpoints, inside, (), no_inside, None, (), None, reachable)
+        return Decision(endpoints, inside, (), no_inside, None, (), None, hairpins)
     outside = local if service.external_local else cluster
     ways: tuple[Way, ...] = ()
     if exist:
         ways = _local_ways(node, anybody=bool(local)) if service.external_local else _CLUSTER_WAYS
     ranges = source_ranges(service, node) if exist or mode != IPTABLES else None
     return Decision(
-        endpoints, inside, outside, no_inside, None if outside else _refusal(endpoints), ways, ranges, reachable
+        endpoints, inside, outside, no_inside, None if outside else _refusal(endpoints), ways, ranges, hairpins
     )
 
 

@@ -1,9 +1,9 @@
 """Snapshot → the nftables table that kube-proxy writes for it, or the same meaning in flat maps.
 
-Layout `kube-proxy` has a chain for each service port and for each of its endpoints. Layout `flat` keeps endpoints in
-concatenated maps and needs chains only where a service port is special (session affinity, source ranges).
+Layout `kube-proxy` has a chain for each service port, and as 1.30 wrote it one for each endpoint, too. Layout `flat` keeps
+endpoints in concatenated maps and needs chains only where a service port is special (session affinity, source ranges).
 
-Source: kubernetes pkg/proxy/nftables/proxier.go (behaviour since 1.31; names also in the recorded states of 1.30).
+Source: kubernetes pkg/proxy/nftables/proxier.go (1.36; of 1.30's way the names and chains below the base chains).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from netproxy.core.net import Family
 from netproxy.proxy.ledger import Change, Ledger
 from netproxy.proxy.model import NodeView, ServicePort, Snapshot
 from netproxy.proxy.nftables_flat import FlatPart
-from netproxy.proxy.nftables_service import ChainedPart, Part
+from netproxy.proxy.nftables_service import ChainedPart, Part, style_of
 from netproxy.proxy.nftables_table import TABLE, assemble
 from netproxy.ruleset.nft import Chain, Element, Key, Set, Table
 from netproxy.ruleset.nft_plan import NftPlan
@@ -38,9 +38,8 @@ def compile_nftables(snapshot: Snapshot, node: NodeView, *, layout: str = "kube-
 
 def service_part(service: ServicePort, node: NodeView, *, layout: str = "kube-proxy") -> Part:
     """Everything that one service port adds."""
-    if layout == "flat" and not service.affinity_s:
-        return FlatPart(service, node).part()
-    return ChainedPart(service, node).part()
+    compiler = FlatPart if layout == "flat" and not service.affinity_s else ChainedPart
+    return compiler(service, node, style_of(node, layout)).part()
 
 
 # --- from one snapshot to the next

@@ -39,7 +39,7 @@ class FlatPart(PartCompiler):
                 elements += _numbered(entry, self.endpoints.cluster, 0)
                 elements += _numbered(entry, self.endpoints.local, LOCAL_OFFSET) if service.external_local else ()
         chains += self._firewall()
-        elements += [("hairpins", (e.address, e.address), NOTHING) for e in decision.hairpins]
+        elements += [("hairpins", (e.address, e.address), NOTHING) for e in self.endpoints.reachable]
         return Part(tuple(elements), tuple(chains))
 
     def _external(self, *, node_port: bool) -> tuple[Chain, ...]:

@@ -14,8 +14,30 @@ from netproxy.core.net import Family
 from netproxy.proxy.decisions import NFTABLES, Origin, Policy, Refusal, Way, closed_addresses, decide, rewritten_inside
 from netproxy.proxy.model import Endpoint, NodeView, ServicePort
 from netproxy.proxy.names import nft_about, nft_endpoint, nft_service
+from netproxy.proxy.versions import V1_30, KubeProxyVersion
 from netproxy.ruleset.ir import Drop, Goto, InInterface, Jump, Source
-from netproxy.ruleset.nft import WORDS, Chain, Dnat, Element, InSet, Key, Match, Remember, Rule, Set, Spread, Statement
+from netproxy.ruleset.nft import (
+    WORDS,
+    Chain,
+    Dnat,
+    DnatSpread,
+    Element,
+    InSet,
+    Key,
+    Match,
+    Remember,
+    Rule,
+    Set,
+    SetMark,
+    Spread,
+    Statement,
+)
+
+
+def style_of(node: NodeView, layout: str) -> KubeProxyVersion:
+    """Whose chains a layout has: `flat` has those of one version, whatever is copied."""
+    return V1_30 if layout == "flat" else node.version
+
 
 MARK = Jump("mark-for-masquerade")
 NOTHING = Element()
@@ -41,7 +63,8 @@ class Part:
 class PartCompiler:
     """Names and decisions that both layouts share; what they do about endpoints is their own."""
 
-    def __init__(self, service: ServicePort, node: NodeView) -> None:
+    def __init__(self, service: ServicePort, node: NodeView, style: KubeProxyVersion) -> None:
+        self.style = style
         self.service = service
         self.node = node
         self.word = WORDS[node.family]
@@ -70,7 +93,8 @@ class PartCompiler:
         if service.node_port:
             self._lead(found, "nodeport", self._node_port(), node_port, decision.no_outside)
         if decision.ranges:
-            to = Element(Goto(f"firewall-{self.base}"), nft_about(service.name))
+            about = nft_about(service.name) if self.style.nft_names_firewalls else ""
+            to = Element(Goto(f"firewall-{self.base}"), about)
             found += [("firewall-ips", self._key(ip), to) for ip in service.load_balancer_ips]
         return found
 
@@ -125,14 +149,21 @@ def _interval(first: int, last: int, bits: int) -> str:
     return f"{address(first)}-{address(last)}"
 
 
-def masquerade_outsiders(node: NodeView, to: tuple[Statement, ...] = ()) -> Iterator[Rule]:
-    """Traffic to a ClusterIP from what is no Pod comes back through this node."""
-    origin = rewritten_inside(node, NFTABLES)
+def _marking(node: NodeView, *, inline: bool) -> Statement:
+    """What has the source rewritten later."""
+    return SetMark("|", node.masquerade_mark) if inline else MARK
+
+
+def masquerade_outsiders(node: NodeView, to: tuple[Statement, ...] = (), *, inline: bool = False) -> Iterator[Rule]:
+    """Traffic to a ClusterIP from what is no Pod comes back through this node. INLINE: the rule sets the mark itself."""
+    origin, mark = rewritten_inside(node, NFTABLES), _marking(node, inline=inline)
     if origin is Origin.ANYBODY:
-        yield Rule((*to, MARK), why="masqueradeAll: every source is rewritten")
+        about = "masquerade all clusterIP traffic" if inline else ""
+        yield Rule((*to, mark), about, "masqueradeAll: every source is rewritten")
     elif origin is Origin.OUTSIDER:
+        about = "masquerade clusterIP traffic from outside cluster" if inline else ""
         outside = _pods(node, negated=True)
-        yield Rule((*to, outside, MARK), why="the source is no Pod: replies must come back here")
+        yield Rule((*to, outside, mark), about, "the source is no Pod: replies must come back here")
 
 
 def _pods(node: NodeView, *, negated: bool = False) -> Match:
@@ -148,8 +179,11 @@ def _interface(local: InInterface) -> str:
     return local.name[:-1] + "*" if local.name.endswith("+") else local.name
 
 
-def external_rules(node: NodeView, ways: tuple[Way, ...], targets: Mapping[Policy, Goto]) -> Iterator[Rule]:
-    """What happens to traffic for an external address."""
+def external_rules(
+    node: NodeView, ways: tuple[Way, ...], targets: Mapping[Policy, Goto], *, inline: bool = False
+) -> Iterator[Rule]:
+    """What happens to traffic for an external address. INLINE: rules set the mark themselves."""
+    mark = _marking(node, inline=inline)
     for way in ways:
         to = targets[way.to]
         match way.origin:
@@ -157,49 +191,63 @@ def external_rules(node: NodeView, ways: tuple[Way, ...], targets: Mapping[Polic
                 why = "a Pod takes the short way to any endpoint"
                 yield Rule((_pods(node), to), "short-circuit pod traffic", why)
             case Origin.NODE:
-                yield Rule((_FROM_LOCAL, MARK), "masquerade local traffic", "the node itself calls")
+                yield Rule((_FROM_LOCAL, mark), "masquerade local traffic", "the node itself calls")
                 yield Rule((_FROM_LOCAL, to), "short-circuit local traffic", "the node itself may reach any endpoint")
             case _ if way.rewrites_source:
-                yield Rule((MARK,), why="policy Cluster: replies must come back through this node")
+                about = "masquerade" if inline else ""
+                yield Rule((mark,), about, "policy Cluster: replies must come back through this node")
                 yield Rule((to,), why="policy Cluster: any endpoint")
             case _:
                 yield Rule((to,), why="policy Local: endpoints of this node, source kept")
 
 
 class ChainedPart(PartCompiler):
-    """A chain for the service port, one for each endpoint."""
+    """A chain for the service port; one for each endpoint where the version has them, or clients return to theirs."""
+
+    def __init__(self, service: ServicePort, node: NodeView, style: KubeProxyVersion) -> None:
+        super().__init__(service, node, style)
+        self.has_endpoint_chains = style.nft_endpoint_chains or bool(service.affinity_s)
+        self.cluster, self.local = f"service-{self.base}", f"local-{self.base}"
+        self.internal = self.local if service.internal_local else self.cluster
 
     def part(self) -> Part:
-        service, endpoints = self.service, self.endpoints
-        cluster, local, external = f"service-{self.base}", f"local-{self.base}", f"external-{self.base}"
-        internal = local if service.internal_local else cluster
+        external = f"external-{self.base}"
         to_external = Goto(external) if self.decision.ways else None
-        elements = tuple(self._dispatch(Goto(internal), to_external, to_external))
-        if not endpoints.exist_anywhere:
-            return Part(elements, tuple(self._firewall()))
-        names = {
-            e: nft_endpoint(service.namespace, service.service, service.protocol, service.port_name, e.address, e.port)
-            for e in endpoints.reachable
-        }
+        elements = self._dispatch(Goto(self.internal), to_external, to_external)
+        if not self.endpoints.exist_anywhere:
+            return Part(tuple(elements), tuple(self._firewall()))
+        if self.style.nft_hairpin_set:
+            elements += [("hairpin-connections", self._hairpin(e), NOTHING) for e in self.decision.hairpins]
+        names = self._endpoint_names() if self.has_endpoint_chains else {}
         chains = [self._endpoint(endpoint, name) for endpoint, name in names.items()]
-        if endpoints.cluster and service.uses_cluster_endpoints:
-            chains.append(self._spread(cluster, [names[e] for e in endpoints.cluster], guards=internal == cluster))
-        if endpoints.local and service.uses_local_endpoints:
-            chains.append(self._spread(local, [names[e] for e in endpoints.local], guards=internal == local))
+        chains += self._service_chains(names)
         if self.decision.ways:
-            targets = {Policy.CLUSTER: Goto(cluster), Policy.LOCAL: Goto(local)}
-            chains.append(Chain(external, tuple(external_rules(self.node, self.decision.ways, targets))))
+            targets = {Policy.CLUSTER: Goto(self.cluster), Policy.LOCAL: Goto(self.local)}
+            rules = external_rules(self.node, self.decision.ways, targets, inline=self.style.nft_marks_inline)
+            chains.append(Chain(external, tuple(rules)))
         chains += self._firewall()
-        sets = tuple(self._affinity_set(name) for name in names.values()) if service.affinity_s else ()
-        return Part(elements, tuple(chains), sets)
+        sets = tuple(self._affinity_set(name) for name in names.values()) if self.service.affinity_s else ()
+        return Part(tuple(elements), tuple(chains), sets)
+
+    def _hairpin(self, endpoint: Endpoint) -> Key:
+        return (endpoint.address, endpoint.address, self.service.protocol, str(endpoint.port))
+
+    def _endpoint_names(self) -> dict[Endpoint, str]:
+        at = self.service
+        return {
+            e: nft_endpoint(at.namespace, at.service, at.protocol, at.port_name, e.written or e.address, e.port)
+            for e in self.endpoints.reachable
+        }
 
     def _affinity_set(self, name: str) -> Set:
         return Set(f"affinity-{name}", (TYPES[self.node.family],), flags=("dynamic", "timeout"),
                    timeout_s=self.service.affinity_s, size=65535)  # fmt: skip
 
     def _endpoint(self, endpoint: Endpoint, name: str) -> Chain:
-        hairpin = Match(self.source, (endpoint.address,))
-        rules = [Rule((hairpin, MARK), why="the endpoint calls itself: replies must come back here")]
+        rules: list[Rule] = []
+        if not self.style.nft_hairpin_set:
+            hairpin = Match(self.source, (endpoint.address,))
+            rules.append(Rule((hairpin, MARK), why="the endpoint calls itself: replies must come back here"))
         if self.service.affinity_s:
             remember = Remember(f"affinity-{name}", self.source)
             rules.append(Rule((remember,), why="the next connection of this client comes here, too"))
@@ -207,21 +255,27 @@ class ChainedPart(PartCompiler):
         rules.append(Rule(to, why="the endpoint takes the connection"))
         return Chain(f"endpoint-{name}", tuple(rules))
 
-    def _spread(self, chain: str, names: list[str], *, guards: bool) -> Chain:
-        rules: list[Rule] = []
-        if guards:
+    def _service_chains(self, names: Mapping[Endpoint, str]) -> Iterator[Chain]:
+        service, endpoints = self.service, self.endpoints
+        if endpoints.cluster and service.uses_cluster_endpoints:
+            yield Chain(self.cluster, tuple(self._spread(self.cluster, endpoints.cluster, names)))
+        if endpoints.local and service.uses_local_endpoints:
+            yield Chain(self.local, tuple(self._spread(self.local, endpoints.local, names)))
+
+    def _spread(self, chain: str, endpoints: tuple[Endpoint, ...], names: Mapping[Endpoint, str]) -> Iterator[Rule]:
+        if chain == self.internal and not self.style.nft_guards_together:
             vip = Match(f"{self.word} daddr", (self.service.cluster_ip,))
             port = Match(f"{self.service.protocol} dport", (str(self.service.port),))
-            rules += masquerade_outsiders(self.node, (vip, port))
-        if self.service.affinity_s:
-            source = (self.source,)
-            rules += [
-                Rule((InSet(source, f"affinity-{name}"), Goto(f"endpoint-{name}")), why="this client was here before")
-                for name in names
-            ]
-        to = Spread(tuple([f"endpoint-{name}" for name in names]))
-        rules.append(Rule((to,), why=f"1 of {len(names)}, each with the same chance"))
-        return Chain(chain, tuple(rules))
+            yield from masquerade_outsiders(self.node, (vip, port))
+        why = f"1 of {len(endpoints)}, each with the same chance"
+        if not self.has_endpoint_chains:
+            targets = tuple([(e.address, str(e.port)) for e in endpoints])
+            yield Rule((_protocol(self.service.protocol), DnatSpread(targets)), why=why)
+            return
+        for name in [names[e] for e in endpoints] if self.service.affinity_s else ():
+            known = InSet((self.source,), f"affinity-{name}")
+            yield Rule((known, Goto(f"endpoint-{name}")), why="this client was here before")
+        yield Rule((Spread(tuple([f"endpoint-{names[e]}" for e in endpoints])),), why=why)
 
 
 @cache

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from netproxy.core.net import Family
 from netproxy.proxy.decisions import NFTABLES, node_port_addresses
 from netproxy.proxy.model import NodeView
-from netproxy.proxy.nftables_service import MARK, TYPES, Part, intervals
+from netproxy.proxy.nftables_service import MARK, TYPES, Part, intervals, masquerade_outsiders, style_of
 from netproxy.ruleset.ir import Drop, Jump, Masquerade, Return
 from netproxy.ruleset.nft import (
     WORDS,
@@ -58,6 +58,8 @@ def assemble(parts: Iterable[Part], node: NodeView, service_cidrs: tuple[str, ..
 def _sets(node: NodeView, layout: str) -> Iterator[Set]:
     address = TYPES[node.family]
     ports = ("inet_proto", "inet_service")
+    if style_of(node, layout).nft_hairpin_set:
+        yield Set("hairpin-connections", (address, address, *ports), comment="service hairpin connections")
     yield Set("cluster-ips", (address,), comment="Active ClusterIPs")
     if node.node_port_addresses:
         yield Set("nodeport-ips", (address,), comment="IPs that accept NodePort traffic")
@@ -96,18 +98,22 @@ def _base_chains(node: NodeView, service_cidrs: tuple[str, ...], layout: str) ->
     for name, to in (("nat-prerouting", "services"), ("nat-output", "services"), ("nat-postrouting", "masquerading")):
         yield Chain(name, (Rule((Jump(to),), why=_WHY[to]),), _HOOKS[name])
     vip, ports = Dispatch((f"{word} daddr", *_PORT), "service-ips"), tuple(_to_node_port(node))
-    yield Chain("nodeport-endpoints-check", (Rule((*ports, Dispatch(_PORT, "no-endpoint-nodeports")), why=_WHY["no"]),))
+    here = ports[-1:]  # in hook input every destination is local
+    yield Chain("nodeport-endpoints-check", (Rule((*here, Dispatch(_PORT, "no-endpoint-nodeports")), why=_WHY["no"]),))
     checks = {"service-endpoints-check": "no-endpoint-services", "firewall-check": "firewall-ips"}
     for name, map_name in checks.items():
         yield Chain(name, (Rule((Dispatch(vip.fields, map_name),), why=_WHY[name]),))
     yield Chain("services", (
+        *guards(node, layout),
         Rule((vip,), why="is it for a Service's address and port?"),
         Rule((*ports, Dispatch(_PORT, "service-nodeports")), why="is it for a node port?"),
     ))  # fmt: skip
-    yield Chain("masquerading", tuple(_masquerading(node, layout)))
+    inline = style_of(node, layout).nft_marks_inline
+    yield Chain("masquerading", tuple(_masquerading_inline(node) if inline else _masquerading(node, layout)))
     yield Chain("cluster-ips-check", tuple(_cluster_ips_check(node, service_cidrs)))
-    mark = SetMark("|", node.masquerade_mark)
-    yield Chain("mark-for-masquerade", (Rule((mark,), why="rewrite the source when it leaves"),))
+    if not inline:
+        mark = SetMark("|", node.masquerade_mark)
+        yield Chain("mark-for-masquerade", (Rule((mark,), why="rewrite the source when it leaves"),))
     helper = "helper for @no-endpoint-services / @no-endpoint-nodeports"
     yield Chain(
         "reject-chain", (Rule((Reject(),), why="there is nobody to answer, and the caller is told"),), comment=helper
@@ -143,6 +149,23 @@ def _to_node_port(node: NodeView) -> Iterator[Statement]:
     else:
         yield Match("fib daddr type", ("local",))
         yield Match(f"{word} daddr", (_LOOPBACK[node.family],), negated=True)
+
+
+def guards(node: NodeView, layout: str) -> Iterator[Rule]:
+    """What chain `services` does about the source of traffic to any ClusterIP, first of all."""
+    style = style_of(node, layout)
+    if style.nft_guards_together:
+        to_any = InSet((f"{WORDS[node.family]} daddr",), "cluster-ips")
+        yield from masquerade_outsiders(node, (to_any,), inline=style.nft_marks_inline)
+
+
+def _masquerading_inline(node: NodeView) -> Iterator[Rule]:
+    word, bit = WORDS[node.family], node.masquerade_mark
+    marked = (MarkIs(bit, 0, negated=True), SetMark("^", bit), Masquerade())
+    yield Rule(marked, why="marked: take the mark off, and rewrite the source to this node's")
+    itself = InSet((f"{word} saddr", f"{word} daddr", *_PORT), "hairpin-connections")
+    yield Rule((Match("ct status", ("dnat",)), itself, Masquerade()),
+               why="the endpoint calls itself: replies must come back here")  # fmt: skip
 
 
 def _masquerading(node: NodeView, layout: str) -> Iterator[Rule]:

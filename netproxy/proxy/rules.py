@@ -11,7 +11,7 @@ from netproxy.proxy.ipvs import SETS, set_name
 from netproxy.proxy.ipvs import Part as IpvsPart
 from netproxy.proxy.model import NodeView, ServicePort
 from netproxy.proxy.nftables_service import Part as NftPart
-from netproxy.proxy.nftables_table import assemble
+from netproxy.proxy.nftables_table import assemble, guards
 from netproxy.proxy.userspace import node_port_rule, portals
 from netproxy.ruleset.iptables import rule_words
 from netproxy.ruleset.ipvs import Counters as IpvsCounters
@@ -69,17 +69,20 @@ def nftables_lines(part: NftPart, node: NodeView, present: Table | None) -> Iter
 
     Rules have no counters there, as kube-proxy writes them.
     """
+    layout = "flat" if present is not None and "hairpins" in present.sets else "kube-proxy"
     for name, key, element in part.elements:
         there = present is not None and present.elements.get(name, {}).get(key) == element
         text = f"{name} {element_list({key: element})}"
         yield Line("kube-proxy", name, 0, text, _WHY.get(name, "an endpoint of the service"), None, None, there)
+    if part.chains:
+        yield from _nft_rules(NftChain("services", tuple(guards(node, layout))), present)
     prefixes = ("firewall-", "external-", "nodeport-", "local-", "service-", "cluster-ip-", "endpoint-")
     for prefix in prefixes:
         for chain in part.chains:
             if chain.name.startswith(prefix):
                 yield from _nft_rules(chain, present)
     if part.chains and present is not None and "masquerading" in present.chains:
-        yield from _nft_rules(shared_chain("masquerading", node, present), present)
+        yield from _nft_rules(assemble((), node, layout=layout).chains["masquerading"], present)
 
 
 _WHY = {
@@ -90,6 +93,7 @@ _WHY = {
     "no-endpoint-nodeports": "nobody is there to answer",
     "firewall-ips": "only some sources may enter",
     "hairpins": "an endpoint that calls itself",
+    "hairpin-connections": "an endpoint that calls itself",
 }
 
 
@@ -98,12 +102,6 @@ def _nft_rules(chain: NftChain, present: Table | None) -> Iterator[Line]:
     for number, rule in enumerate(chain.rules, 1):
         same = there is not None and number <= len(there.rules) and there.rules[number - 1] == rule
         yield Line("kube-proxy", chain.name, number if same else 0, rule_text(rule), rule.why, None, None, same)
-
-
-def shared_chain(name: str, node: NodeView, present: Table) -> NftChain:
-    """A chain that all service ports share, with its reasons."""
-    layout = "flat" if "hairpins" in present.sets else "kube-proxy"
-    return assemble((), node, layout=layout).chains[name]
 
 
 def ipvs_lines(part: IpvsPart, node: NodeView, present: Ipvs, counters: IpvsCounters) -> Iterator[Line]:

@@ -32,6 +32,16 @@ class KubeProxyVersion:
     node_ports_need_primary: bool
     """nftables: without ranges of a family its primary address takes node ports, loopback or (there is none) nobody's; else
     only `primary`, or no range at all, stands for it, and where it is not known or loopback every local address does."""
+    nft_endpoint_chains: bool
+    """nftables: every endpoint has a chain; otherwise only those of a Service with session affinity have."""
+    nft_marks_inline: bool
+    """nftables: each rule sets the mark itself, and one rule asks for it; otherwise they jump to `mark-for-masquerade`."""
+    nft_guards_together: bool
+    """nftables: one rule in `services` rewrites the source on the way to any ClusterIP; otherwise one for each Service."""
+    nft_hairpin_set: bool
+    """nftables: endpoints that call themselves are in a set, those of this node only; otherwise (and in layout flat) all."""
+    nft_names_firewalls: bool
+    """nftables: elements of `firewall-ips` say whose they are."""
 
 
 V1_30 = KubeProxyVersion(
@@ -44,6 +54,11 @@ V1_30 = KubeProxyVersion(
     zero_range_is_none=False,
     counts_packets=False,
     node_ports_need_primary=True,
+    nft_endpoint_chains=True,
+    nft_marks_inline=False,
+    nft_guards_together=False,
+    nft_hairpin_set=False,
+    nft_names_firewalls=True,
 )
 """As 1.30.5 writes."""
 V1_36 = KubeProxyVersion(
@@ -56,6 +71,11 @@ V1_36 = KubeProxyVersion(
     zero_range_is_none=True,
     counts_packets=True,
     node_ports_need_primary=False,
+    nft_endpoint_chains=False,
+    nft_marks_inline=True,
+    nft_guards_together=True,
+    nft_hairpin_set=True,
+    nft_names_firewalls=False,
 )
 """As 1.36.2 writes."""
 

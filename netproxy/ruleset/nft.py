@@ -41,6 +41,7 @@ class MarkIs:
 
     mask: int
     value: int
+    negated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,14 @@ class Dnat:
     """`dnat to ADDRESS:PORT`."""
 
     destination: str
+
+
+@dataclass(frozen=True, slots=True)
+class DnatSpread:
+    """`dnat ip addr . port to numgen random mod N map { 0 : ADDRESS . PORT, … }`: each gets the same share."""
+
+    targets: tuple[Key, ...]
+    """Address and port of each; there is at least one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +113,7 @@ class Other:
 
 
 Statement = (
-    Match | InSet | MarkIs | Dispatch | Spread | Dnat | DnatFromMap | SetMark | Remember | Masquerade | Reject
+    Match | InSet | MarkIs | Dispatch | Spread | Dnat | DnatSpread | DnatFromMap | SetMark | Remember | Masquerade | Reject
     | Jump | Goto | Drop | Accept | Return | Other
 )  # fmt: skip
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import assert_never
 
+from netproxy.core.net import Family
 from netproxy.ruleset.ir import Accept, Drop, Goto, Jump, Masquerade, Return
 from netproxy.ruleset.nft import (
     WORDS,
@@ -16,6 +17,7 @@ from netproxy.ruleset.nft import (
     Dispatch,
     Dnat,
     DnatFromMap,
+    DnatSpread,
     Element,
     Hook,
     InSet,
@@ -33,6 +35,7 @@ from netproxy.ruleset.nft import (
     Table,
     Verdict,
 )
+from netproxy.ruleset.nft_rule import parse_rule, read_verdict
 
 # --- values → text
 
@@ -172,6 +175,10 @@ def _statement(statement: Statement) -> str:
             return f"numgen random mod {len(chains)} vmap {{ {inside} }}"
         case Dnat(destination):
             return f"dnat to {destination}"
+        case DnatSpread(targets):
+            word = WORDS[Family.IPV6 if ":" in targets[0][0] else Family.IPV4]
+            inside = ", ".join([f"{at} : {address} . {port}" for at, (address, port) in enumerate(targets)])
+            return f"dnat {word} addr . port to numgen random mod {len(targets)} map {{ {inside} }}"
         case DnatFromMap(count, fields, name, offset):
             start = f" offset {offset}" if offset else ""
             return f"dnat to numgen random mod {count}{start} . {' . '.join(fields)} map @{name}"
@@ -188,8 +195,8 @@ def _condition(statement: Match | InSet | MarkIs) -> str:
             return f"{field} {'!= ' if negated else ''}{inside}"
         case InSet(fields, name, negated):
             return f"{' . '.join(fields)} {'!= ' if negated else ''}@{name}"
-        case MarkIs(mask, value):
-            return f"meta mark & {mask:#010x} == {value:#010x}"
+        case MarkIs(mask, value, negated):
+            return f"meta mark & {mask:#010x} {'!=' if negated else '=='} {value:#010x}"
         case _:  # pragma: no cover  # mypy proves that nothing comes here
             assert_never(statement)
 
@@ -232,7 +239,6 @@ def _duration(seconds: int) -> str:
 
 _PRIORITIES = {"raw": -300, "mangle": -150, "dstnat": -100, "filter": 0, "security": 50, "srcnat": 100}
 _FAMILIES = {word: family for family, word in WORDS.items()}
-_TOKEN = re.compile(r'"[^"]*"|[{},;]|[^\s{},;]+')
 
 
 def parse(text: str) -> list[Table]:
@@ -327,18 +333,7 @@ def _split_elements(inside: str) -> Iterable[str]:
 def _element_value(text: str) -> Verdict | Key | None:
     if not text:
         return None
-    return _read_verdict(text.split()) or tuple(text.split(" . "))
-
-
-_PLAIN: dict[str, Verdict] = {"drop": Drop(), "accept": Accept(), "return": Return()}
-
-
-def _read_verdict(words: list[str]) -> Verdict | None:
-    if len(words) == 2 and words[0] == "goto":
-        return Goto(words[1])
-    if len(words) == 2 and words[0] == "jump":
-        return Jump(words[1])
-    return _PLAIN.get(words[0]) if len(words) == 1 else None
+    return read_verdict(text.split()) or tuple(text.split(" . "))
 
 
 def _chain(name: str, lines: Iterator[str]) -> Chain:
@@ -362,124 +357,3 @@ def _read_hook(line: str) -> Hook:
     base, *shift = words[words.index("priority") + 1 :]
     number = _PRIORITIES[base] if base in _PRIORITIES else int(base)
     return Hook(words[1], words[3], number + (int("".join(shift)) if shift else 0))
-
-
-def parse_rule(line: str) -> Rule:
-    """One rule; a statement that netproxy never writes is kept word by word."""
-    text, comment = line, ""
-    if line.endswith('"') and ' comment "' in line:
-        text, _, rest = line.rpartition(' comment "')
-        comment = rest[:-1]
-    words = _TOKEN.findall(re.sub(r"\bdnat ip6? to\b", "dnat to", text))
-    statements: list[Statement] = []
-    at = 0
-    while at < len(words):
-        found = _read_statement(words, at)
-        if found is None:
-            return Rule((Other(tuple(words)),), comment)
-        statement, at = found
-        statements.append(statement)
-    return Rule(tuple(statements), comment)
-
-
-_Found = tuple[Statement, int] | None
-
-
-def _read_statement(words: list[str], at: int) -> _Found:
-    for length in (2, 1):
-        verdict = _read_verdict(words[at : at + length])
-        if verdict is not None:
-            return verdict, at + length
-    match words[at : at + 6]:
-        case ["masquerade", *rest]:
-            random_fully = rest[:1] == ["fully-random"]
-            return Masquerade(random_fully), at + 1 + random_fully
-        case ["reject"]:
-            return Reject(), at + 1
-        case ["numgen", "random", "mod", _, "vmap", "{"]:
-            return _read_spread(words, at + 5)
-        case ["dnat", "to", "numgen", "random", "mod", _]:
-            return _read_dnat_from_map(words, at + 5)
-        case ["dnat", "to", destination, *_]:
-            return Dnat(destination), at + 3
-        case ["update", name, "{", *_]:
-            end = words.index("}", at)
-            return Remember(name[1:], " ".join(words[at + 3 : end])), end + 1
-        case ["meta", "mark", *_]:
-            return _read_mark(words, at + 2)
-        case _:
-            return _read_fields(words, at)
-
-
-def _read_spread(words: list[str], at: int) -> _Found:
-    end = words.index("}", at)
-    parts = " ".join(words[at + 1 : end]).split(" , ")
-    pairs = [part.split() for part in parts]
-    if any(len(pair) != 4 or pair[2] != "goto" for pair in pairs):
-        return None
-    pairs.sort(key=lambda pair: int(pair[0]))
-    return Spread(tuple(pair[3] for pair in pairs)), end + 1
-
-
-def _read_dnat_from_map(words: list[str], at: int) -> _Found:
-    count, offset = int(words[at]), 0
-    at += 1
-    if words[at] == "offset":
-        offset = int(words[at + 1])
-        at += 2
-    end = words.index("map", at)
-    fields = tuple(" ".join(words[at + 1 : end]).split(" . "))
-    return DnatFromMap(count, fields, words[end + 1][1:], offset), end + 2
-
-
-def _read_mark(words: list[str], at: int) -> _Found:
-    match words[at : at + 5]:
-        case ["set", "meta", "mark", "^" | "|" | "xor" | "or" as operator, value]:
-            return SetMark({"xor": "^", "or": "|"}.get(operator, operator), int(value, 0)), at + 5
-        case ["&" | "and", mask, "==" | "!=" as comparison, value, *_] if comparison == "==":
-            return MarkIs(int(mask, 0), int(value, 0)), at + 4
-        case _:
-            return None
-
-
-_FIELDS = (
-    "ip daddr", "ip saddr", "ip6 daddr", "ip6 saddr", "meta l4proto", "th dport", "tcp dport", "udp dport", "sctp dport",
-    "ct state", "ct status", "fib daddr type", "fib saddr type", "iifname", "oifname",
-)  # fmt: skip
-
-
-def _field_at(words: list[str], at: int) -> str | None:
-    for length in (2, 3, 1):
-        text = " ".join(words[at : at + length])
-        if text in _FIELDS:
-            return text
-    return None
-
-
-def _read_fields(words: list[str], at: int) -> _Found:
-    fields: list[str] = []
-    while True:
-        field = _field_at(words, at)
-        if field is None:
-            return None
-        fields.append(field)
-        at += len(field.split())
-        if at >= len(words) or words[at] != ".":
-            break
-        at += 1
-    if words[at : at + 1] == ["vmap"] and words[at + 1].startswith("@"):
-        return Dispatch(tuple(fields), words[at + 1][1:]), at + 2
-    negated = words[at : at + 1] == ["!="]
-    at += negated
-    if at >= len(words):
-        return None
-    value = words[at]
-    if value.startswith("@"):
-        return InSet(tuple(fields), value[1:], negated), at + 1
-    if len(fields) > 1:
-        return None
-    if value == "{":
-        end = words.index("}", at)
-        values = tuple(word for word in words[at + 1 : end] if word != ",")
-        return Match(fields[0], values, negated), end + 1
-    return Match(fields[0], (value.strip('"'),), negated), at + 1

@@ -2,34 +2,15 @@
 
 import pytest
 from support.build import a_node, a_service, a_snapshot, an_endpoint
-from support.cases import Case, recorded_cases
 
 from netproxy.core.net import Family
 from netproxy.proxy.build import build
 from netproxy.proxy.nftables import NftCompiler, compile_nftables
-from netproxy.proxy.versions import V1_30
 from netproxy.ruleset.ir import Drop, Goto
-from netproxy.ruleset.nft import Element, Hook, Match, Other, Rule
+from netproxy.ruleset.nft import DnatSpread, Element, Hook, MarkIs, Match, Other, Rule
 from netproxy.ruleset.nft_plan import plan, removal, render_plan
-from netproxy.ruleset.nftables import parse, parse_rule, rule_text
-
-
-@pytest.mark.parametrize("case", recorded_cases(V1_30, file="nft.ruleset"), ids=lambda case: case.id)
-def test_chains_maps_and_elements_are_those_of_kube_proxy(case: Case) -> None:
-    """1.30 has other base chains (it filters before it translates); everything below them is the same."""
-    for recorded in parse(case.recorded("nft.ruleset") or ""):
-        view = case.view(recorded.family, "nftables")
-        table = compile_nftables(case.snapshot(view), view)
-        assert (table.name, table.comment) == (recorded.name, recorded.comment)
-        assert {**table.sets} == {**recorded.sets}
-        assert {**table.elements} == {**recorded.elements}
-        by_name = {c.name: by_interface_name(c) for c in table.chains.values() if not c.hook}
-        assert by_name == {c.name: by_interface_name(c) for c in recorded.chains.values() if not c.hook}
-
-
-def by_interface_name(chain) -> list[str]:
-    """1.30 matches a bridge by its number, which it must have when the rule is made; we match its name."""
-    return [chain.comment, *(rule_text(rule).replace("iif ", "iifname ") for rule in chain.rules)]
+from netproxy.ruleset.nft_rule import parse_rule
+from netproxy.ruleset.nftables import parse, rule_text
 
 
 def test_base_chains_filter_before_and_after_translation() -> None:
@@ -55,6 +36,11 @@ def test_base_chains_filter_before_and_after_translation() -> None:
         "dnat to numgen random mod 3 offset 65536 . ip daddr . tcp dport map @endpoints-tcp",
         "numgen random mod 2 vmap { 0 : goto a, 1 : goto b }",
         "masquerade",
+        "meta l4proto tcp dnat ip addr . port to numgen random mod 2 map { 0 : 10.0.0.1 . 80, 1 : 10.0.0.2 . 81 }",
+        "meta l4proto udp dnat ip6 addr . port to numgen random mod 1 map { 0 : fd00::1 . 53 }",
+        'ip daddr @cluster-ips iifname != "cali*" meta mark set meta mark | 0x00004000 comment "all of them"',
+        "meta mark & 0x00004000 != 0x00000000 meta mark set meta mark ^ 0x00004000 masquerade fully-random",
+        "ct status dnat ip saddr . ip daddr . meta l4proto . th dport @hairpin-connections masquerade fully-random",
     ],
 )
 def test_a_rule_and_back(text: str) -> None:
@@ -64,7 +50,20 @@ def test_a_rule_and_back(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["ip saddr 10.0.0.1 counter packets 0 bytes 0 accept", "meta mark != 0x1 drop", "tcp flags syn"]
+    "text",
+    [
+        "ip saddr 10.0.0.1 counter packets 0 bytes 0 accept",
+        "meta mark != 0x1 drop",
+        "meta mark 0x1 drop",
+        "meta mark",
+        "tcp flags syn",
+        "dnat to",
+        "dnat to numgen random mod 2 map { 0 : 10.0.0.1 }",
+        "dnat to numgen random mod 3 map { 0 : 10.0.0.1 . 80 , 1 : 10.0.0.2 . 80 }",
+        "numgen random mod 2 vmap { 0 : goto a , 2 : goto b }",
+        "numgen random mod 2 vmap { 0 : goto a , 1 : drop }",
+        "numgen random mod 1 vmap { 1 : goto a }",
+    ],
 )
 def test_rules_of_others_are_kept_word_by_word(text: str) -> None:
     assert parse_rule(text) == Rule((Other(tuple(text.split())),))
@@ -73,10 +72,27 @@ def test_rules_of_others_are_kept_word_by_word(text: str) -> None:
 def test_later_versions_of_nft_print_the_same_rules_in_other_words() -> None:
     assert parse_rule("meta mark set meta mark xor 0x4000") == parse_rule("meta mark set meta mark ^ 0x00004000")
     assert parse_rule("dnat ip to 10.0.0.1:80") == parse_rule("dnat to 10.0.0.1:80")
+    spread = "numgen random mod 1 map { 0 : fd00::1 . 53 }"
+    assert parse_rule(f"dnat ip6 to {spread}") == parse_rule(f"dnat ip6 addr . port to {spread}")
+    twelve = ", ".join(f"{n} : 10.0.0.{n} . 80" for n in (*range(2), *range(10, 12), *range(2, 10)))
+    assert parse_rule(f"dnat ip to numgen random mod 12 map {{ {twelve} }}") == Rule(
+        (DnatSpread(tuple((f"10.0.0.{n}", "80") for n in range(12))),)
+    )
     (table,) = parse(
         "table ip t {\n\tset s {\n\t\ttype ipv4_addr\n\t\telements = { 10.0.0.1,\n\t\t\t 10.0.0.2 }\n\t}\n}\n"
     )
     assert set(table.elements["s"]) == {("10.0.0.1",), ("10.0.0.2",)}
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("meta mark != 0x00000000/1 drop", MarkIs(0x80000000, 0, negated=True)),
+        ("meta mark 0x40000000/2 drop", MarkIs(0xC0000000, 0x40000000)),
+    ],
+)
+def test_nft_prints_a_mask_of_the_highest_bits_as_a_length(text: str, meant: MarkIs) -> None:
+    assert parse_rule(text) == Rule((meant, Drop()))
 
 
 def test_the_transaction_for_one_endpoint_touches_that_endpoint_only() -> None:
