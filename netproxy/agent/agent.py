@@ -210,7 +210,10 @@ class Agent:
             made = self.registry.apply(kept)
             if wanted != self.cluster:
                 self.registry.apply([Loaded(cluster_object(wanted), "netproxy")])
-                nodes.forget_choices(self.registry)
+                if wanted.proxy_mode != self.cluster.proxy_mode:
+                    nodes.forget_choices(self.registry)
+                if wanted.kube_proxy_version != self.cluster.kube_proxy_version:
+                    nodes.forget_choices(self.registry, nodes.VERSION_CHOICES)
                 made = [cluster_object(wanted), *made]
         if wanted != self.cluster:
             self.registry.cluster = wanted
@@ -230,9 +233,9 @@ class Agent:
             await self.known.reached(resource, self.store.latest(resource))
         await nodes.all_settled(self.proxies)
 
-    def choose(self, mode: str, layout: str, node: str = "") -> list[str]:
+    def choose(self, mode: str, layout: str, version: str = "", node: str = "") -> list[str]:
         """Put nodes into a mode: see `nodes.choose`."""
-        return nodes.choose(self.registry, mode, layout, node)
+        return nodes.choose(self.registry, mode, layout, version, node)
 
     def rule_errors(self) -> list[dict[str, str]]:
         """Everything that keeps rules from being as they should be, for each node and family."""

@@ -41,9 +41,12 @@ def put_first(registry: Registry, incoming: list[Loaded], *, restored: bool) -> 
 
 
 def proxy_configuration(registry: Registry) -> Mapping[str, Any]:
-    """What all nodes' proxies are told: the cluster's ranges and mode, and the KubeProxyConfiguration if there is one."""
+    """What all nodes' proxies are told: the cluster's ranges, mode and version, and the KubeProxyConfiguration if there is one."""
     given = next(iter(registry.store.all(KUBE_PROXY_CONFIGURATIONS)), None)
-    own = {"clusterCIDR": ",".join(registry.cluster.pod_cidrs), "mode": registry.cluster.proxy_mode}
+    cluster = registry.cluster
+    own = {
+        "clusterCIDR": ",".join(cluster.pod_cidrs), "mode": cluster.proxy_mode, "kubeProxyVersion": cluster.kube_proxy_version,
+    }  # fmt: skip
     if given is None:
         return own
     return {**own, **{k: v for k, v in given.items() if k not in ("hostnameOverride", "clusterCIDR") or v}}

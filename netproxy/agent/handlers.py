@@ -276,7 +276,7 @@ async def _mode(agent: Agent, asked: messages.ModeRequest) -> Message:
     lacking = missing_for(asked.mode)
     if lacking:
         raise ManifestError([Problem("mode", f'Unsupported value: "{asked.mode}": it is not possible here: {lacking}')])
-    agent.choose(asked.mode, asked.layout, asked.node)
+    agent.choose(asked.mode, asked.layout, asked.kube_proxy_version, asked.node)
     try:
         async with asyncio.timeout(asked.timeout):
             await agent.rules_settled()
@@ -308,8 +308,8 @@ def _reports(agent: Agent, node: str = "") -> list[Report]:
 
 
 def _modes(agent: Agent) -> tuple[messages.NodeMode, ...]:
-    by_node = {r.node: messages.NodeMode(r.node, r.choice.mode, r.choice.layout) for r in _reports(agent)}
-    return tuple(by_node.values())
+    by_node = {report.node: report.choice for report in _reports(agent)}
+    return tuple(messages.NodeMode(node, one.mode, one.layout, one.version.name) for node, one in by_node.items())
 
 
 def _passes(agent: Agent) -> int:

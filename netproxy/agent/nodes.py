@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from netproxy.nodeproxy.node import NodeProxy
 from netproxy.objects.cluster import ClusterSpec
 from netproxy.objects.kinds import NODES
 from netproxy.objects.meta import Object, annotations_of, name
-from netproxy.objects.validate import LAYOUT_ANNOTATION, MODE_ANNOTATION
+from netproxy.objects.validate import LAYOUT_ANNOTATION, MODE_ANNOTATION, VERSION_ANNOTATION
 from netproxy.registry.registry import Registry
 
 Keep = Callable[[str, Callable[[], Any]], None]
@@ -71,12 +71,12 @@ def _open_in_node(namespace: str, family: Family, port: int) -> socket.socket:
         return bound("::" if family is Family.IPV6 else "0.0.0.0", port)
 
 
-def choose(registry: Registry, mode: str, layout: str, node: str = "") -> list[str]:
-    """Put nodes (all, or the one named) into a mode; their names.
+def choose(registry: Registry, mode: str, layout: str, version: str = "", node: str = "") -> list[str]:
+    """Put nodes (all, or the one named) into a mode, and give them another kube-proxy's rules; empty leaves it. Their names.
 
-    Raises ManifestError for an unknown mode or layout, KernelError when the host cannot do it, NotFoundError.
+    Raises ManifestError for an unknown mode, layout or version, KernelError when the host cannot do it, NotFoundError.
     """
-    checked_choice(mode, layout)
+    checked_choice(mode, layout, version)
     lacking = missing_for(mode)
     if lacking:
         raise KernelError(f"{mode} mode is not possible here: {lacking}")
@@ -86,16 +86,21 @@ def choose(registry: Registry, mode: str, layout: str, node: str = "") -> list[s
         raise NotFoundError(f'nodes "{node}" not found; there are {there}')
     with registry.transaction():
         for obj in nodes:
-            _annotate(registry, obj, {MODE_ANNOTATION: mode, LAYOUT_ANNOTATION: layout})
+            chosen = {MODE_ANNOTATION: mode, LAYOUT_ANNOTATION: layout} if mode else {}
+            _annotate(registry, obj, chosen | ({VERSION_ANNOTATION: version} if version else {}))
     return [name(obj) for obj in nodes]
 
 
-def forget_choices(registry: Registry) -> None:
+MODE_CHOICES, VERSION_CHOICES = (MODE_ANNOTATION, LAYOUT_ANNOTATION), (VERSION_ANNOTATION,)
+
+
+def forget_choices(registry: Registry, annotations: Iterable[str] = MODE_CHOICES) -> None:
     """What a configuration says now is newer than what was chosen for single nodes."""
+    annotations = tuple(annotations)
     with registry.transaction() as change:
         for obj in list(change.all(NODES)):
-            if MODE_ANNOTATION in annotations_of(obj):
-                _annotate(registry, obj, {MODE_ANNOTATION: "", LAYOUT_ANNOTATION: ""})
+            if set(annotations) & set(annotations_of(obj)):
+                _annotate(registry, obj, dict.fromkeys(annotations, ""))
 
 
 def _annotate(registry: Registry, obj: Object, values: Mapping[str, str]) -> None:

@@ -24,23 +24,43 @@ from netproxy.objects.kinds import (
 )
 from netproxy.objects.messages import ModeAnswer, ModeRequest, Nothing
 from netproxy.objects.meta import Object
-from netproxy.objects.validate import NFTABLES_LAYOUTS, PROXY_MODES
+from netproxy.objects.validate import KUBE_PROXY_VERSIONS, NFTABLES_LAYOUTS, PROXY_MODES
+
+
+class _Side(click.ParamType[tuple[str, str]]):
+    """A mode, or MODE@VERSION."""
+
+    name = "MODE[@VERSION]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        mode, at, version = str(value).partition("@")
+        for word, known in ((mode, PROXY_MODES), (version if at else KUBE_PROXY_VERSIONS[0], KUBE_PROXY_VERSIONS)):
+            if word not in known:
+                self.fail(
+                    f"{word!r} is not one of {', '.join(known)}; a mode, or a mode of a version: nftables@1.30",
+                    param,
+                    ctx,
+                )
+        return mode, version
 
 
 @click.command()
 @click.argument("mode", required=False, type=click.Choice(PROXY_MODES))
 @click.option("--node", help="Only this node (default: every node).")
 @click.option("--layout", type=click.Choice(NFTABLES_LAYOUTS), help="Of mode nftables.")
-@click.option("--diff", "pair", nargs=2, type=click.Choice(PROXY_MODES), metavar="MODE MODE",
-              help="Say where two modes treat the Services that exist differently; changes nothing, needs no root.")  # fmt: skip
+@click.option("--kube-proxy-version", "version", type=click.Choice(KUBE_PROXY_VERSIONS),
+              help="Give the nodes the rules of this kube-proxy (docs/versions.md).")  # fmt: skip
+@click.option("--diff", "pair", nargs=2, type=_Side(), metavar="MODE[@VERSION] MODE[@VERSION]",
+              help="Say where two modes, or versions of one, treat the Services that exist differently; changes nothing, "
+                   "needs no root.")  # fmt: skip
 @click.option("-f", "--filename", "files", multiple=True, metavar="SPEC",
               help="With --diff: the Services of these files, not those of the cluster.")  # fmt: skip
 @click.option("--family", type=click.Choice(sorted(FAMILIES)), default="ipv4", show_default=True, help="With --diff.")
 @output_option
 @cluster_option
 def mode(
-    mode: str | None, node: str | None, layout: str | None, pair: tuple[str, str] | None, files: tuple[str, ...],
-    family: str, output: str | None, where: Paths,
+    mode: str | None, node: str | None, layout: str | None, version: str | None,
+    pair: tuple[tuple[str, str], tuple[str, str]] | None, files: tuple[str, ...], family: str, output: str | None, where: Paths,
 ) -> None:  # fmt: skip
     """Show the nodes' proxy modes, or put them into another one while traffic flows.
 
@@ -49,22 +69,27 @@ def mode(
     if layout and mode != "nftables":
         raise click.UsageError("--layout is for mode nftables")
     if pair:
-        if mode:
-            raise click.UsageError("--diff takes two modes, and nothing is switched: leave the other one out")
+        if mode or version:
+            raise click.UsageError(
+                "--diff takes two modes (iptables, or iptables@1.30), and nothing is switched: leave the rest out"
+            )
         _show_differences(pair, _objects(files, where), node, family, output)
         return
     if files:
         raise click.UsageError("-f is for --diff")
     agent = Agent(where)
-    if mode:
-        answer = agent.order("mode", ModeRequest(mode, node or "", layout or ""), ModeAnswer)
+    if mode or version:
+        answer = agent.order("mode", ModeRequest(mode or "", node or "", layout or "", version or ""), ModeAnswer)
     else:
         answer = agent.look("mode", Nothing(), ModeAnswer)
     if output in ("json", "yaml"):
         print_value(answer.to_json(), output)
         return
-    rows = [[item.name, item.mode, item.layout if item.mode == "nftables" else ""] for item in answer.nodes]
-    print_table(["NODE", "MODE", "LAYOUT"], rows)
+    rows = [
+        [item.name, item.mode, item.layout if item.mode == "nftables" else "", item.kube_proxy_version]
+        for item in answer.nodes
+    ]
+    print_table(["NODE", "MODE", "LAYOUT", "KUBE-PROXY"], rows)
 
 
 _RESOURCES = (SERVICES, ENDPOINT_SLICES, NODES, SERVICE_CIDRS, CLUSTERS, KUBE_PROXY_CONFIGURATIONS)
@@ -81,18 +106,20 @@ def _objects(files: tuple[str, ...], where: Paths) -> list[Object]:
 
 
 def _show_differences(
-    pair: tuple[str, str], objects: list[Object], node: str | None, family: str, output: str | None
-) -> None:
+    pair: tuple[tuple[str, str], tuple[str, str]], objects: list[Object], node: str | None, family: str,
+    output: str | None,
+) -> None:  # fmt: skip
     from netproxy.proxy.behaviour import differences
 
     name = node or next((obj["metadata"]["name"] for obj in objects if obj["kind"] == "Node"), None)
     sides = []
-    for one in pair:
-        spec = Spec.of(objects, FAMILIES[family], node_name=name, mode=one)
-        sides.append((one, spec.snapshot, spec.view))
+    for mode, version in pair:
+        spec = Spec.of(objects, FAMILIES[family], node_name=name, mode=mode, version=version)
+        sides.append((mode, spec.snapshot, spec.view))
     found = list(differences(sides[0], sides[1]))
+    words = ["@".join(filter(None, side)) for side in pair]
     if output in ("json", "yaml"):
-        print_value({"modes": list(pair), "differences": [_as_value(item, pair) for item in found]}, output)
+        print_value({"modes": words, "differences": [_as_value(item, words) for item in found]}, output)
         return
     about = ""
     for item in found:
@@ -100,17 +127,17 @@ def _show_differences(
             about = item.about
             click.echo(about)
         click.echo(f"  {item.probe}")
-        for one, end in zip(pair, (item.first, item.second), strict=True):
+        for one, end in zip(words, (item.first, item.second), strict=True):
             click.echo(f"    {one:<10} {end}")
     if not found:
-        click.echo(f"{pair[0]} and {pair[1]} treat these Services alike")
+        click.echo(f"{words[0]} and {words[1]} treat these Services alike")
 
 
-def _as_value(item: Any, pair: tuple[str, str]) -> dict[str, Any]:
+def _as_value(item: Any, words: list[str]) -> dict[str, Any]:
     probe = item.probe
     ends = {
         one: {"result": end.result, "endpoints": list(end.endpoints), "masq": end.masquerade}
-        for one, end in zip(pair, (item.first, item.second), strict=True)
+        for one, end in zip(words, (item.first, item.second), strict=True)
     }
     return {
         "about": item.about, "from_kind": probe.kind, "from": probe.source, "to": probe.destination, "port": probe.port,

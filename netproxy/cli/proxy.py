@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from netproxy.nodeproxy.options import BACK_ENDS, FLAGS, settings
-from netproxy.objects.validate import NFTABLES_LAYOUTS
+from netproxy.objects.validate import KUBE_PROXY_VERSIONS, NFTABLES_LAYOUTS
 
 Decorated = Callable[..., Any]
 
@@ -47,6 +47,13 @@ def _kube_proxy_flags(command: Decorated) -> Decorated:
 )
 @click.option("--nftables-layout", type=click.Choice(NFTABLES_LAYOUTS), help="Of mode nftables.")
 @click.option(
+    "--kube-proxy-version",
+    "version",
+    type=click.Choice(KUBE_PROXY_VERSIONS),
+    default="",
+    help="Whose rules (docs/versions.md).",
+)
+@click.option(
     "--iptables",
     "back_end",
     type=click.Choice(BACK_ENDS),
@@ -58,7 +65,7 @@ def _kube_proxy_flags(command: Decorated) -> Decorated:
 @_kube_proxy_flags
 def proxy(
     kubeconfig: Path | None, master: str, node_name: str, config: Path | None, cleanup: bool | None,
-    nftables_layout: str | None, back_end: str, verbosity: int, **flags: str | None,
+    nftables_layout: str | None, version: str, back_end: str, verbosity: int, **flags: str | None,
 ) -> None:  # fmt: skip
     """Be this node's service proxy, in kube-proxy's place, for any Kubernetes API server.
 
@@ -74,5 +81,5 @@ def proxy(
         return
     sys.exit(program.serve(settings(
         given, config_file=config, kubeconfig=kubeconfig, master=master, node=node_name, layout=nftables_layout or "",
-        back_end=back_end,
+        back_end=back_end, version=version,
     )))  # fmt: skip

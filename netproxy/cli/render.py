@@ -14,7 +14,7 @@ from netproxy.cli.files import read_manifests
 from netproxy.core.errors import ManifestError, Problem
 from netproxy.core.net import Family, is_address
 from netproxy.objects.meta import Object, name
-from netproxy.objects.validate import NFTABLES_LAYOUTS
+from netproxy.objects.validate import KUBE_PROXY_VERSIONS, NFTABLES_LAYOUTS
 
 if TYPE_CHECKING:
     from netproxy.proxy.model import NodeView, Snapshot
@@ -27,6 +27,11 @@ FAMILIES = {"ipv4": Family.IPV4, "ipv6": Family.IPV6}
               help="Proxy mode.")  # fmt: skip
 @click.option("--layout", type=click.Choice(NFTABLES_LAYOUTS), default=NFTABLES_LAYOUTS[0], show_default=True,
               help="Of mode nftables: chains as kube-proxy makes them, or flat maps.")  # fmt: skip
+@click.option("--kube-proxy-version", "version", type=click.Choice(KUBE_PROXY_VERSIONS),
+              help="Whose rules (docs/versions.md; default: what the Node or the Cluster says, else the newest).")  # fmt: skip
+@click.option(
+    "--nfacct", is_flag=True, help="With rules that count packets, for a kernel that has nfacct (1.36, iptables)."
+)
 @click.option(
     "--node", "node_name", help="The node whose rules are wanted (default: the only Node, or hostnameOverride)."
 )
@@ -38,8 +43,8 @@ FAMILIES = {"ipv4": Family.IPV4, "ipv6": Family.IPV6}
 )
 @click.argument("more_files", nargs=-1, metavar="[SPEC]...")
 def render(
-    mode: str, layout: str, node_name: str | None, family: str, addresses: tuple[str, ...], files: tuple[str, ...],
-    more_files: tuple[str, ...],
+    mode: str, layout: str, version: str | None, nfacct: bool, node_name: str | None, family: str,
+    addresses: tuple[str, ...], files: tuple[str, ...], more_files: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Print what a proxy would write, for the mode's own tools to load into an empty namespace.
 
@@ -50,12 +55,22 @@ def render(
     """
     if layout != "kube-proxy" and mode != "nftables":
         raise click.UsageError("--layout is for --mode nftables")
+    if nfacct and mode != "iptables":
+        raise click.UsageError("--nfacct is for --mode iptables")
     gc.disable()  # a short life and a million small values: collecting would only find them alive
     _check_addresses(addresses)
     if not (files or more_files):
         raise click.UsageError("nothing to render: give -f SPEC (a file, a folder, or - for standard input)")
     objects = [item.obj for item in read_manifests((*files, *more_files))]
-    spec = Spec.of(objects, FAMILIES[family], node_name=node_name, addresses=addresses, mode=mode)
+    spec = Spec.of(
+        objects,
+        FAMILIES[family],
+        node_name=node_name,
+        addresses=addresses,
+        mode=mode,
+        version=version or "",
+        nfacct=nfacct,
+    )
     sys.stdout.write(_TEXTS[mode](spec, layout))
     sys.stdout.flush()
 
@@ -70,11 +85,13 @@ class Spec:
     @classmethod
     def of(
         cls, objects: Iterable[Object], family: Family, *, node_name: str | None = None, addresses: Iterable[str] = (),
-        mode: str = "iptables",
+        mode: str = "iptables", version: str = "", nfacct: bool = False,
     ) -> Spec:  # fmt: skip
-        """Read objects. Raises ManifestError."""
+        """Read objects; without a VERSION it is that of the Node, else of the Cluster. Raises ManifestError."""
+        from netproxy.nodeproxy.choice import choice_of
         from netproxy.proxy.build import build
         from netproxy.proxy.config import node_view
+        from netproxy.proxy.versions import VERSIONS
 
         by_kind: dict[str, list[Object]] = {}
         for obj in objects:
@@ -82,7 +99,13 @@ class Spec:
         clusters, cidrs = by_kind.get("Cluster", ()), by_kind.get("ServiceCIDR", ())
         config = next(iter(by_kind.get("KubeProxyConfiguration", ())), None) or _from_cluster(clusters)
         node = pick_node(by_kind.get("Node", ()), node_name or config.get("hostnameOverride"))
-        view = node_view(node, config, family, addresses=addresses, mode=mode)
+        asked = choice_of(
+            node, {"kubeProxyVersion": next(iter((c.get("spec") or {}).get("kubeProxyVersion") for c in clusters), "")}
+        )
+        view = node_view(
+            node, config, family, addresses=addresses, mode=mode, nfacct=nfacct,
+            version=VERSIONS[version] if version else asked.version,
+        )  # fmt: skip
         ranges = cidrs or [{"spec": {"cidrs": (c.get("spec") or {}).get("serviceCIDRs")}} for c in clusters]
         return cls(view, build(by_kind.get("Service", ()), by_kind.get("EndpointSlice", ()), view, cidrs=ranges))
 

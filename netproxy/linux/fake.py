@@ -12,11 +12,24 @@ from dataclasses import dataclass, field, replace
 from netproxy.core.errors import KernelError
 from netproxy.core.net import Family, family_of
 from netproxy.linux.kernel import TrackedFlow
+from netproxy.linux.nfacct import why_not_counted
 from netproxy.ruleset import ipvs, nft_plan
 from netproxy.ruleset.diff import Delete, Insert, Plan, applied
-from netproxy.ruleset.iptables import render_plan
+from netproxy.ruleset.iptables import render, render_plan
 from netproxy.ruleset.ipvs import Ipvs, IpvsPlan, ServerKey
-from netproxy.ruleset.ir import Chain, Comment, Counters, Destination, MatchSet, Rule, Ruleset, Source, Table, targets
+from netproxy.ruleset.ir import (
+    Chain,
+    Comment,
+    Counters,
+    Destination,
+    MatchSet,
+    Nfacct,
+    Rule,
+    Ruleset,
+    Source,
+    Table,
+    targets,
+)
 from netproxy.ruleset.limits import IPTABLES_CHAIN, NFT_COMMENT, NFT_NAME
 from netproxy.ruleset.nft import Chain as NftChain
 from netproxy.ruleset.nft import Dispatch, DnatFromMap, InSet, Remember, chains_of
@@ -41,6 +54,8 @@ class FakeKernel:
     flows: dict[Family, list[TrackedFlow]] = field(default_factory=dict)
     sysctls: dict[str, str] = field(default_factory=dict)
     has_device: bool = False
+    counters: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """nfacct objects: packets and bytes."""
     refused: set[str] = field(default_factory=set)
     strangers: int | None = 0
     """How often the nftables were changed by others than an nft_table: iptables' tools are such others. None: who can tell."""
@@ -69,7 +84,12 @@ class FakeHost:
         self.iptables = FakeIptables(kernel, family)
         self.flows = FakeFlows(kernel, family)
         self.sysctls = FakeSysctls(kernel)
+        self.packet_counters = FakeCounters(kernel)
         self.forwarder = FakeForwarder()
+
+    def why_not_counted(self) -> str:
+        """Why rules cannot count packets here; `refuse("nfacct")` or only the match `refuse("-m nfacct")` has it so."""
+        return why_not_counted(self)
 
     def nft_table(self, name: str) -> FakeNftTable:
         """The nftables table of this name."""
@@ -153,9 +173,10 @@ class FakeIptables:
         self._known = None
 
     def _commit(self, after: Ruleset, text: str) -> None:
-        self._kernel.hear(text if text != "fresh" else repr(after))
+        self._kernel.hear(text if text != "fresh" else render(after))
         for table in after.tables.values():
             _check_table(table, self.family)
+            _check_counters(table, self._kernel.counters)
         self._kernel.rules[self.family] = after
         self._kernel.strangers = (self._kernel.strangers or 0) + 1
 
@@ -195,6 +216,18 @@ def _check_rule(rule: Rule, table: Table, family: Family) -> None:
             raise KernelError("iptables-restore: line ends within a comment")
         if isinstance(match, MatchSet) and not match.name:
             raise KernelError("iptables-restore: a set has a name")
+
+
+def _check_counters(table: Table, known: Mapping[str, tuple[int, int]]) -> None:
+    for name in _counted(table):
+        if name not in known:
+            raise KernelError(f"iptables-restore: there is no nfacct object `{name}': No such file or directory")
+
+
+def _counted(table: Table) -> Iterator[str]:
+    for chain in table.chains.values():
+        for rule in chain.rules:
+            yield from (match.name for match in rule.match if isinstance(match, Nfacct))
 
 
 class FakeNftTable:
@@ -415,6 +448,30 @@ class FakeSysctls:
                 return
             raise KernelError(f"sysctl {path}={value}: No such file or directory", request=path)
         self._kernel.sysctls[path] = value
+
+
+class FakeCounters:
+    """Packet counters; nothing counts in them."""
+
+    def __init__(self, kernel: FakeKernel) -> None:
+        self._kernel = kernel
+
+    def ensure(self, names: Iterable[str]) -> None:
+        """Make those that are not there. Raises KernelError."""
+        for name in names:
+            self._kernel.hear(f"nfacct add {name}")
+            self._kernel.counters.setdefault(name, (0, 0))
+
+    def drop(self, names: Iterable[str]) -> None:
+        """Take away those in which no rule counts."""
+        tables = [table for rules in self._kernel.rules.values() for table in rules.tables.values()]
+        used = {name for table in tables for name in _counted(table)}
+        for name in set(names) - used:
+            self._kernel.counters.pop(name, None)
+
+    def read(self) -> Mapping[str, tuple[int, int]]:
+        """Packets and bytes of each, by name."""
+        return dict(self._kernel.counters)
 
 
 class FakeForwarder:

@@ -11,10 +11,14 @@ from netproxy.linux import netns
 from netproxy.linux.conntrack import ConntrackKernel
 from netproxy.linux.iptables import IptablesKernel
 from netproxy.linux.ipvs import IpvsKernel
+from netproxy.linux.nfacct import NfacctKernel, why_not_counted
 from netproxy.linux.nftables import Generations, NftablesKernel
 from netproxy.linux.partner import Partner
 from netproxy.linux.rtnetlink import interface_addresses
 from netproxy.ruleset.ipvs import DEVICE
+
+_WHY_NOT_COUNTED: dict[tuple[str, Family], str] = {}
+"""What was found out about this kernel, which all namespaces share."""
 
 
 class KernelHost:
@@ -35,9 +39,17 @@ class KernelHost:
             self.iptables.assume_empty()
         self.flows = ConntrackKernel(namespace, family)
         self.sysctls = KernelSysctls(namespace)
+        self.packet_counters = NfacctKernel(namespace)
         number = "ipv6" if family is Family.IPV6 else "ipv4"
         self.forwarder = Partner([sys.executable, "-m", programs.USERSPACE, number], namespace)
         self._writer = (generations or Generations(namespace)).writer()
+
+    def why_not_counted(self) -> str:
+        """Why rules of iptables cannot count packets here; tried once in a process for each back end and family."""
+        kind = self.iptables.flavour, self.family
+        if kind not in _WHY_NOT_COUNTED:
+            _WHY_NOT_COUNTED[kind] = why_not_counted(self)
+        return _WHY_NOT_COUNTED[kind]
 
     def nft_table(self, name: str) -> NftablesKernel:
         """The nftables table of this name."""

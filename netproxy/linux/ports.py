@@ -158,6 +158,22 @@ class Sysctls(Protocol):
         ...
 
 
+class PacketCounters(Protocol):
+    """Named objects in which rules count packets (nfacct); both families of a namespace share them."""
+
+    def ensure(self, names: Iterable[str]) -> None:
+        """Make those that are not there."""
+        ...
+
+    def drop(self, names: Iterable[str]) -> None:
+        """Take away those in which no rule counts; there may be none."""
+        ...
+
+    def read(self) -> Mapping[str, tuple[int, int]]:
+        """Packets and bytes of each, by name."""
+        ...
+
+
 class Forwarder(Protocol):
     """The process of userspace mode: a line for a line."""
 
@@ -206,6 +222,15 @@ class Host(Protocol):
     @property
     def sysctls(self) -> Sysctls:
         """The kernel's settings."""
+        ...
+
+    @property
+    def packet_counters(self) -> PacketCounters:
+        """Where rules count packets."""
+        ...
+
+    def why_not_counted(self) -> str:
+        """Why rules of iptables cannot count packets here, tried where nobody lives; empty when they can."""
         ...
 
     def nft_table(self, name: str) -> NftTable:

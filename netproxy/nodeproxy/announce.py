@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 CONDITION = "NetworkUnavailable"
 NOT_WRITTEN, WRITTEN = "RulesNotWritten", "RulesWritten"
 FAILED, BACK, IN_THE_WAY = "FailedToProgram", "Programmed", "RulesInTheWay"
+DEPRECATED = "IPVSDeprecation"
 AGAIN_S = 10.0
 """What could not be written is tried again after so many seconds."""
 
@@ -44,14 +45,20 @@ class Announcer:
         self._left_out: dict[tuple[str, str], str] = {}
         self._obstacles: frozenset[str] = frozenset()
         self._is_forbidden = False
+        self._has_warned = False
         proxy.listen(self._heard)
 
     def _heard(self, report: Report) -> None:
-        if report.error or report.left_out or report.obstacles or self._has_said_something():
+        if report.error or report.left_out or report.obstacles or self._has_said_something() or self._must_warn():
             self._due.set()
 
     def _has_said_something(self) -> bool:
         return bool(self._condition or self._left_out or self._obstacles)
+
+    def _must_warn(self) -> bool:
+        """Whether a mode is in use that its kube-proxy calls deprecated, and nobody has said so yet."""
+        choices = [report.choice for report in self._proxy.reports.values()]
+        return not self._has_warned and any(c.mode == "ipvs" and c.version.ipvs_is_deprecated for c in choices)
 
     async def run(self) -> None:
         """For ever."""
@@ -67,6 +74,7 @@ class Announcer:
 
     async def announce(self) -> bool:
         """Say what is new; whether all of it could be said."""
+        await self._say_deprecated()
         await self._say_left_out()
         await self._say_obstacles()
         return await self._say_condition()
@@ -102,6 +110,17 @@ class Announcer:
         return node if made is node else await self._api.replace_status(made)
 
     # --- Events
+
+    async def _say_deprecated(self) -> None:
+        """Once, as kube-proxy does at its start."""
+        if not self._must_warn():
+            return
+        message = "IPVS mode is deprecated; nftables mode replaces it"
+        log.warning("%s: %s", self._proxy.name, message)
+        node = self._proxy.find(NODES, NamespacedName("", self._proxy.name))
+        if node is not None:
+            await self._recorder.event({"apiVersion": "v1", "kind": "Node", **node}, "Warning", DEPRECATED, message)
+        self._has_warned = True
 
     async def _say_left_out(self) -> None:
         now: dict[tuple[str, str], LeftOut] = {}

@@ -18,13 +18,14 @@ from netproxy.core.net import Family
 from netproxy.linux.ports import Host
 from netproxy.nodeproxy.choice import Choice
 from netproxy.nodeproxy.modes import Line, Mode, Pending, Wanted, make_mode, may_be_left
+from netproxy.nodeproxy.settings import write_sysctls
 from netproxy.objects.meta import Object
 from netproxy.objects.validate import PROXY_MODES
 from netproxy.proxy.blame import Blame, culprits, without
-from netproxy.proxy.config import BE_LIBERAL, node_view, sysctls
+from netproxy.proxy.config import node_view
 from netproxy.proxy.conntrack import stale_flows, udp_targets
 from netproxy.proxy.health import HealthCheck, health_checks
-from netproxy.proxy.model import ServicePort, Snapshot
+from netproxy.proxy.model import NodeView, ServicePort, Snapshot
 from netproxy.proxy.tracker import Tracker
 
 log = logging.getLogger(__name__)
@@ -77,7 +78,9 @@ class FamilyProxy:
         addresses = addresses or ()
         self.host = host
         self.choice = choice
-        self.view = node_view(node, config, host.family, addresses=addresses, mode=choice.mode)
+        self._counts: bool | None = None
+        """Whether rules can count packets here; None when nobody has asked yet."""
+        self.view = self._view(node, config, choice, addresses)
         self.tracker = Tracker(self.view)
         self.mode = make_mode(choice.mode, self.view, host, layout=choice.layout)
         self.blamed: tuple[Blame[Exception], ...] = ()
@@ -90,6 +93,12 @@ class FamilyProxy:
         self._targets: frozenset[tuple[str, int]] = frozenset()
         self._flows_checked: tuple[object, int] | None = None
         self._sysctls_written = False
+
+    def _view(self, node: Object, config: Mapping[str, Any], choice: Choice, addresses: tuple[str, ...]) -> NodeView:
+        return node_view(
+            node, config, self.host.family, addresses=addresses, mode=choice.mode, version=choice.version,
+            nfacct=bool(self._counts) and choice.mode == "iptables",
+        )  # fmt: skip
 
     def _others(self) -> list[Mode]:
         """The other modes, of which something may be left by a proxy before us."""
@@ -106,7 +115,7 @@ class FamilyProxy:
     ) -> bool:
         """Take another Node, configuration, mode or other addresses; true when that changes anything."""
         addresses = self._addresses if addresses is None else addresses
-        view = node_view(node, config, self.view.family, addresses=addresses, mode=choice.mode)
+        view = self._view(node, config, choice, addresses)
         self._node, self._addresses = node, addresses
         if (view, dict(config), choice) == (self.view, dict(self.config), self.choice):
             return False
@@ -154,7 +163,10 @@ class FamilyProxy:
         with _no_collections():
             if self._asks_for_addresses and (check or not self._addresses):
                 self.move_to(self.host.addresses())
-            refused = self._write_sysctls()
+            self._learn_to_count()
+            view, mode = self.view, self.choice.mode
+            refused = None if self._sysctls_written else write_sysctls(self.host, self.config, view, mode)
+            self._sysctls_written = refused is None
             if check:
                 self._pardon()
             if self._retired:
@@ -183,11 +195,31 @@ class FamilyProxy:
                 return self.mode.sync(snapshot, check=True)  # once more, after reading everything
         except Exception:
             self.host.iptables.forget()
+            if self._forgets_to_count():
+                return self.mode.sync(self.served(), check=True)
             blamed = self._culprits(snapshot)
             if not blamed:
                 raise
             self.blamed = (*self.blamed, *blamed)
             return self.mode.sync(self.served(), check=True)
+
+    def _learn_to_count(self) -> None:
+        """Find out once whether rules can count packets, when a version is asked for that does."""
+        if self._counts is None and self.choice.mode == "iptables" and self.choice.version.counts_packets:
+            why = self.host.why_not_counted()
+            self._counts = not why
+            log.info("%s: rules %s", self.node, f"do not count packets: {why}" if why else "count packets (nfacct)")
+            self.reconfigure(self._node, self.config, self.choice)
+
+    def _forgets_to_count(self) -> bool:
+        """Whether the kernel refuses rules that count, though it could when it was asked; they do without from now on."""
+        refusal = self._refusal(Snapshot()) if self.view.nfacct else None
+        if refusal is None:
+            return False
+        log.warning("%s: rules do not count packets any more, the kernel refuses it: %s", self.node, refusal)
+        self._counts = False
+        self.reconfigure(self._node, self.config, self.choice)
+        return True
 
     def _culprits(self, snapshot: Snapshot) -> tuple[Blame[Exception], ...]:
         try:
@@ -258,23 +290,6 @@ class FamilyProxy:
         self.host.close()
 
     # --- beside the rules
-
-    def _write_sysctls(self) -> KernelError | None:
-        """Make the kernel's settings; the first refusal, which keeps no rules from being written."""
-        if self._sysctls_written:
-            return None
-        wanted = sysctls(self.config, self.view, mode=self.choice.mode)
-        if self.view.family is Family.IPV6:
-            wanted.pop(BE_LIBERAL, None)
-        refused = None
-        for path, value in wanted.items():
-            try:
-                if self.host.sysctls.read(path) not in ("", value):
-                    self.host.sysctls.write(path, value)
-            except KernelError as error:
-                refused = refused or error
-        self._sysctls_written = refused is None
-        return refused
 
     def _forget_stale_flows(self, snapshot: Snapshot) -> int | None:
         """How many; None when there was no need to look."""

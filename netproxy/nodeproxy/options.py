@@ -139,11 +139,14 @@ class Settings:
     """Another address of the API server than the kubeconfig's."""
     layout: str = NFTABLES_LAYOUTS[0]
     back_end: str = "auto"
+    version: str = ""
+    """Whose rules; empty for the newest."""
 
 
 def settings(
     flags: Mapping[str, str], *, config_file: Path | None = None, kubeconfig: Path | None = None, master: str = "",
-    node: str = "", layout: str = "", back_end: str = "auto", hostname: Callable[[], str] = socket.gethostname,
+    node: str = "", layout: str = "", back_end: str = "auto", version: str = "",
+    hostname: Callable[[], str] = socket.gethostname,
 ) -> Settings:  # fmt: skip
     """What FLAGS (by name, as text) and the file say together. Raises ManifestError that lists all mistakes."""
     config = copy.deepcopy(dict(DEFAULTS))
@@ -167,7 +170,9 @@ def settings(
     given = Path(config["clientConnection"]["kubeconfig"]) if config["clientConnection"].get("kubeconfig") else None
     name = node or config["hostnameOverride"] or hostname()
     config["clientConnection"]["kubeconfig"] = str(kubeconfig or given or "")
-    return Settings(config, name.strip().lower(), kubeconfig or given, master, layout or NFTABLES_LAYOUTS[0], back_end)
+    return Settings(
+        config, name.strip().lower(), kubeconfig or given, master, layout or NFTABLES_LAYOUTS[0], back_end, version
+    )
 
 
 def _read(file: Path) -> Mapping[str, Any]:

@@ -72,7 +72,7 @@ class Program:
         self.stopping = asyncio.Event()
         self.has_ended = True
         """Whether no thread of ours is at work any more, after `serve`."""
-        self.choice = checked_choice(settings.config.get("mode") or "", settings.layout)
+        self.choice = checked_choice(settings.config.get("mode") or "", settings.layout, settings.version)
         self._api = api
         self._node_s = node_s
         self._hosts = hosts
@@ -143,7 +143,8 @@ class Program:
         self._background(self._supervised("health check node ports", ports.run))
         self._background(self._supervised("announcements", announcer.run))
         proxy.start()
-        log.info("%s: %s mode, %s", settings.node, self.choice.mode, ", ".join(proxy.reports))
+        families, version = ", ".join(proxy.reports), self.choice.version.name
+        log.info("%s: %s mode, %s, as kube-proxy %s", settings.node, self.choice.mode, families, version)
 
     def _choose(self, node: Object, config: Mapping[str, Any]) -> Choice:
         """The mode is the configuration's; nobody who may write Nodes has a say in it."""

@@ -48,6 +48,8 @@ class ClusterSpec:
     dns_domain: str = "cluster.local"
     dns_pods_mode: str = "insecure"
     proxy_mode: str = "iptables"
+    kube_proxy_version: str = ""
+    """Whose rules the nodes have; empty for the newest."""
     iptables: str = "nft"
     node_ports: tuple[int, int] = (30000, 32767)
     dns_addresses: tuple[str, ...] = ("10.96.0.10",)
@@ -90,6 +92,7 @@ def cluster_spec(objects: Iterable[Object] = (), *, cluster_name: str = "default
         dns_domain=str(wanted.get("dnsDomain") or "cluster.local").rstrip("."),
         dns_pods_mode=str(wanted.get("dnsPodsMode") or "insecure"),
         proxy_mode=str(wanted.get("proxyMode") or "iptables"),
+        kube_proxy_version=str(wanted.get("kubeProxyVersion") or ""),
         iptables=str(wanted.get("iptables") or "nft"),
         node_ports=(int(first), int(last)),
         dns_addresses=tuple(wanted.get("dnsAddresses") or _dns_addresses(services, by_kind.get("Service", ()))),
@@ -268,6 +271,7 @@ def cluster_object(cluster: ClusterSpec) -> Object:
             "dnsDomain": cluster.dns_domain,
             "dnsPodsMode": cluster.dns_pods_mode,
             "proxyMode": cluster.proxy_mode,
+            **({"kubeProxyVersion": cluster.kube_proxy_version} if cluster.kube_proxy_version else {}),
             "iptables": cluster.iptables,
             "dnsAddresses": list(cluster.dns_addresses),
             "nodePortRange": f"{cluster.node_ports[0]}-{cluster.node_ports[1]}",

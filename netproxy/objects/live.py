@@ -43,7 +43,7 @@ def live_nodes(items: Iterable[Loaded], running: Mapping[str, Object]) -> list[L
 
 
 def live_cluster(items: Iterable[Loaded], running: ClusterSpec) -> ClusterSpec:
-    """The cluster with the proxy mode that a Cluster object among ITEMS asks for; nothing else of it can change.
+    """The cluster with the proxy mode and version that a Cluster object among ITEMS asks for; nothing else of it can change.
 
     Raises ManifestError naming the fields that are not as they are in the RUNNING cluster.
     """
@@ -60,7 +60,7 @@ def live_cluster(items: Iterable[Loaded], running: ClusterSpec) -> ClusterSpec:
         then = spec(cluster_object(cluster_spec([item.obj, *nodes], cluster_name=running.name)))
         for field, given in spec(item.obj).items():
             if (
-                field != "proxyMode"
+                field not in ("proxyMode", "kubeProxyVersion")
                 and given is not None
                 and field in now
                 and _differs(field, given, now[field], then[field])
@@ -69,6 +69,8 @@ def live_cluster(items: Iterable[Loaded], running: ClusterSpec) -> ClusterSpec:
                 wrong.append(Problem(f"spec.{field}", why, describe(item.obj), item.source))
         if spec(item.obj).get("proxyMode"):
             running = replace(running, proxy_mode=then["proxyMode"])
+        if spec(item.obj).get("kubeProxyVersion"):
+            running = replace(running, kube_proxy_version=then["kubeProxyVersion"])
     if wrong:
         raise ManifestError(wrong)
     return running

@@ -9,7 +9,7 @@ from netproxy.core.clock import LONGEST_WAIT_S
 from netproxy.core.errors import ManifestError, Problem
 from netproxy.objects.meta import Object
 from netproxy.objects.typed import Message, Rule
-from netproxy.objects.validate import NFTABLES_LAYOUTS, PROXY_MODES
+from netproxy.objects.validate import KUBE_PROXY_VERSIONS, NFTABLES_LAYOUTS, PROXY_MODES
 
 FAMILIES = ("ipv4", "ipv6")
 
@@ -297,17 +297,20 @@ class RulesAnswer(Answer):
 
 @dataclass(frozen=True, slots=True)
 class ModeRequest(Message):
-    """Put one node, or all, into a mode, and wait until the rules are there."""
+    """Put one node, or all, into a mode (empty: as it is), and wait until the rules are there."""
 
-    mode: Annotated[str, Rule(one_of=PROXY_MODES)]
+    mode: Annotated[str, Rule(one_of=("", *PROXY_MODES))]
     node: str = ""
     layout: Annotated[str, Rule(one_of=("", *NFTABLES_LAYOUTS))] = ""
+    kube_proxy_version: Annotated[str, Rule(json="kubeProxyVersion", one_of=("", *KUBE_PROXY_VERSIONS))] = ""
     timeout: Annotated[float, Rule(least=0, most=LONGEST_WAIT_S)] = 60.0
 
     @classmethod
     def from_json(cls, value: Any) -> ModeRequest:
-        """Raises ManifestError, also for a layout of a mode that has none."""
+        """Raises ManifestError, also for a layout of a mode that has none, and when nothing is asked for."""
         found = super(ModeRequest, cls).from_json(value)
+        if not (found.mode or found.kube_proxy_version):
+            raise ManifestError([Problem("mode", "Required value: a mode, or a kubeProxyVersion")])
         if found.layout and found.mode != "nftables":
             why = f'Invalid value: "{found.layout}": mode {found.mode} has no layouts, nftables has'
             raise ManifestError([Problem("layout", why)])
@@ -321,6 +324,7 @@ class NodeMode(Answer):
     name: str
     mode: str
     layout: str
+    kube_proxy_version: Annotated[str, Rule(json="kubeProxyVersion")] = ""
 
 
 @dataclass(frozen=True, slots=True)

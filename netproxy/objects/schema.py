@@ -25,7 +25,7 @@ _OWN: dict[str, dict[str, str]] = {
     "netproxy.dev.ImageSpec": {"image": "s", "command": "[]s"},
     "netproxy.dev.ClusterSpec": {
         "nodes": "*", "podCIDRs": "[]s", "serviceCIDRs": "[]s", "nodeCIDRs": "[]s", "dnsDomain": "s", "dnsPodsMode": "s",
-        "proxyMode": "s", "nodePortRange": "s", "ipFamilies": "[]s", "iptables": "s",
+        "proxyMode": "s", "kubeProxyVersion": "s", "nodePortRange": "s", "ipFamilies": "[]s", "iptables": "s",
         "dnsAddresses": "[]s", "containerLogMaxSize": "s", "containerLogMaxFiles": "i",
     },
     _KUBE_PROXY: {

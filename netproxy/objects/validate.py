@@ -31,6 +31,9 @@ MODE_ANNOTATION = "netproxy.dev/proxy-mode"
 LAYOUT_ANNOTATION = "netproxy.dev/nftables-layout"
 """On a Node: how its nftables rules are laid out."""
 
+VERSION_ANNOTATION = "netproxy.dev/kube-proxy-version"
+"""On a Node: the kube-proxy whose rules it has, before the cluster's."""
+
 SMALLEST_LOG_BYTES = 64 << 10
 _TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
 
@@ -359,11 +362,14 @@ def _proxy_durations(obj: Object) -> Problems:
 
 def _node(obj: Object) -> Problems:
     annotations = metadata(obj).get("annotations") or {}
-    for key, choices in ((MODE_ANNOTATION, PROXY_MODES), (LAYOUT_ANNOTATION, NFTABLES_LAYOUTS)):
+    for key, choices in (
+        (MODE_ANNOTATION, PROXY_MODES), (LAYOUT_ANNOTATION, NFTABLES_LAYOUTS), (VERSION_ANNOTATION, KUBE_PROXY_VERSIONS),
+    ):  # fmt: skip
         yield from _one_of(f"metadata.annotations[{key}]", annotations.get(key) or None, choices)
 
 
 PROXY_MODES = ("iptables", "ipvs", "nftables", "userspace")
+KUBE_PROXY_VERSIONS = ("1.36", "1.30")
 NFTABLES_LAYOUTS = ("kube-proxy", "flat")
 IPVS_SCHEDULERS = ("rr", "wrr", "lc", "wlc", "sh", "dh", "sed", "nq", "mh")
 
@@ -375,6 +381,7 @@ def _cluster(obj: Object) -> Problems:
             if not is_cidr(cidr):
                 yield _invalid(f"spec.{field}[{index}]", cidr, "must be a valid CIDR value, (e.g. 10.9.8.0/24)")
     yield from _one_of("spec.proxyMode", spec.get("proxyMode"), PROXY_MODES)
+    yield from _one_of("spec.kubeProxyVersion", spec.get("kubeProxyVersion"), KUBE_PROXY_VERSIONS)
     yield from _one_of("spec.iptables", spec.get("iptables"), ("nft", "legacy"))
     yield from _one_of("spec.dnsPodsMode", spec.get("dnsPodsMode"), ("disabled", "insecure", "verified"))
     for index, family in enumerate(spec.get("ipFamilies") or ()):

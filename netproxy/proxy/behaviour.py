@@ -176,8 +176,12 @@ class Difference:
 
 
 def differences(first: tuple[str, Snapshot, NodeView], second: tuple[str, Snapshot, NodeView]) -> Iterator[Difference]:
-    """Where two modes (name, snapshot, view) treat the Services that exist differently: one flow for each place."""
-    for about, probe in probes(first[1], first[2]):
+    """Where two modes (name, snapshot, view) treat the Services that exist differently: one flow for each place.
+
+    Of versions of kube-proxy, one may see Services and addresses that the other does not: both are asked.
+    """
+    asked = {probe: about for _, snapshot, node in (second, first) for about, probe in probes(snapshot, node)}
+    for probe, about in asked.items():
         ends = [ending(probe, snapshot, node, mode) for mode, snapshot, node in (first, second)]
         if ends[0] != ends[1]:
             yield Difference(about, probe, *ends)

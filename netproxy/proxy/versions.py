@@ -29,6 +29,8 @@ class KubeProxyVersion:
     """A load balancer source range of length 0 lets everybody in, as if there were no ranges at all."""
     counts_packets: bool
     """Where the kernel can, nfacct objects count INVALID drops and node ports of loopback."""
+    ipvs_is_deprecated: bool
+    """IPVS mode is said to be deprecated, in the log and by an Event on the Node."""
     node_ports_need_primary: bool
     """nftables: without ranges of a family its primary address takes node ports, loopback or (there is none) nobody's; else
     only `primary`, or no range at all, stands for it, and where it is not known or loopback every local address does."""
@@ -53,6 +55,7 @@ V1_30 = KubeProxyVersion(
     labels_on_both=True,
     zero_range_is_none=False,
     counts_packets=False,
+    ipvs_is_deprecated=False,
     node_ports_need_primary=True,
     nft_endpoint_chains=True,
     nft_marks_inline=False,
@@ -70,6 +73,7 @@ V1_36 = KubeProxyVersion(
     labels_on_both=False,
     zero_range_is_none=True,
     counts_packets=True,
+    ipvs_is_deprecated=True,
     node_ports_need_primary=False,
     nft_endpoint_chains=False,
     nft_marks_inline=True,

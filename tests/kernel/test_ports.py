@@ -16,7 +16,7 @@ from netproxy.linux.ports import Host
 from netproxy.ruleset import ipvs
 from netproxy.ruleset.diff import Delete, Insert, Plan, TablePlan
 from netproxy.ruleset.ipvs import IpSet, Ipvs, IpvsPlan, RealServer, ServerKey, VirtualServer
-from netproxy.ruleset.ir import Accept, Chain, Comment, Destination, Dnat, Drop, Jump, Proto, Rule
+from netproxy.ruleset.ir import Accept, Chain, Comment, CtState, Destination, Dnat, Drop, Jump, Nfacct, Proto, Rule
 from netproxy.ruleset.limits import IPTABLES_CHAIN, NFT_COMMENT, NFT_NAME
 from netproxy.ruleset.nft import Chain as NftChain
 from netproxy.ruleset.nft import Dispatch, Element, Hook, InSet, Set, Table
@@ -296,3 +296,28 @@ def test_the_addresses_of_interfaces(namespace: str) -> None:
     run(["ip", "-batch", "-"], stdin=commands, namespace=namespace)
     found = {family: KernelHost(namespace, family).addresses() for family in Family}
     assert found == {Family.IPV4: ("10.1.2.3",), Family.IPV6: ("fd00::5",)}
+
+
+# --- packet counters
+
+
+def test_a_rule_counts_in_an_object_that_outlives_it(host: Host) -> None:
+    counters = host.packet_counters
+    rule = Rule((CtState(("INVALID",)), Nfacct("here")), Drop())
+    if host.why_not_counted():
+        pytest.skip("this kernel has no nfacct")
+    with pytest.raises(KernelError):
+        host.iptables.write(counting(rule))
+    counters.ensure(["here", "there"])
+    counters.ensure(["here"])
+    host.iptables.write(counting(rule))
+    assert host.iptables.read().tables["filter"].chains["FORWARD"].rules == (rule,)
+    counters.drop(["here", "there", "nowhere"])
+    assert counters.read() == {"here": (0, 0)}, "a rule counts in it"
+    host.iptables.write(Plan(Family.IPV4, (TablePlan("filter", (), (Delete("FORWARD", 1),), ()),)))
+    counters.drop(["here"])
+    assert counters.read() == {}
+
+
+def counting(rule: Rule) -> Plan:
+    return Plan(Family.IPV4, (TablePlan("filter", (), (Insert("FORWARD", 1, rule),), ()),))

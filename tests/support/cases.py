@@ -76,6 +76,11 @@ class Case:
     def flows(self) -> dict[str, Any]:
         return _flows(self.folder)
 
+    @property
+    def counts(self) -> bool:
+        """Whether the recorded kernel had nfacct, as far as its rules show."""
+        return "nfacct" in (self.recorded("iptables.txt") or "") + (self.recorded("ip6tables.txt") or "")
+
     def is_local(self, flow: dict[str, Any]) -> bool:
         """Whether the flow is for an external address of a Service with externalTrafficPolicy Local."""
         for obj in self.objects():
@@ -181,6 +186,12 @@ def recorded_cases(*versions: KubeProxyVersion, file: str = "iptables.txt", kind
 def flow_cases(mode: str, version: KubeProxyVersion = V1_30) -> list[Case]:
     cases = [Case(folder, version) for folder in sorted((ROOT / "flows").iterdir())]
     return [case for case in cases if mode in case.flows()["modes"] and case.flows()["flows"]]
+
+
+def without_counters(save: str) -> str:
+    """The same rules where the kernel has no nfacct."""
+    lines = [line for line in save.splitlines(keepends=True) if "localhost_nps_accepted_pkts" not in line]
+    return "".join(lines).replace(" -m nfacct --nfacct-name  ct_state_invalid_dropped_pkts", "")
 
 
 def service_addresses(shown: str) -> set[str]:

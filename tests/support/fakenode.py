@@ -1,6 +1,7 @@
 """A node's proxy with its real workers, over a kernel in memory, fed by a world of objects."""
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,6 +11,7 @@ from netproxy.linux.clock import SystemClock
 from netproxy.linux.fake import FakeHost, FakeKernel
 from netproxy.nodeproxy.messages import Report
 from netproxy.nodeproxy.node import NodeProxy
+from netproxy.objects.kinds import EVENTS
 from support.build import service_object, slice_object
 from support.world import World
 
@@ -27,6 +29,16 @@ def a_service(name: str, vip: str, **more: Any) -> dict[str, Any]:
 
 def a_slice(service: str, address: str) -> dict[str, Any]:
     return slice_object(service, (address,))
+
+
+def in_a_loop(test):
+    """Run an async test."""
+
+    @functools.wraps(test)
+    def run(*args, **kwargs):
+        asyncio.run(test(*args, **kwargs))
+
+    return run
 
 
 class FakeNode:
@@ -58,6 +70,11 @@ class FakeNode:
     async def settled(self) -> None:
         async with asyncio.timeout(LIMIT_S):
             await self.proxy.settled()
+
+
+def said(node: FakeNode) -> list[tuple[str, str]]:
+    """Who is told about, and the reason, of all Events."""
+    return sorted((event["involvedObject"]["name"], event["reason"]) for event in node.world.all(EVENTS))
 
 
 @asynccontextmanager

@@ -28,16 +28,27 @@ class Node:
         generations = Generations(namespace)
         hosts = [KernelHost(namespace, family, generations=generations, flavour=flavour) for family in Family]
         self.proxies = [
-            FamilyProxy(self.node, case.config(), host, choice=Choice(mode, layout), addresses=tuple(case.addresses()))
+            FamilyProxy(
+                self.node,
+                case.config(),
+                host,
+                choice=Choice(mode, layout, case.version),
+                addresses=tuple(case.addresses()),
+            )
             for host in hosts
         ]
         for obj in self.objects.values():
             self.feed(obj)
 
+    @property
+    def counts(self) -> bool:
+        """Whether this machine's kernel has nfacct."""
+        return not self.proxies[0].host.why_not_counted()
+
     def switch(self, mode: str, layout: str = "kube-proxy") -> None:
         """Into another mode; the next sync does it."""
         for proxy in self.proxies:
-            proxy.reconfigure(self.node, self.case.config(), Choice(mode, layout))
+            proxy.reconfigure(self.node, self.case.config(), Choice(mode, layout, self.case.version))
 
     def become(self, node: dict) -> None:
         """The Node is another one now."""

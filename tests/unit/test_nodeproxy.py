@@ -1,12 +1,11 @@
 """A node's proxy and its workers: what is followed, what a fault may not end, what is left out and said."""
 
 import asyncio
-import functools
 import threading
 
 import pytest
 from support.build import FixedClock, slice_object
-from support.fakenode import FakeNode, a_node, a_service, a_slice, running
+from support.fakenode import FakeNode, a_node, a_service, a_slice, in_a_loop, running, said
 from support.world import WorldApi
 
 from netproxy.client.recorder import Recorder
@@ -18,23 +17,13 @@ from netproxy.nodeproxy.announce import Announcer, with_condition
 from netproxy.nodeproxy.choice import Choice, checked_choice
 from netproxy.nodeproxy.family import FamilyProxy
 from netproxy.nodeproxy.messages import Periods, periods
-from netproxy.objects.kinds import EVENTS, NODES, SERVICES
+from netproxy.objects.kinds import NODES, SERVICES
 from netproxy.objects.meta import condition
 from netproxy.objects.validate import LAYOUT_ANNOTATION, MODE_ANNOTATION
 
 WEB, BAD = a_service("web", "10.96.0.10"), a_service("bad", "10.96.0.66")
 OFTEN = {"iptables": {"syncPeriod": "50ms"}}
 NFT = {"mode": "nftables"}
-
-
-def in_a_loop(test):
-    """Run an async test."""
-
-    @functools.wraps(test)
-    def run(*args, **kwargs):
-        asyncio.run(test(*args, **kwargs))
-
-    return run
 
 
 # --- following
@@ -311,11 +300,6 @@ async def test_a_kernel_that_refuses_everything_blames_nobody() -> None:
 
 def announcer(node: FakeNode, api: WorldApi) -> Announcer:
     return Announcer(node.proxy, api, Recorder(api, FixedClock(), "netproxy"), FixedClock())
-
-
-def said(node: FakeNode) -> list[tuple[str, str]]:
-    """Who is told about, and the reason, of all Events."""
-    return sorted((event["involvedObject"]["name"], event["reason"]) for event in node.world.all(EVENTS))
 
 
 @in_a_loop

@@ -14,22 +14,17 @@ STEPS = [c for c in (*CASES, *RANDOM) if c.steps() and c.folder.name != "large-c
 """A large cluster's stale chains linger in the kernel: tests/kernel/test_recorded.py."""
 
 
-def counts(case: Case) -> bool:
-    """Whether the recorded kernel had nfacct, as far as one can see."""
-    return "nfacct" in (case.recorded("iptables.txt") or "")
-
-
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_iptables_rules_are_those_of_kube_proxy(case: Case) -> None:
     for family, file in FILES.items():
-        view = case.view(family, nfacct=counts(case))
+        view = case.view(family, nfacct=case.counts)
         assert canonical(render(IptablesCompiler(view).whole(case.snapshot(view)))) == case.recorded(file)
 
 
 @pytest.mark.parametrize("case", STEPS, ids=lambda case: case.id)
 def test_iptables_rules_follow_the_objects_as_kube_proxy_does(case: Case) -> None:
     compiler, state = IptablesCompiler(case.view(Family.IPV4)), None
-    for family, step, view, snapshot in case.moments(nfacct=counts(case)):
+    for family, step, view, snapshot in case.moments(nfacct=case.counts):
         if view != compiler.node:
             compiler, state = IptablesCompiler(view), None
         change = compiler.change(snapshot) if state else None

@@ -8,6 +8,7 @@ from netproxy.nodeproxy.modes.port import Host, Line, Pending, Wanted
 from netproxy.proxy.compiler import Compiler
 from netproxy.proxy.iptables import LARGE_CLUSTER, PER_SERVICE, IptablesCompiler
 from netproxy.proxy.iptables_service import service_rules
+from netproxy.proxy.iptables_shared import COUNTERS
 from netproxy.proxy.model import NodeView, ServicePort, Snapshot
 from netproxy.proxy.rules import in_packet_order
 from netproxy.ruleset.diff import Plan, owned_by_prefix, plan
@@ -79,10 +80,14 @@ class IptablesMode:
         self.view = view
         self.part = IptablesPart(host)
         self.kernel = host.iptables
+        self.counters = host.packet_counters
+        self._can_count = not view.nfacct
         self.compiler = IptablesCompiler(view)
 
     def sync(self, snapshot: Snapshot, *, check: bool) -> int:
         """Make the kernel right; how many chains and rules changed."""
+        if check or not self._can_count:
+            self._make_counters()
         if not check:
             self.kernel.present()
             if self.kernel.is_blank and len(snapshot.services) <= self.kernel.largest_fresh:
@@ -92,6 +97,11 @@ class IptablesMode:
                 return 1 + len(snapshot.services)
         keep = not check and snapshot.endpoint_count > LARGE_CLUSTER
         return self.part.follow(self.compiler, snapshot, check=check, keep_stale=keep)
+
+    def _make_counters(self) -> None:
+        if self.view.nfacct:
+            self.counters.ensure(COUNTERS)
+            self._can_count = True
 
     def change(self, snapshot: Snapshot, present: Ruleset) -> Plan:
         """What a pass would change of PRESENT, which must be what the pass before left; it then has to be written."""
@@ -115,6 +125,7 @@ class IptablesMode:
         """Take the rules away; a successor that writes iptables rules itself has done so."""
         if successor == "nftables":
             self.part.clear()
+        self.counters.drop(COUNTERS)
         return True
 
     def close(self) -> None:
