@@ -121,12 +121,19 @@ class FakeIptables:
         self.family = family
         self._kernel = kernel
         self._known: Ruleset | None = None
+        self._was_read: Ruleset | None = None
         self.obstacles: tuple[str, ...] = ()
 
     def read(self) -> Ruleset:
         """All rules."""
         self._known = self._kernel.rules.get(self.family, Ruleset(self.family))
+        self._was_read = self._known
         return self._known
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether nobody has changed a rule since all were read."""
+        return self._was_read is not None and self._was_read is self._kernel.rules.get(self.family, self._was_read)
 
     def present(self) -> Ruleset:
         """What was read or written last."""
@@ -170,7 +177,7 @@ class FakeIptables:
 
     def forget(self) -> None:
         """The next question reads."""
-        self._known = None
+        self._known = self._was_read = None
 
     def _commit(self, after: Ruleset, text: str) -> None:
         self._kernel.hear(text if text != "fresh" else render(after))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 
 from netproxy.core.errors import KernelError
 from netproxy.core.net import Family
 from netproxy.linux.command import find, run
 from netproxy.linux.iptables_read import PROGRAMS, Reader, legacy_tables
+from netproxy.linux.netlink import NETFILTER, Netlink
+from netproxy.linux.nftables import generation
 from netproxy.ruleset.diff import Plan, applied, in_batches
 from netproxy.ruleset.iptables import render_fresh_parts, render_plan_parts
 from netproxy.ruleset.ir import Chain, Counters, Ruleset
@@ -56,11 +59,30 @@ class IptablesKernel:
         self._reader = Reader(namespace, family, flavour, self._env)
         self._present: Ruleset | None = None
         self._written: Callable[[], Ruleset] | None = None
+        self._seen: int | None = None
+        """The generation of nftables at which everything was read, while nothing was written since."""
 
     def read(self) -> Ruleset:
         """All rules that the kernel has."""
+        before = self._generation()
         self._present, self._written = self._reader.read(self._known)[0], None
+        self._seen = before if before == self._generation() else None
         return self._present
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether nobody can have changed a rule since all were read; False when that cannot be told."""
+        return self._seen is not None and self._seen == self._generation()
+
+    def _generation(self) -> int | None:
+        """What nftables counts, when it counts all that is ours: not with rules of the legacy back end."""
+        if self.flavour != "nft" or legacy_tables(self.namespace, self.family):
+            return None
+        try:
+            with closing(Netlink(NETFILTER, self.namespace)) as kernel:
+                return generation(kernel)
+        except KernelError:  # a kernel without nftables, or without their generation
+            return None
 
     def _known(self) -> Ruleset | None:
         """What was written last, as far as it is known."""
@@ -118,7 +140,7 @@ class IptablesKernel:
 
     def forget(self) -> None:
         """What is there is unknown until the next write has worked."""
-        self._present = self._written = None
+        self._present = self._written = self._seen = None
 
     def _restore(self, parts: Iterator[str]) -> None:
         # For as long as it takes: a number of seconds is an alarm, which goes off though the lock was got, and ends a

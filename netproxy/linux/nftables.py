@@ -98,6 +98,15 @@ def _library() -> ctypes.CDLL:
     return library
 
 
+def generation(kernel: Netlink) -> int:
+    """How many transactions the nftables of a namespace have seen. Raises KernelError."""
+    answer = kernel.ask(Request(_GET_GENERATION, 0, netfilter_body(0), "nftables generation"))
+    found = netfilter_attributes(answer).get(_GENERATION_ID)
+    if found is None:
+        raise KernelError("the kernel does not tell the generation of its nftables ruleset")
+    return int.from_bytes(found, "big")
+
+
 class Generations:
     """Who changes one namespace's nftables: the kernel counts all transactions, and each Writer counts its own.
 
@@ -157,11 +166,7 @@ class Writer:
     def _current(self) -> int:
         if self._socket is None:
             self._socket = Netlink(NETFILTER, self._generations.namespace)
-        answer = self._socket.ask(Request(_GET_GENERATION, 0, netfilter_body(0), "nftables generation"))
-        generation = netfilter_attributes(answer).get(_GENERATION_ID)
-        if generation is None:
-            raise KernelError("the kernel does not tell the generation of its nftables ruleset")
-        return int.from_bytes(generation, "big")
+        return generation(self._socket)
 
     def close(self) -> None:
         """Close the socket; the next look opens another one."""

@@ -30,6 +30,11 @@ class IptablesRules(Protocol):
         """All rules that the kernel has, other people's among them."""
         ...
 
+    @property
+    def is_untouched(self) -> bool:
+        """Whether nobody can have changed a rule since all were read; False when that cannot be told."""
+        ...
+
     def present(self) -> Ruleset:
         """What was read or written last; read now when nothing was."""
         ...

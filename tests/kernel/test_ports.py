@@ -76,6 +76,17 @@ def test_iptables_keeps_what_is_written(host: Host) -> None:
     assert rules.present() == rules.read()
 
 
+def test_iptables_knows_that_nobody_has_changed_a_rule_since_all_were_read(host: Host) -> None:
+    rules = host.iptables
+    assert not rules.is_untouched
+    rules.write(nat(A_CHAIN))
+    assert not rules.is_untouched
+    rules.read()
+    assert rules.is_untouched is (getattr(rules, "flavour", "nft") == "nft"), "the legacy back end does not count"
+    rules.write(nat(operations=(Insert("OUTPUT", 1, to("KUBE-A")),)))
+    assert not rules.is_untouched
+
+
 def test_a_fresh_load_is_what_is_there(host: Host) -> None:
     empty = [Chain(name, (), "ACCEPT") for name in ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING")]
     host.iptables.write_fresh([("nat", [*empty, A_CHAIN])])

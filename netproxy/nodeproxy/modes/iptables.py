@@ -37,6 +37,8 @@ class IptablesPart:
         self, compiler: Compiler[Ruleset, Plan], snapshot: Snapshot, *, check: bool, keep_stale: bool = False
     ) -> int:
         """Make the rules those of SNAPSHOT: by what changed since the pass before, or by comparing all; how many changed."""
+        if check and self._is_followed and self.kernel.is_untouched:
+            check = False  # nothing that the pass before left can have changed
         change = compiler.change(snapshot) if self._is_followed and not check else None
         self._is_followed = False
         if change is None:
