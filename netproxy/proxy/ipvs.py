@@ -116,7 +116,8 @@ class Part:
     entries: tuple[tuple[str, str], ...] = ()
     addresses: tuple[str, ...] = ()
     guards: tuple[Rule, ...] = ()
-    """Rules of KUBE-IPVS-OUT-FILTER."""
+    """Rules of KUBE-IPVS-OUT-FILTER, in the order of the addresses."""
+    owner: str = ""
 
 
 def compile_ipvs(snapshot: Snapshot, node: NodeView) -> Ipvs:
@@ -143,7 +144,7 @@ def assemble(parts: Iterable[Part], node: NodeView) -> Ipvs:
         for name, found in entries.items()
     }
     full = frozenset(name for name, found in entries.items() if found)
-    return Ipvs(node.family, servers, sets, frozenset(addresses), rules(node, full, tuple(dict.fromkeys(guards))))
+    return Ipvs(node.family, servers, sets, frozenset(addresses), rules(node, full, tuple(guards)))
 
 
 # --- one service port
@@ -176,12 +177,15 @@ class _PartCompiler:
         for ip in service.load_balancer_ips:
             self._load_balancer(ip)
             self._serve(ip, service.port, decision.outside)
-        if service.node_port:
-            self._node_port()
-        if service.health_check_node_port:
+        ips = node_port_addresses(self.node, IPVS) if service.node_port else ()
+        if ips:
+            self._node_port(ips)
+        if service.health_check_node_port and (
+            ips or not service.node_port
+        ):  # kube-proxy gives up where a node port is nowhere
             self.entries.append(("HEALTH-CHECK-NODE-PORT", str(service.health_check_node_port)))
         addresses = closed_addresses(service, self.node, IPVS)
-        return Part(tuple(self.servers), tuple(self.entries), addresses, tuple(self.guards))
+        return Part(tuple(self.servers), tuple(self.entries), addresses, tuple(self.guards), service.name)
 
     def _add(self, name: str, ip: str) -> None:
         self.entries.append((name, f"{ip},{self.service.protocol}:{self.service.port}"))
@@ -212,9 +216,8 @@ class _PartCompiler:
         else:
             self.guards.append(_guard(ip, service.protocol, service.port))
 
-    def _node_port(self) -> None:
+    def _node_port(self, ips: tuple[str, ...]) -> None:
         service = self.service
-        ips = node_port_addresses(self.node, IPVS)
         name = f"NODE-PORT-{service.protocol.upper()}"
         local = f"NODE-PORT-LOCAL-{service.protocol.upper()}"
         entries = [str(service.node_port)]
@@ -431,7 +434,7 @@ def _things(part: Part) -> dict[Hashable, _Thing]:
     found: dict[Hashable, _Thing] = {server.key: server for server in reversed(part.servers)}
     found |= {(name, entry): entry for name, entry in part.entries}
     found |= {("address", address): address for address in part.addresses}
-    return found | {("guard", rule): rule for rule in part.guards}
+    return found | {("guard", (part.owner, at)): rule for at, rule in enumerate(part.guards)}
 
 
 def _plan_of(family: Family, changes: Iterable[Change[_Thing]], sizes: Counter[str]) -> IpvsPlan | None:
@@ -456,7 +459,7 @@ def _plan_of(family: Family, changes: Iterable[Change[_Thing]], sizes: Counter[s
             continue
         assert isinstance(key, tuple)
         kind, entry = key
-        if kind == "guard":
+        if kind == "guard":  # each is of one service port: two may want the same
             return None
         name = set_name("IPVS-IPS" if kind == "address" else kind, family)
         (lost if new is None else entries).setdefault(name, []).append(entry)

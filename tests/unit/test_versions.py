@@ -1,12 +1,18 @@
 """What both versions of kube-proxy left in the kernel, from objects alone: joined at once, and followed step by step."""
 
+from dataclasses import replace
+
 import pytest
+from support.build import a_node, a_service, a_snapshot
 from support.cases import DEFECTS_OF_KUBE_PROXY, FILES, Case, canonical, recorded_cases
 
-from netproxy.core.net import Family
+from netproxy.core.net import Family, family_of
 from netproxy.proxy.iptables import IptablesCompiler
+from netproxy.proxy.ipvs import IpvsCompiler, compile_ipvs, service_part
+from netproxy.proxy.versions import V1_30, V1_36, KubeProxyVersion
 from netproxy.ruleset.diff import applied
 from netproxy.ruleset.iptables import render
+from netproxy.ruleset.ipvs import VirtualServer, parse_servers, parse_sets
 
 CASES = [c for c in recorded_cases(kinds="recorded flows differences") if c.folder.name not in DEFECTS_OF_KUBE_PROXY]
 RANDOM = recorded_cases(kinds="random")
@@ -30,3 +36,46 @@ def test_iptables_rules_follow_the_objects_as_kube_proxy_does(case: Case) -> Non
         change = compiler.change(snapshot) if state else None
         state = applied(state, change) if state and change is not None else compiler.whole(snapshot)
         assert canonical(render(state)) == case.recorded(FILES[family], step), step
+
+
+IPVS_RULES = {Family.IPV4: "ipvs.iptables.txt", Family.IPV6: "ipvs.ip6tables.txt"}
+
+
+@pytest.mark.parametrize("version", [V1_30, V1_36], ids=lambda version: version.name)
+@pytest.mark.parametrize("case", recorded_cases(V1_30, file="ipvs.ipvsadm"), ids=lambda case: case.id)
+def test_ipvs_is_as_1_30_left_it_in_both_versions(case: Case, version: KubeProxyVersion) -> None:
+    servers = {key: alike(server) for key, server in parse_servers(case.recorded("ipvs.ipvsadm") or "").items()}
+    for family, file in IPVS_RULES.items():
+        view = replace(case.view(family, "ipvs"), version=version)
+        state = compile_ipvs(case.snapshot(view), view)
+        of_family = {key: server for key, server in servers.items() if family_of(key.address) is family}
+        assert {key: alike(server) for key, server in state.servers.items()} == of_family
+        assert {**state.sets} == parse_sets(case.recorded("ipvs.ipset") or "", family)
+        assert state.rules is not None
+        assert canonical(render(state.rules)) == canonical(case.recorded(file) or "")
+
+
+def alike(server: VirtualServer) -> tuple:
+    return server.scheduler, server.persistent_s, server.flags, frozenset(server.destinations)
+
+
+def test_a_node_port_of_no_address_is_nowhere_in_ipvs_mode() -> None:
+    service = a_service("10.0.0.1", node_port=30080, health_check_node_port=32000, external_local=True)
+    entries = {short for short, _ in service_part(service, a_node(node_port_addresses=("203.0.113.0/24",))).entries}
+    assert entries == {"CLUSTER-IP"}
+    here = {short for short, _ in service_part(service, a_node()).entries}
+    assert here == {"CLUSTER-IP", "NODE-PORT-TCP", "NODE-PORT-LOCAL-TCP", "HEALTH-CHECK-NODE-PORT"}
+
+
+def test_the_node_is_kept_from_load_balancers_in_the_order_of_their_addresses() -> None:
+    ips = ("203.0.113.9", "203.0.113.1", "203.0.113.9")
+    services = [
+        a_service("10.0.0.1", service=name, load_balancer_ips=ips, source_ranges=("203.0.113.0/24",)) for name in "ba"
+    ]
+    compiler = IpvsCompiler(a_node())
+    for kept in (services, services[:1]):
+        state = compiler.whole(a_snapshot(*kept)) if kept is services else compiler.change(a_snapshot(*kept))
+        if state is None:
+            state = compiler.whole(a_snapshot(*kept))
+        guards = state.rules.tables["filter"].chains["KUBE-IPVS-OUT-FILTER"].rules
+        assert [rule.match[0].net for rule in guards] == [f"{ip}/32" for _ in kept for ip in ips]
