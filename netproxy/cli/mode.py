@@ -86,10 +86,10 @@ def mode(
         print_value(answer.to_json(), output)
         return
     rows = [
-        [item.name, item.mode, item.layout if item.mode == "nftables" else "", item.kube_proxy_version]
+        [item.name, item.mode, item.kube_proxy_version, item.layout if item.mode == "nftables" else ""]
         for item in answer.nodes
     ]
-    print_table(["NODE", "MODE", "LAYOUT", "KUBE-PROXY"], rows)
+    print_table(["NODE", "MODE", "KUBE-PROXY", "LAYOUT"], rows)
 
 
 _RESOURCES = (SERVICES, ENDPOINT_SLICES, NODES, SERVICE_CIDRS, CLUSTERS, KUBE_PROXY_CONFIGURATIONS)

@@ -84,4 +84,5 @@ V1_36 = KubeProxyVersion(
 """As 1.36.2 writes."""
 
 VERSIONS = {version.name: version for version in (V1_36, V1_30)}
-DEFAULT = V1_30
+DEFAULT = V1_36
+"""The newest: what is copied where nobody says which."""

@@ -17,7 +17,7 @@ TOO_EARLY = {"no-local-endpoints-metric-7", "r71039"}
 """Recorded before kube-proxy had heard of the ServiceCIDR, and (in the second: its IPv6 table) of the node's zone."""
 CASES = [
     case
-    for case in recorded_cases(file="nft.ruleset", kinds="recorded flows random")
+    for case in recorded_cases(file="nft.ruleset", kinds="recorded flows random differences")
     if case.folder.name not in DEFECTS_OF_KUBE_PROXY | TOO_EARLY
 ]
 

@@ -1,5 +1,7 @@
 """What of a node and of its configuration shows in the rules, in every mode."""
 
+from dataclasses import replace
+
 import pytest
 from support.build import a_node, a_service, a_snapshot, service_object, slice_object
 
@@ -11,6 +13,7 @@ from netproxy.proxy.ipvs import compile_ipvs
 from netproxy.proxy.nftables import compile_nftables
 from netproxy.proxy.tracker import Tracker
 from netproxy.proxy.userspace import Forward, forwards
+from netproxy.proxy.versions import V1_30
 from netproxy.ruleset.iptables import rule_words
 from netproxy.ruleset.ir import InInterface, Source
 from netproxy.ruleset.nftables import rule_text
@@ -52,11 +55,13 @@ def test_who_is_rewritten_on_the_way_to_a_cluster_ip(node, in_iptables, in_nft):
     asking = [rule_words(r) for r in compile_ipvs(snapshot, node).rules.tables["nat"].chains["KUBE-SERVICES"].rules]
     (marking,) = [words for words in asking if "KUBE-CLUSTER-IP dst,dst -j KUBE-MARK-MASQ" in words]
     assert marking.strip().startswith(in_iptables)
-    (chain,) = [
-        c for c in compile_nftables(snapshot, node).chains.values() if c.name.startswith("service-") and "/" in c.name
-    ]
+    old = compile_nftables(snapshot, replace(node, version=V1_30))
+    (chain,) = [c for c in old.chains.values() if c.name.startswith("service-") and "/" in c.name]
     assert in_nft in rule_text(chain.rules[0])
     assert "mark-for-masquerade" in rule_text(chain.rules[0])
+    guard = rule_text(compile_nftables(snapshot, node).chains["services"].rules[0])
+    assert in_nft.replace("10.96.0.10", "@cluster-ips") in guard
+    assert "meta mark set meta mark" in guard
 
 
 def test_where_nobody_knows_the_pods_only_the_node_itself_is_rewritten():

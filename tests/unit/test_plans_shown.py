@@ -6,6 +6,7 @@ from netproxy.core.net import Family
 from netproxy.proxy.ipvs import compile_ipvs
 from netproxy.proxy.names import nft_endpoint
 from netproxy.proxy.nftables import compile_nftables
+from netproxy.proxy.versions import V1_30
 from netproxy.ruleset import ipvs, nft_plan
 from netproxy.ruleset.diff import Plan, applied, plan
 from netproxy.ruleset.iptables import render_fresh_parts, render_plan
@@ -67,7 +68,9 @@ def test_nft_transactions_take_away_before_they_put_in() -> None:
 
 
 def test_an_nft_chain_that_exists_gets_its_rules_anew() -> None:
-    one, two = (compile_nftables(a_snapshot(a_service(*ips)), a_node()) for ips in ((IP,), (IP, "10.244.0.6")))
+    one, two = (
+        compile_nftables(a_snapshot(a_service(*ips)), a_node(version=V1_30)) for ips in ((IP,), (IP, "10.244.0.6"))
+    )
     lines = nft_plan.render_plan(nft_plan.plan(two, one)).splitlines()
     assert [line.split()[4] for line in lines if line.startswith("add chain")] == [ENDPOINT]
     assert [line.split()[4].partition("-")[0] for line in lines if line.startswith("flush chain")] == ["service"]
