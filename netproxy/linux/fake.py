@@ -183,7 +183,8 @@ class FakeIptables:
         self._kernel.hear(text if text != "fresh" else render(after))
         for table in after.tables.values():
             _check_table(table, self.family)
-            _check_counters(table, self._kernel.counters)
+            for name in set(_counted(table)) - set(self._kernel.counters):
+                raise KernelError(f"iptables-restore: nfacct object `{name}': No such file or directory")
         self._kernel.rules[self.family] = after
         self._kernel.strangers = (self._kernel.strangers or 0) + 1
 
@@ -223,12 +224,6 @@ def _check_rule(rule: Rule, table: Table, family: Family) -> None:
             raise KernelError("iptables-restore: line ends within a comment")
         if isinstance(match, MatchSet) and not match.name:
             raise KernelError("iptables-restore: a set has a name")
-
-
-def _check_counters(table: Table, known: Mapping[str, tuple[int, int]]) -> None:
-    for name in _counted(table):
-        if name not in known:
-            raise KernelError(f"iptables-restore: there is no nfacct object `{name}': No such file or directory")
 
 
 def _counted(table: Table) -> Iterator[str]:

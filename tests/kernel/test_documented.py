@@ -7,6 +7,8 @@ from support.cluster import REPO
 from support.flowlab import FlowLab, flow_lab
 from support.node import Node
 
+from netproxy.proxy.versions import DEFAULT
+
 MODES = ["iptables", "ipvs", "nftables", "userspace"]
 WORDS = {
     "left alone": {"pass", "local-reset"},
@@ -43,6 +45,8 @@ def endpoints(name: str, address: str) -> dict:
 
 class Documented:
     """What Node asks of a case."""
+
+    version = DEFAULT
 
     def objects(self) -> list[dict]:
         node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node1"},
