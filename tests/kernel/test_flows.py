@@ -5,9 +5,12 @@ from support.cases import Case, expected, flow_cases
 from support.flowlab import explain_difference, flow_lab
 from support.node import Node
 
+from netproxy.proxy.versions import V1_36
+
 WAYS = [
     *(("iptables", flavour, "kube-proxy", case) for flavour in ("nft", "legacy") for case in flow_cases("iptables")),
     *(("nftables", "nft", layout, case) for layout in ("kube-proxy", "flat") for case in flow_cases("nftables")),
+    *(("nftables", "nft", "kube-proxy", case) for case in flow_cases("nftables", V1_36)),
     *(("ipvs", "nft", "kube-proxy", case) for case in flow_cases("ipvs")),
 ]
 
@@ -29,7 +32,7 @@ def test_every_flow_ends_as_the_table_says(mode: str, flavour: str, layout: str,
             node.sync()
             wrong = []
             for flow in case.flows()["flows"]:
-                wrong.append(explain_difference(lab, flow, expected(case, flow, mode)))
+                wrong.append(explain_difference(lab, flow, expected(case, flow, mode, layout)))
         finally:
             node.close()
         assert "\n".join(filter(None, wrong)) == ""

@@ -8,11 +8,12 @@ from netproxy.core.net import Family
 from netproxy.linux.command import run
 from netproxy.objects.validate import NFTABLES_LAYOUTS
 from netproxy.proxy.nftables import compile_nftables
-from netproxy.proxy.versions import V1_30
+from netproxy.proxy.versions import V1_30, V1_36
 from netproxy.ruleset.nft import WORDS
 from netproxy.ruleset.nftables import parse
 
 CASES = recorded_cases(V1_30, file="nft.ruleset")
+CASES_136 = recorded_cases(V1_36, file="nft.ruleset", kinds="recorded random")
 ONE = next(c for c in CASES if c.id == "recorded/lb-local")
 
 
@@ -26,8 +27,13 @@ def assert_right(node: Node, layout: str) -> None:
         assert there == compile_nftables(proxy.snapshot(), proxy.view, layout=layout)
 
 
-@pytest.mark.parametrize("layout", NFTABLES_LAYOUTS)
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+@pytest.mark.parametrize(
+    ("case", "layout"),
+    [
+        *(pytest.param(case, layout, id=f"{case.id}-{layout}") for case in CASES for layout in NFTABLES_LAYOUTS),
+        *(pytest.param(case, "kube-proxy", id=case.id) for case in CASES_136),
+    ],
+)
 def test_the_kernel_follows_the_objects(case: Case, layout: str, namespace: str) -> None:
     node = Node(case, namespace, mode="nftables", layout=layout)
     try:
