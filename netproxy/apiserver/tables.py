@@ -68,7 +68,7 @@ def _pod(obj: Object, now: float) -> Cells:
     restarts = sum(s.get("restartCount", 0) for s in statuses)
     return [
         name(obj), f"{ready}/{len(containers)}", pod_reason(obj), str(restarts), _age(obj, now),
-        ",".join(ip["ip"] for ip in (status(obj).get("podIPs") or ())[:1]) or _NONE, spec(obj).get("nodeName") or _NONE,
+        ",".join(ip.get("ip") or "" for ip in (status(obj).get("podIPs") or ())[:1]) or _NONE, spec(obj).get("nodeName") or _NONE,
     ]  # fmt: skip
 
 
@@ -131,7 +131,9 @@ def _slice(obj: Object, now: float) -> Cells:
 
 
 def _node(obj: Object, now: float) -> Cells:
-    internal = next((a["address"] for a in status(obj).get("addresses") or () if a["type"] == "InternalIP"), _NONE)
+    internal = next(
+        (a.get("address") or "" for a in status(obj).get("addresses") or () if a.get("type") == "InternalIP"), _NONE
+    )
     cidrs = ",".join(spec(obj).get("podCIDRs") or ()) or _NONE
     return [
         name(obj),

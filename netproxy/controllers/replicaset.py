@@ -33,6 +33,9 @@ from netproxy.objects.meta import (
     uid,
 )
 
+BURST = 500
+"""So many Pods are made at one look; the news of them brings the next one."""
+
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 
 
@@ -43,7 +46,7 @@ def reconcile(view: IndexedView, at: NamespacedName, now: float) -> Outcome:
         return NOTHING
     claimed = claim(view, replica_set, PODS, _is_active)
     wanted = spec(replica_set).get("replicas", 1)
-    missing = _suffixes(view, replica_set, wanted - len(claimed.mine))
+    missing = _suffixes(view, replica_set, min(BURST, wanted - len(claimed.mine)))
     surplus = sorted(claimed.mine, key=_last_to_go)[: max(0, len(claimed.mine) - wanted)]
     new, again_at = _status(replica_set, claimed.mine, now)
     changes: list[Change] = [

@@ -93,6 +93,51 @@ def type_of_field(of: str, field: str) -> str:
     return _schema()[1].get(of, {}).get(field, "").partition(":")[2]
 
 
+def fields_of(of: str) -> Mapping[str, str]:
+    """The fields of a type with the codes of their types; the root of a kind has the name that `root_of` tells.
+
+    >>> fields_of("core.v1.ContainerPort")["containerPort"]
+    'i'
+    """
+    return _schema()[1].get(of, {})
+
+
+def root_of(obj: Mapping[str, Any]) -> str:
+    """The name of the type of an object, of our own kinds, too; empty for a kind without a schema."""
+    return _schema()[0].get(f"{obj.get('apiVersion')}/{obj.get('kind')}", "")
+
+
+def decoded(obj: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The object as Go's decoder leaves it: a field that is null is not there, a scalar that is null in a list or map is empty.
+
+    Times stay null, as Kubernetes writes them.
+
+    >>> decoded({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": None}, "immutable": None})
+    {'apiVersion': 'v1', 'kind': 'ConfigMap', 'data': {'a': ''}}
+    """
+    root = root_of(obj)
+    types = _schema()[1]
+    return obj if not root or _is_clean(obj, types[root], types) else _decoded(obj, ":" + root)
+
+
+_ZERO: dict[str, Any] = {"s": "", "i": 0, "n": 0, "b": False}
+
+
+def _decoded(value: Any, code: str) -> Any:
+    if code.startswith("[]") and isinstance(value, list):
+        return [_ZERO.get(code[2:]) if item is None else _decoded(item, code[2:]) for item in value]
+    if code.startswith("{}") and isinstance(value, dict):
+        return {key: _ZERO.get(code[2:]) if item is None else _decoded(item, code[2:]) for key, item in value.items()}
+    if code.startswith(":") and isinstance(value, dict):
+        fields = fields_of(code[1:])
+        return {
+            field: _decoded(item, fields.get(field, "*"))
+            for field, item in value.items()
+            if item is not None or field.endswith(("Time", "Timestamp"))
+        }
+    return value
+
+
 def merge_key(of: str, field: str) -> str | None:
     """By which key a strategic merge patch merges a list; empty for a list of scalars, None for one that is replaced.
 

@@ -49,6 +49,10 @@ def problems(obj: Object) -> list[Problem]:
 
 def _metadata(obj: Object) -> Problems:
     meta = metadata(obj)
+    for index, owner in enumerate(meta.get("ownerReferences") or ()):
+        for field in ("apiVersion", "kind", "name", "uid"):
+            if not owner.get(field):
+                yield _required(f"metadata.ownerReferences[{index}].{field}", "must not be empty")
     name = meta.get("name")
     if not name and not meta.get("generateName"):
         if obj.get("kind") not in ("KubeProxyConfiguration", "Cluster"):
@@ -240,6 +244,9 @@ def _endpoint_slice(obj: Object) -> Problems:
 
 def _pod(obj: Object) -> Problems:
     yield from _pod_spec(obj.get("spec") or {}, "spec")
+    for index, item in enumerate((obj.get("status") or {}).get("podIPs") or ()):
+        if not is_address(item.get("ip")):
+            yield _invalid(f"status.podIPs[{index}].ip", item.get("ip") or "", "must be a valid IP address")
 
 
 def _pod_spec(spec: Mapping[str, Any], path: str) -> Problems:

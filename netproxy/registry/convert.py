@@ -107,11 +107,16 @@ def _hpa_to_v2(obj: Object) -> Object:
 def _cpu_percent(metrics: list[Any], side: str) -> int | None:
     """The utilization of the CPU among the metrics, which version 1 has a field for."""
     for item in metrics:
-        resource = item.get("resource") or {}
-        percent = (resource.get(side) or {}).get("averageUtilization")
+        resource = _dict(_dict(item).get("resource"))
+        percent = _dict(resource.get(side)).get("averageUtilization")
         if resource.get("name") == "cpu" and isinstance(percent, int):
             return percent
     return None
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    """What an annotation holds may be anything."""
+    return value if isinstance(value, dict) else {}
 
 
 def _noted(notes: dict[str, str], note: str, wanted: type) -> Any:

@@ -15,6 +15,10 @@ from netproxy.objects.meta import FOREGROUND, ORPHAN, Object, metadata, name
 PROPAGATIONS = ("Foreground", "Background", "Orphan")
 
 
+LONGEST_S = 10**10
+"""A longer grace period is as good as this one, of some three hundred years, whose end is still a date."""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """How an end is asked for; None leaves it to the resource."""
@@ -57,6 +61,7 @@ def verdict(obj: Object, options: Options, grace_s: int | None, now: float, *, h
         if not finalizers and not held:
             return Verdict(gone=True)
         return Verdict(Mark(since or timestamp(now), 0, finalizers))
+    grace_s = min(grace_s, LONGEST_S)
     if since and given is not None:
         if options.grace_s is None or grace_s >= given:
             return Verdict()

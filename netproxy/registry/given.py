@@ -10,7 +10,7 @@ from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import CLUSTERS, KUBE_PROXY_CONFIGURATIONS, Resource, resource_of
 from netproxy.objects.manifest import Loaded
 from netproxy.objects.meta import Object, key, metadata, name, namespace
-from netproxy.objects.schema import field_problems
+from netproxy.objects.schema import decoded, field_problems
 from netproxy.registry.namespace import IMMORTAL
 
 _OURS = (
@@ -33,6 +33,7 @@ def served(obj: Object) -> Resource:
 
 def given_object(obj: Object, resource: Resource, cluster_name: str) -> Object:
     """The object, of the right shape, with a namespace where its resource has one. Raises ManifestError."""
+    obj = dict(decoded(obj))
     wrong, _ = field_problems(obj)
     if wrong:
         raise ManifestError(wrong)

@@ -74,7 +74,7 @@ class Registry:
         """Admit and store a new object. Raises ManifestError, AlreadyExistsError, NotFoundError (no such namespace)."""
         resource, new = self._given(obj)
         if metadata(new).get("resourceVersion"):
-            raise ApiError(500, "", "resourceVersion should not be set on objects to be created")
+            raise ApiError(400, "BadRequest", "resourceVersion should not be set on objects to be created")
         with self.transaction(dry_run=dry_run) as change:
             return _shown(self._create(change, new), resource, None, dry_run=dry_run)
 
@@ -202,7 +202,9 @@ class Registry:
         change.check(obj, old)
         if not self.strategy(served(old)).has_status:
             raise NotFoundError("the server could not find the requested resource")
-        return change.replace({**old, "status": obj.get("status") or {}})
+        new = {**old, "status": obj.get("status") or {}}
+        self.strategy(served(old)).check_status(new)
+        return change.replace(new)
 
     def _finalize(self, change: Transaction, obj: Object, old: Object) -> Object:
         change.check(obj, old)

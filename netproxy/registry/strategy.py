@@ -65,6 +65,12 @@ class Strategy:
         if wrong:
             raise ManifestError(wrong)
 
+    def check_status(self, new: Object) -> None:
+        """Raise ManifestError with everything that is wrong with a new status; whoever writes it has not made the rest."""
+        wrong = [problem for problem in problems(new) if problem.path.startswith("status")]
+        if wrong:
+            raise ManifestError(wrong)
+
     def change_problems(self, new: Object, old: Object) -> list[Problem]:
         """What may not change and did."""
         wrong = [

@@ -597,3 +597,47 @@ def test_a_pod_is_bound_to_something_with_a_name():
     ask("POST", f"{BASE}/pods", pod_object())
     status, answer = ask("POST", f"{BASE}/pods/{pod_object()['metadata']['name']}/binding", {"target": "node1"})
     assert (status, answer["message"]) == (400, "target.name: Required value")
+
+
+PODS_PATH = "/api/v1/namespaces/default/pods"
+TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        {"podIPs": [{}]},
+        {"podIPs": [{"ip": "nonsense"}]},
+        {"containerStatuses": [{"name": "c", "restartCount": None}]},
+        {"containerStatuses": [{"name": "c", "state": {"waiting": None}}]},
+        {"conditions": [{"type": None}]},
+    ],
+)
+def test_no_status_breaks_the_list(status):
+    ask = Client()
+    ask("POST", PODS_PATH, pod_object())
+    assert ask("PUT", f"{PODS_PATH}/web-1/status", {"metadata": {"name": "web-1"}, "status": status})[0] in (200, 422)
+    assert ask("GET", PODS_PATH, accept=TABLE)[0] == 200
+
+
+def test_what_is_null_is_not_there_or_empty():
+    ask = Client()
+    pod = pod_object(spec={"hostname": None, "containers": [{"name": "c", "image": "a", "args": [None]}]})
+    made = ask("POST", PODS_PATH, pod)[1]
+    assert "hostname" not in made["spec"]
+    assert made["spec"]["containers"][0]["args"] == [""]
+
+
+def test_a_grace_period_without_an_end_is_a_long_one():
+    ask = Client()
+    ask.registry.apply([Loaded(pod_object(), "x")])
+    code, deleted = ask("DELETE", f"{PODS_PATH}/web-1", gracePeriodSeconds="9" * 18)
+    assert (code, deleted["metadata"]["deletionGracePeriodSeconds"]) == (200, 10**10)
+
+
+def test_what_is_asked_wrong_is_no_failure_of_ours():
+    ask = Client()
+    assert ask("POST", PODS_PATH, pod_object(metadata={"resourceVersion": "5"}))[0] == 400
+    owner = {"apiVersion": "v1", "kind": "Pod", "name": "a"}
+    code, said = ask("POST", PODS_PATH, pod_object(metadata={"ownerReferences": [owner]}))
+    assert (code, said["details"]["causes"][0]["field"]) == (422, "metadata.ownerReferences[0].uid")

@@ -449,3 +449,8 @@ def test_a_slice_that_somebody_spoils_is_mended():
     (mended,) = slices(world)
     assert mended["endpoints"] == made["endpoints"]
     assert mended["metadata"]["labels"] == made["metadata"]["labels"]
+
+
+def test_of_very_many_pods_some_are_made_at_each_look():
+    world = World(replica_set(10**15))
+    assert len([c for c in REPLICA_SET_CONTROLLER.reconcile(world, WEB, 0).changes if isinstance(c, Create)]) == 500
