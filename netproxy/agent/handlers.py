@@ -17,7 +17,7 @@ from netproxy.agent.agent import Agent
 from netproxy.agent.machines import CLIENT
 from netproxy.apiserver.request import Request, Response, json_response
 from netproxy.apiserver.status import status
-from netproxy.core.errors import KernelError, ManifestError, NotFoundError, Problem
+from netproxy.core.errors import ApiError, ManifestError, NotFoundError, Problem
 from netproxy.core.names import NamespacedName
 from netproxy.core.net import Family
 from netproxy.kubelet import resolv
@@ -222,7 +222,8 @@ async def _logs(agent: Agent, asked: messages.LogsRequest) -> Message:
     found = agent.store.find(PODS, at)
     pod = found or next(iter(_replicas(agent, at)), None)
     if pod is None:
-        raise NotFoundError(f'pods "{at.name}" not found')
+        there = ", ".join(name(item) for item in agent.store.list(PODS, at.namespace)) or "none"
+        raise NotFoundError(f'pods "{at.name}" not found in namespace {at.namespace}; there are {there}')
     names = [c["name"] for c in (*(spec(pod).get("initContainers") or ()), *spec(pod)["containers"])]
     wanted = asked.container or spec(pod)["containers"][0]["name"]
     if wanted not in names:
@@ -248,7 +249,9 @@ async def _pending(agent: Agent, asked: messages.PendingRequest) -> Message:
 
 async def _rules(agent: Agent, asked: messages.RulesRequest) -> Message:
     at = NamespacedName(asked.namespace, asked.service)
-    agent.store.get(SERVICES, at)
+    if agent.store.find(SERVICES, at) is None:
+        there = ", ".join(name(item) for item in agent.store.list(SERVICES, at.namespace)) or "none"
+        raise NotFoundError(f'services "{at.name}" not found in namespace {at.namespace}; there are {there}')
     _check_node(agent, asked.node)
     node = asked.node or agent.cluster.nodes[0].name
     family = Family.IPV6 if asked.family == "ipv6" else Family.IPV4
@@ -282,7 +285,7 @@ async def _mode(agent: Agent, asked: messages.ModeRequest) -> Message:
             await agent.rules_settled()
     except TimeoutError as error:
         why = "; ".join(map(str, _errors(agent))) or "still at it"
-        raise KernelError(f"the rules are not there yet: {why}") from error
+        raise ApiError(504, "Timeout", f"the rules are not there yet: {why}") from error
     return messages.ModeAnswer(_modes(agent), _errors(agent))
 
 

@@ -26,8 +26,15 @@ def kind_named(word: str) -> Resource:
     """The kind that people mean. Raises ManifestError with all there are."""
     kind = resource_of_word(word)
     if kind is None:
-        known = ", ".join(k.short[0] if k.short else k.plural for k in RESOURCES)
-        raise ManifestError([Problem("kind", f'the server doesn\'t have a resource type "{word}" (there are {known})')])
+        import difflib
+
+        words = dict.fromkeys(w for k in RESOURCES for w in (k.plural, k.singular, *k.short))
+        close = difflib.get_close_matches(word.lower(), words, 1, 0.6)
+        known = ", ".join(dict.fromkeys(k.short[0] if k.short else k.plural for k in RESOURCES))
+        meant = f'did you mean "{close[0]}"? ' if close else ""
+        raise ManifestError(
+            [Problem("kind", f'the server doesn\'t have a resource type "{word}" ({meant}there are {known})')]
+        )
     return kind
 
 
@@ -49,12 +56,12 @@ def get(
     watch: bool, output: str | None, where: Paths,
 ) -> None:  # fmt: skip
     """List objects: pods, svc, endpointslices, nodes, deploy, rs, ns, events, … several kinds with commas."""
-    agent = Agent(where)
     words = [w for word in kinds.split(",") for w in (_ALL if word == "all" else (word,))]
     if "/" in words[0] and not names:
         words[0], _, one = words[0].partition("/")
         names = (one,)
     chosen = [kind_named(word) for word in words]
+    agent = Agent(where)
     at = "" if all_namespaces else namespace
     wanted = Selector(at, selector, field_selector)
     if output in ("json", "yaml", "name"):
