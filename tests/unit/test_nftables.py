@@ -59,6 +59,7 @@ def test_a_rule_and_back(text: str) -> None:
         "tcp flags syn",
         "dnat to",
         "dnat to numgen random mod 2 map { 0 : 10.0.0.1 }",
+        "dnat to numgen random mod 1 map { 0 : 10.0.0.1 }",
         "dnat to numgen random mod 3 map { 0 : 10.0.0.1 . 80 , 1 : 10.0.0.2 . 80 }",
         "numgen random mod 2 vmap { 0 : goto a , 2 : goto b }",
         "numgen random mod 2 vmap { 0 : goto a , 1 : drop }",
