@@ -131,9 +131,14 @@ def _lost(where: str, *, shows_certificate: bool = False) -> Iterator[None]:
         why = f"the server's certificate is not good: {error.certificate_error}; look at certificate-authority and tls-server-name"
         raise UnavailableError(0, "Certificate", where + why) from error
     except (aiohttp.ClientError, OSError, EOFError, ValueError) as error:
-        why = str(error) or type(error).__name__
+        why = _said(error) or type(error).__name__
         if shows_certificate and isinstance(error, aiohttp.ServerDisconnectedError):
             why += (
                 "; perhaps it does not accept our client-certificate"  # it may say so by hanging up, and nothing else
             )
         raise UnavailableError(0, "Lost", where + why) from error
+
+
+def _said(error: Exception) -> str:
+    """What happened; aiohttp's own text names an object of ours instead of it."""
+    return str(error.os_error) if isinstance(error, aiohttp.ClientConnectorError) else str(error)

@@ -217,6 +217,21 @@ def _address_problems(config: Mapping[str, Any]) -> list[Problem]:
             bind_address(config[field], 1)
         except ValueError as error:
             found.append(Problem(field, f'Invalid value: "{config[field]}": {error}'))
+    if not is_address(config["bindAddress"]):
+        found.append(
+            Problem(
+                "bindAddress",
+                f'Invalid value: "{config["bindAddress"]}": not a valid textual representation of an IP address',
+            )
+        )
+    if not -1000 <= (config.get("oomScoreAdj") or 0) <= 1000:
+        why = "must be within the range [-1000, 1000]"
+        found.append(Problem("oomScoreAdj", f"Invalid value: {config['oomScoreAdj']}: {why}"))
+    detect = config.get("detectLocal") or {}
+    for mode, field in (("BridgeInterface", "bridgeInterface"), ("InterfaceNamePrefix", "interfaceNamePrefix")):
+        if config.get("detectLocalMode") == mode and not detect.get(field):
+            why = f"must be given with detectLocalMode {mode}"
+            found.append(Problem(f"detectLocal.{field}", f"Required value: {why}"))
     return found
 
 

@@ -262,3 +262,18 @@ def test_a_port_that_is_taken_is_tried_again_every_five_seconds() -> None:
     with pytest.raises(KernelError, match="Address already in use"):
         asyncio.run(listen("healthz server", where, 1, answer, hard_fail=True))
     taken.close()
+
+
+@pytest.mark.parametrize(
+    ("flags", "field"),
+    [
+        ({"bind-address": "foo"}, "bindAddress"),
+        ({"oom-score-adj": "5000"}, "oomScoreAdj"),
+        ({"detect-local-mode": "BridgeInterface"}, "detectLocal.bridgeInterface"),
+        ({"detect-local-mode": "InterfaceNamePrefix"}, "detectLocal.interfaceNamePrefix"),
+    ],
+)
+def test_a_flag_that_cannot_hold_is_refused(flags, field):
+    with pytest.raises(ManifestError) as refused:
+        settings(flags)
+    assert [problem.path for problem in refused.value.problems] == [field]
