@@ -50,7 +50,6 @@ def _kube_proxy_flags(command: Decorated) -> Decorated:
     "--kube-proxy-version",
     "version",
     type=click.Choice(KUBE_PROXY_VERSIONS),
-    default="",
     help="Whose rules (docs/versions.md).",
 )
 @click.option(
@@ -65,7 +64,7 @@ def _kube_proxy_flags(command: Decorated) -> Decorated:
 @_kube_proxy_flags
 def proxy(
     kubeconfig: Path | None, master: str, node_name: str, config: Path | None, cleanup: bool | None,
-    nftables_layout: str | None, version: str, back_end: str, verbosity: int, **flags: str | None,
+    nftables_layout: str | None, version: str | None, back_end: str, verbosity: int, **flags: str | None,
 ) -> None:  # fmt: skip
     """Be this node's service proxy, in kube-proxy's place, for any Kubernetes API server.
 
@@ -81,5 +80,5 @@ def proxy(
         return
     sys.exit(program.serve(settings(
         given, config_file=config, kubeconfig=kubeconfig, master=master, node=node_name, layout=nftables_layout or "",
-        back_end=back_end, version=version,
+        back_end=back_end, version=version or "",
     )))  # fmt: skip
