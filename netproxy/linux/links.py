@@ -14,6 +14,10 @@ from netproxy.linux.netlink import Netlink, Request
 ETH0 = 2
 """Index of eth0 in every namespace (lo is 1)."""
 
+_REFUSALS = (("net/ipv4/icmp_ratemask", "6160"),)
+"""What the kernel limits, without "destination unreachable": else a node that has refused some would let the next time out."""
+_REFUSALS6 = (("net/ipv6/icmp/ratemask", "0,3-127"),)
+
 _QUIET6 = (
     ("net/ipv6/conf/all/disable_ipv6", "1"),
     ("net/ipv6/conf/default/disable_ipv6", "1"),
@@ -62,7 +66,7 @@ def _new_namespace(name: str, *, ipv6: bool) -> Iterator[tuple[int, Netlink]]:
         fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         routes = rtnetlink.route_socket()
         try:
-            netns.write_sysctls(_EARLY6 if ipv6 else _QUIET6)
+            netns.write_sysctls((*_REFUSALS, *(_EARLY6 + _REFUSALS6 if ipv6 else _QUIET6)))
             yield fd, routes
         finally:
             routes.close()
