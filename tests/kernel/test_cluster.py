@@ -610,7 +610,7 @@ def test_labels_of_nodes_and_settings_of_the_proxy_take_effect_at_once(cluster: 
     wait_until(lambda: "! -s 10.244.0.0/16" not in cluster.exec("node1", "iptables-save", "-t", "nat"))
     assert cluster.run("verify").returncode == 0
     cluster("apply", "-f", "-", stdin=config.replace("iptables: {masqueradeAll: true}", "mode: nftables"))
-    wait_until(lambda: "dnat to" in cluster.exec("node1", "nft", "list", "table", "ip", "kube-proxy", check=False))
+    wait_until(lambda: "dnat ip" in cluster.exec("node1", "nft", "list", "table", "ip", "kube-proxy", check=False))
     wait_until(lambda: "KUBE" not in cluster.exec("node1", "iptables-save"))
 
 
@@ -618,7 +618,7 @@ def test_a_running_cluster_takes_another_mode_and_refuses_what_was_fixed(cluster
     asked = "apiVersion: netproxy.dev/v1alpha1\nkind: Cluster\nspec: {nodes: %d, proxyMode: %s}\n"
     cluster("up", "-f", "-", stdin=asked % (1, "iptables"))
     cluster("up", "-f", "-", stdin=asked % (1, "nftables"))
-    assert cluster("mode").split()[-3:] == ["node1", "nftables", "kube-proxy"]
+    assert cluster("mode").split()[-4:] == ["node1", "nftables", "1.36", "kube-proxy"]
     refused = cluster.run("up", "-f", "-", stdin=asked % (2, "iptables"), check=False)
     assert refused.returncode == 2
     assert "Cluster: spec.nodes: a running cluster keeps what it has (node1)" in refused.stderr
@@ -633,6 +633,6 @@ def test_a_recorded_spec_can_be_started_too(cluster: Cluster):
     )
     assert "ServiceAccount is a kind that netproxy does not use: left out" in started.stderr
     saved = cluster.exec("node1", "iptables-save")
-    recorded = (folder / "kube-proxy-1.30.5/iptables.txt").read_text()
+    recorded = (folder / "kube-proxy-1.36.2/iptables.txt").read_text()
     missing = [line for line in recorded.splitlines() if line.startswith("-A") and line not in saved]
     assert missing == []

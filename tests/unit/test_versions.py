@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 import pytest
-from support.build import a_node, a_service, a_snapshot
+from support.build import a_node, a_service, a_snapshot, service_object, slice_object
 from support.cases import DEFECTS_OF_KUBE_PROXY, FILES, Case, canonical, recorded_cases
 
 from netproxy.core.net import Family, family_of
+from netproxy.proxy.build import is_proxied, service_ports
 from netproxy.proxy.iptables import IptablesCompiler
 from netproxy.proxy.ipvs import IpvsCompiler, compile_ipvs, service_part
 from netproxy.proxy.versions import V1_30, V1_36, KubeProxyVersion
@@ -57,6 +58,24 @@ def test_ipvs_is_as_1_30_left_it_in_both_versions(case: Case, version: KubeProxy
 
 def alike(server: VirtualServer) -> tuple:
     return server.scheduler, server.persistent_s, server.flags, frozenset(server.destinations)
+
+
+@pytest.mark.parametrize(("version", "proxied"), [(V1_30, False), (V1_36, True)])
+def test_the_label_of_headless_services_keeps_a_service_away_from_1_30(
+    version: KubeProxyVersion, proxied: bool
+) -> None:
+    labels = {"service.kubernetes.io/headless": ""}
+    service = {
+        "metadata": {"name": "web", "namespace": "default", "labels": labels},
+        "spec": {"clusterIP": "10.96.0.9"},
+    }
+    assert is_proxied(service, a_node(version=version)) is proxied
+
+
+def test_an_endpoint_whose_address_is_none_is_passed_over() -> None:
+    service = service_object(clusterIP="10.96.0.9", clusterIPs=["10.96.0.9"])
+    (found,) = service_ports(service, [slice_object(addresses=("nowhere", "10.244.0.5"))], a_node())
+    assert [endpoint.address for endpoint in found.endpoints] == ["10.244.0.5"]
 
 
 def test_a_node_port_of_no_address_is_nowhere_in_ipvs_mode() -> None:
