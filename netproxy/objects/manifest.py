@@ -25,7 +25,9 @@ def parse_manifests(text: str | bytes, source: str) -> list[Loaded]:
 
     Raises ManifestError with the line of a syntax error, or for a document that is no object.
     """
-    return [Loaded(obj, source) for document in _documents(text, source) for obj in _flatten(document, source)]
+    from netproxy.objects.document import documents  # here: the agent reads no manifests
+
+    return [Loaded(obj, source) for value in documents(text, source) for obj in _flatten(value, source)]
 
 
 def load(sources: Iterable[tuple[str, str | bytes]], check: Callable[[Object], list[Problem]]) -> list[Loaded]:
@@ -49,86 +51,74 @@ def placed(problems: Iterable[Problem], item: Loaded) -> list[Problem]:
     return [Problem(p.path, p.message, describe(item.obj), item.source, p.reason) for p in problems]
 
 
-def _documents(text: str | bytes, source: str) -> Iterator[Any]:
-    stripped = text.lstrip()[:1]
-    if stripped in ("{", "[", b"{", b"["):
-        import orjson
-
-        try:
-            yield orjson.loads(text)
-            return
-        except orjson.JSONDecodeError:
-            pass  # YAML's flow style also begins with a brace
-    yield from _yaml(text, source)
-
-
-def _yaml(text: str | bytes, source: str) -> Iterator[Any]:
-    import yaml
-
-    try:
-        for document in yaml.load_all(text, Loader=_loader()):
-            if document is not None:
-                yield document
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "YAML"
-        raise ManifestError([Problem(line, str(error.problem or error.context), source=source)]) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ManifestError([Problem("YAML", str(error), source=source)]) from error
-
-
-def _loader() -> Any:
-    """The fast safe loader, with dates left as the text they are (Kubernetes has no date type)."""
-    global _Loader
-    if _Loader is None:
-        import yaml
-
-        base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-        class Loader(base):  # type: ignore[misc]  # the base is chosen at run time
-            yaml_implicit_resolvers = {  # noqa: RUF012  # the library's own attribute
-                first: [(tag, regexp) for tag, regexp in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-                for first, resolvers in base.yaml_implicit_resolvers.items()
-            }
-
-        _Loader = Loader
-    return _Loader
-
-
-_Loader: Any = None
-
-
-def _flatten(document: Any, source: str) -> Iterator[Object]:
+def _flatten(document: Any, source: str, path: str = "") -> Iterator[Object]:
     if isinstance(document, list):
-        for item in document:
-            yield from _flatten(item, source)
+        for index, item in enumerate(document):
+            yield from _flatten(item, source, f"{path}[{index}]")
         return
     if not isinstance(document, dict):
-        raise ManifestError([Problem("document", f"Invalid value: {document!r}: must be an object", source=source)])
+        shown = "null" if document is None else repr(document)
+        shown = shown if len(shown) <= SHOWN else shown[:SHOWN] + "..."
+        why = f"Invalid value: {shown}: must be an object; begin it with apiVersion and kind"
+        raise ManifestError([Problem(path or "document", why, source=source, reason="FieldValueTypeInvalid")])
     kind = document.get("kind")
-    if isinstance(kind, str) and kind.endswith("List") and isinstance(document.get("items"), list):
-        api_version = document.get("apiVersion")
-        for item in document["items"]:
-            if isinstance(item, dict) and "kind" not in item:
-                item = {"apiVersion": api_version, "kind": kind.removesuffix("List"), **item}
-            yield from _flatten(item, source)
+    if isinstance(kind, str) and kind.endswith("List") and "items" in document:
+        yield from _items(document, kind, source, path)
         return
-    if not kind or not document.get("apiVersion"):
-        missing = "kind" if not kind else "apiVersion"
-        raise ManifestError([Problem(missing, "Required value", source=source)])
+    for field in ("kind", "apiVersion"):
+        _check_word(document.get(field), f"{path}.{field}".removeprefix("."), source)
+    if not isinstance(document.get("metadata", {}) or {}, dict):
+        why = f"Invalid value: {document['metadata']!r:.{SHOWN}}: must be of type object, such as {{name: web}}"
+        raise ManifestError([Problem("metadata", why, describe({"kind": kind}), source, "FieldValueTypeInvalid")])
     yield document
 
 
+SHOWN = 80
+"""How much of a wrong value a message repeats, in characters."""
+
+
+def _items(listed: Object, kind: str, source: str, path: str) -> Iterator[Object]:
+    """The objects of a list; an `items` of null is empty, as for kubectl."""
+    items = listed["items"] if listed["items"] is not None else []
+    at = f"{path}.items".removeprefix(".")
+    if not isinstance(items, list):
+        why = f"Invalid value: {items!r:.{SHOWN}}: must be of type array"
+        raise ManifestError([Problem(at, why, source=source, reason="FieldValueTypeInvalid")])
+    for index, item in enumerate(items):
+        if isinstance(item, dict) and "kind" not in item and kind != "List":
+            item = {"apiVersion": listed.get("apiVersion"), "kind": kind.removesuffix("List"), **item}
+        yield from _flatten(item, source, f"{at}[{index}]")
+
+
+def _check_word(value: Any, path: str, source: str) -> None:
+    if value is None or value == "":
+        raise ManifestError([Problem(path, "Required value", source=source, reason="FieldValueRequired")])
+    if not isinstance(value, str):
+        why = f"Invalid value: {value!r:.{SHOWN}}: must be of type string; put it into quotes"
+        raise ManifestError([Problem(path, why, source=source, reason="FieldValueTypeInvalid")])
+
+
+OWN_GROUPS = frozenset((
+    "discovery.k8s.io", "events.k8s.io", "networking.k8s.io", "kubeproxy.config.k8s.io", "netproxy.dev",
+))  # fmt: skip
+"""Groups with a dot whose kinds are Kubernetes' or netproxy's own; one without a dot can be nobody else's."""
+
+
 def unknown_kind(obj: Object) -> tuple[Problem | None, Problem | None]:
-    """(error, warning) for a kind that netproxy does not know; a likely misspelling is an error, the rest is left out."""
+    """(error, warning) for a kind that netproxy does not know; a likely mistake is an error, the rest is left out.
+
+    A kind of another group is somebody else's, whatever its name: Knative has a Service, too.
+    """
     kind, version = str(obj["kind"]), str(obj["apiVersion"])
     if resource_of(obj):
         return None, None
+    group = version.rpartition("/")[0]
+    is_own = "." not in group or group in OWN_GROUPS
     near = KINDS.get(kind)
-    if near:
+    if near and is_own:
         why = f"Unsupported value: {version}, {kind}: did you mean apiVersion {near.api_version}?"
         return Problem("apiVersion", why), None
-    close = difflib.get_close_matches(kind, KINDS, 1, 0.8)
-    if close and version in (KINDS[close[0]].api_version, "v1"):
+    close = difflib.get_close_matches(kind[:SHOWN], KINDS, 1, 0.8)
+    if not near and close and version in (KINDS[close[0]].api_version, "v1"):
         return Problem("kind", f'Unsupported value: {version}, {kind}: did you mean "{close[0]}"?'), None
     return None, Problem("kind", f"{version}, {kind} is a kind that netproxy does not use: left out")
