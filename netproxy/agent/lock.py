@@ -52,6 +52,10 @@ class ClusterLock:
                 fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             except FileNotFoundError:
                 continue  # somebody has just removed the last cluster's folder
+            except FileExistsError as error:
+                if not file.parent.exists():
+                    continue  # as above, while it was looked at
+                raise KernelError(f"{file.parent}: {error.strerror}", request=str(file)) from error
             except PermissionError:
                 raise NotFoundError(f"cluster {paths.cluster} belongs to another user; use sudo") from None
             except OSError as error:  # a file system that takes no files, or something else of this name
