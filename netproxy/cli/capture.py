@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from netproxy.agent.paths import Paths
+from netproxy.cli import complete
 from netproxy.cli.client import Agent, progress
-from netproxy.cli.options import cluster_option
+from netproxy.cli.options import cluster_option, namespace_option
 from netproxy.core.errors import ManifestError, Problem
 from netproxy.objects.messages import EntryAnswer, EntryRequest, Nothing, StatusAnswer
 
@@ -22,13 +23,14 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("targets", nargs=-1, metavar="[POD|NODE|client]...")
+@click.argument("targets", nargs=-1, metavar="[POD|NODE|client]...", shell_complete=complete.machines)
 @click.option("--filter", "expression", default="", help="What to keep, in tcpdump's language: 'tcp port 80'.")
-@click.option("-o", "--output", "file", help="Write a pcapng file, which Wireshark opens.")
+@click.option("-o", "--output", "file", help="Write a pcapng file, which Wireshark opens.",
+              shell_complete=complete.files)  # fmt: skip
 @click.option("--print", "printing", is_flag=True, help="Print a line for each packet (the default without -o).")
 @click.option("--count", type=int, default=0, help="End after so many packets.")
 @click.option("--for", "seconds", type=float, default=0, help="End after so many seconds.")
-@click.option("-n", "--namespace", default="default", show_default=True)
+@namespace_option
 @cluster_option
 def capture(
     targets: tuple[str, ...],

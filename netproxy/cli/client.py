@@ -50,13 +50,13 @@ def answers(where: Paths) -> bool:
 
 
 class Agent:
-    """A connection to the agent of a cluster. Raises NotFoundError when none runs."""
+    """A connection to the agent of a cluster. Raises NotFoundError, which says how to START one, when none runs."""
 
-    def __init__(self, where: Paths) -> None:
+    def __init__(self, where: Paths, *, start: str = "") -> None:
         self.where = where
         self.pid = agent_pid(where)
         if not self.pid or not where.socket.exists():
-            raise NotFoundError(_not_running(where))
+            raise NotFoundError(_not_running(where, start))
 
     def join(self) -> None:
         """Be where the cluster's namespaces are (a user namespace, when it is rootless)."""
@@ -111,14 +111,15 @@ class Agent:
         return UnavailableError(0, error.reason, f"the agent of cluster {self.where.cluster} {what}: {error}")
 
 
-def _not_running(where: Paths) -> str:
-    hint = f"netproxy up --cluster {where.cluster}" if where.cluster != DEFAULT else "netproxy up"
+def _not_running(where: Paths, start: str) -> str:
+    hint = start or (f"netproxy up --cluster {where.cluster}" if where.cluster != DEFAULT else "netproxy up")
     try:
         there = bool(where.state.exists())
     except PermissionError:
         return f"cluster {where.cluster} belongs to another user; use sudo"
     if there:
-        return f"the agent of cluster {where.cluster} is not running; `{hint}` takes the cluster over"
+        takes = "begins it anew" if start else "takes the cluster over"
+        return f"the agent of cluster {where.cluster} is not running; `{hint}` {takes}"
     others = clusters()
     known = f" (running: {', '.join(others)})" if others else ""
     system = Path("/run/netproxy") / where.cluster

@@ -10,15 +10,16 @@ from typing import NoReturn
 import click
 
 from netproxy.agent.paths import Paths
+from netproxy.cli import complete
 from netproxy.cli.client import Agent
-from netproxy.cli.options import cluster_option
+from netproxy.cli.options import cluster_option, namespace_option
 from netproxy.objects.messages import EntryAnswer, EntryRequest
 
 
 @click.command(name="exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.argument("target")
+@click.argument("target", shell_complete=complete.machines)
 @click.option("-c", "--container", help="Which container's environment (default: the first).")
-@click.option("-n", "--namespace", default="default", show_default=True)
+@namespace_option
 @click.option("-i", "--stdin", is_flag=True, hidden=True)
 @click.option("-t", "--tty", is_flag=True, hidden=True)
 @click.argument("argv", nargs=-1, required=True, metavar="-- COMMAND [ARG]...", type=click.UNPROCESSED)
@@ -48,18 +49,20 @@ def _options(words: list[str], container: str | None, namespace: str) -> tuple[l
 
 
 @click.command()
-@click.argument("target", default="client")
+@click.argument("target", default="client", shell_complete=complete.machines)
 @click.option("-c", "--container", help="Which container's environment (default: the first).")
-@click.option("-n", "--namespace", default="default", show_default=True)
+@namespace_option
 @cluster_option
 def shell(target: str, container: str | None, namespace: str, where: Paths) -> None:
     """Open a shell in TARGET: a Pod, a node, or `client`."""
     enter_and_run(where, target, namespace, container, [os.environ.get("SHELL") or "/bin/sh"])
 
 
-def enter_and_run(where: Paths, target: str, namespace: str, container: str | None, argv: list[str]) -> NoReturn:
-    """Become COMMAND inside TARGET. Exits with 127 when there is no such program."""
-    agent = Agent(where)
+def enter_and_run(
+    where: Paths, target: str, namespace: str, container: str | None, argv: list[str], *, start: str = ""
+) -> NoReturn:
+    """Become COMMAND inside TARGET. Exits with 127 when there is no such program. START is the command that starts the cluster."""
+    agent = Agent(where, start=start)
     place = agent.look("entry", EntryRequest(target, namespace, container or ""), EntryAnswer)
     if not argv:
         raise click.UsageError("no command: netproxy exec TARGET -- COMMAND")

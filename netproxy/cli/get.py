@@ -7,9 +7,10 @@ from typing import Any
 import click
 
 from netproxy.agent.paths import Paths
+from netproxy.cli import complete
 from netproxy.cli.client import Agent
 from netproxy.cli.files import read_manifests
-from netproxy.cli.options import cluster_option
+from netproxy.cli.options import cluster_option, namespace_option
 from netproxy.cli.show import output_option, print_server_table, print_value
 from netproxy.cli.wait import wait_and_tell
 from netproxy.client.port import Selector
@@ -42,9 +43,9 @@ _ALL = ("pods", "services", "deployments", "replicasets")
 
 
 @click.command()
-@click.argument("kinds")
-@click.argument("names", nargs=-1)
-@click.option("-n", "--namespace", default="default", show_default=True)
+@click.argument("kinds", shell_complete=complete.kinds)
+@click.argument("names", nargs=-1, shell_complete=complete.objects)
+@namespace_option
 @click.option("-A", "--all-namespaces", is_flag=True, help="Of all namespaces.")
 @click.option("-l", "--selector", default="", help="Label selector.")
 @click.option("--field-selector", default="", help="Field selector.")
@@ -119,7 +120,8 @@ def _watch(agent: Agent, kind: Resource, wanted: Selector, *, wide: bool) -> Non
 
 
 @click.command()
-@click.option("-f", "--filename", "files", multiple=True, required=True, metavar="PATH", help="File, folder or -.")
+@click.option("-f", "--filename", "files", multiple=True, required=True, metavar="PATH", help="File, folder or -.",
+              shell_complete=complete.files)  # fmt: skip
 @click.option("--wait", "wait_s", type=click.FloatRange(0, 1e6), metavar="SECONDS",
               help="Wait so long for Pods to be ready and rules to be written; exit status 1 when they are not.")  # fmt: skip
 @cluster_option
@@ -134,10 +136,11 @@ def apply(files: tuple[str, ...], wait_s: float | None, where: Paths) -> int:
 
 
 @click.command()
-@click.argument("kind", required=False)
-@click.argument("names", nargs=-1)
-@click.option("-f", "--filename", "files", multiple=True, metavar="PATH", help="Delete what is in these files.")
-@click.option("-n", "--namespace", default="default", show_default=True)
+@click.argument("kind", required=False, shell_complete=complete.kinds)
+@click.argument("names", nargs=-1, shell_complete=complete.objects)
+@click.option("-f", "--filename", "files", multiple=True, metavar="PATH", help="Delete what is in these files.",
+              shell_complete=complete.files)  # fmt: skip
+@namespace_option
 @click.option("-l", "--selector", default="", help="Label selector.")
 @click.option("--grace-period", type=int, help="Seconds that a Pod gets to end.")
 @click.option("--all", "everything", is_flag=True, help="All of this kind in the namespace.")

@@ -13,8 +13,9 @@ from typing import Protocol
 import click
 
 from netproxy.agent.paths import Paths
+from netproxy.cli import complete
 from netproxy.cli.client import Agent
-from netproxy.cli.options import cluster_option
+from netproxy.cli.options import cluster_option, namespace_option, node_option
 from netproxy.cli.show import output_option, print_table, print_value
 from netproxy.client.port import EVERYTHING
 from netproxy.core.errors import NotFoundError
@@ -54,9 +55,9 @@ def status(output: str | None, where: Paths) -> None:
 
 
 @click.command()
-@click.argument("service")
-@click.option("-n", "--namespace", default="default", show_default=True)
-@click.option("--node", help="On which node (default: the first).")
+@click.argument("service", shell_complete=complete.services)
+@namespace_option
+@node_option("On which node (default: the first).")
 @click.option("--family", type=click.Choice(["ipv4", "ipv6"]), default="ipv4", show_default=True)
 @output_option
 @cluster_option
@@ -94,7 +95,7 @@ def _seen(line: RulesLine) -> str:
 
 
 @click.command()
-@click.option("--node", help="Only this node.")
+@node_option("Only this node.")
 @output_option
 @cluster_option
 def plan(node: str | None, output: str | None, where: Paths) -> None:
@@ -112,7 +113,7 @@ def plan(node: str | None, output: str | None, where: Paths) -> None:
 
 
 @click.command()
-@click.option("--node", help="Only this node.")
+@node_option("Only this node.")
 @click.option("--flows", "flows", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
               help="Send the packets of this file instead, and compare how they end, in the mode that is on.")  # fmt: skip
 @output_option
@@ -169,9 +170,9 @@ def _verify_flows(file: Path, output: str | None, where: Paths) -> None:
 
 
 @click.command()
-@click.argument("pod", required=False)
+@click.argument("pod", required=False, shell_complete=complete.pods)
 @click.option("-c", "--container", help="Which container (default: the first).")
-@click.option("-n", "--namespace", default="default", show_default=True)
+@namespace_option
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes.")
 @click.option("-p", "--previous", is_flag=True, help="Of the run before the last restart.")
 @click.option("--tail", type=int, default=-1, help="Only the last lines.")

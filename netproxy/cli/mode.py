@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from netproxy.agent.paths import Paths
+from netproxy.cli import complete
 from netproxy.cli.client import Agent
 from netproxy.cli.files import read_manifests
-from netproxy.cli.options import cluster_option
+from netproxy.cli.options import cluster_option, node_option
 from netproxy.cli.render import FAMILIES, Spec
 from netproxy.cli.show import output_option, print_table, print_value
 from netproxy.client.port import EVERYTHING
@@ -43,10 +45,16 @@ class _Side(click.ParamType[tuple[str, str]]):
                 )
         return mode, version
 
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Modes; behind an @ the versions of one."""
+        mode, at, _ = incomplete.partition("@")
+        words = [f"{mode}@{version}" for version in KUBE_PROXY_VERSIONS] if at else PROXY_MODES
+        return [CompletionItem(word) for word in words if word.startswith(incomplete)]
+
 
 @click.command()
 @click.argument("mode", required=False, type=click.Choice(PROXY_MODES))
-@click.option("--node", help="Only this node (default: every node).")
+@node_option("Only this node (default: every node).")
 @click.option("--layout", type=click.Choice(NFTABLES_LAYOUTS), help="Of mode nftables.")
 @click.option("--kube-proxy-version", "version", type=click.Choice(KUBE_PROXY_VERSIONS),
               help="Give the nodes the rules of this kube-proxy (docs/versions.md).")  # fmt: skip
@@ -54,7 +62,7 @@ class _Side(click.ParamType[tuple[str, str]]):
               help="Say where two modes, or versions of one, treat the Services that exist differently; changes nothing, "
                    "needs no root.")  # fmt: skip
 @click.option("-f", "--filename", "files", multiple=True, metavar="SPEC",
-              help="With --diff: the Services of these files, not those of the cluster.")  # fmt: skip
+              help="With --diff: the Services of these files, not those of the cluster.", shell_complete=complete.files)  # fmt: skip
 @click.option("--family", type=click.Choice(sorted(FAMILIES)), default="ipv4", show_default=True, help="With --diff.")
 @output_option
 @cluster_option

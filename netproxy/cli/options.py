@@ -10,17 +10,33 @@ from typing import Any, TypeVar
 import click
 
 from netproxy.agent.paths import DEFAULT, Paths, paths
+from netproxy.cli import complete
 from netproxy.core.errors import ManifestError, Problem
 from netproxy.core.names import is_dns_label
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+namespace_option = click.option(
+    "-n",
+    "--namespace",
+    default="default",
+    show_default=True,
+    help="In which namespace.",
+    shell_complete=complete.namespaces,
+)
+
+
+def node_option(text: str) -> Callable[[F], F]:
+    """`--node NAME`; TEXT says what for."""
+    return click.option("--node", help=text, shell_complete=complete.nodes)
+
+
 def cluster_option(command: F) -> F:
     """`--cluster NAME`, passed on as the cluster's Paths."""
 
     @click.option("--cluster", default=lambda: os.environ.get("NETPROXY_CLUSTER", DEFAULT), show_default="default",
-                  metavar="NAME", help="Which cluster.")  # fmt: skip
+                  metavar="NAME", help="Which cluster.", shell_complete=complete.cluster_names)  # fmt: skip
     @functools.wraps(command)
     def with_paths(*args: Any, cluster: str, **kwargs: Any) -> Any:
         return command(*args, where=checked_paths(cluster), **kwargs)

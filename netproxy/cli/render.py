@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from netproxy.cli import complete
 from netproxy.cli.files import read_manifests
 from netproxy.core.errors import ManifestError, Problem
 from netproxy.core.net import Family, is_address
@@ -39,9 +40,15 @@ FAMILIES = {"ipv4": Family.IPV4, "ipv6": Family.IPV6}
 @click.option("--node-address", "addresses", multiple=True, metavar="CIDR",
               help="An address of the node's interfaces; may be given again (default: the Node's InternalIPs).")  # fmt: skip
 @click.option(
-    "-f", "--filename", "files", multiple=True, metavar="SPEC", help="File, folder or - ; may be given again."
+    "-f",
+    "--filename",
+    "files",
+    multiple=True,
+    metavar="SPEC",
+    help="File, folder or - ; may be given again.",
+    shell_complete=complete.files,
 )
-@click.argument("more_files", nargs=-1, metavar="[SPEC]...")
+@click.argument("more_files", nargs=-1, metavar="[SPEC]...", shell_complete=complete.files)
 def render(
     mode: str, layout: str, version: str | None, nfacct: bool, node_name: str | None, family: str,
     addresses: tuple[str, ...], files: tuple[str, ...], more_files: tuple[str, ...],

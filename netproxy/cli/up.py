@@ -8,6 +8,7 @@ import click
 
 from netproxy.agent.paths import Paths
 from netproxy.agent.process import AgentProcess
+from netproxy.cli import complete
 from netproxy.cli.options import cluster_option
 from netproxy.core.clock import LONGEST_WAIT_S
 from netproxy.core.errors import ManifestError, Problem
@@ -16,7 +17,13 @@ from netproxy.core.net import split_host_port
 
 @click.command()
 @click.option(
-    "-f", "--filename", "files", multiple=True, metavar="PATH", help="File, folder or - ; may be given again."
+    "-f",
+    "--filename",
+    "files",
+    multiple=True,
+    metavar="PATH",
+    help="File, folder or - ; may be given again.",
+    shell_complete=complete.files,
 )
 @click.option("--foreground", is_flag=True, help="Stay in front; Ctrl-C takes the cluster down.")
 @click.option(
@@ -33,7 +40,7 @@ from netproxy.core.net import split_host_port
     metavar="ADDRESS:PORT",
     help="Serve the Kubernetes API here, too, over HTTPS; a kubeconfig is written. Port 0: a free one.",
 )
-@click.argument("more_files", nargs=-1, metavar="[PATH]...")
+@click.argument("more_files", nargs=-1, metavar="[PATH]...", shell_complete=complete.files)
 @cluster_option
 def up(
     files: tuple[str, ...], more_files: tuple[str, ...], foreground: bool, wait_s: float, api_address: str, where: Paths

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from netproxy.client.port import Selector
+from netproxy.core.net import is_address
 from netproxy.labkit.world import World
 from netproxy.objects.kinds import ENDPOINT_SLICES
 
+ENOUGH_FAILURES = 3
+"""After so many connections that failed nobody needs the rest: each may take two seconds."""
 _CODES = {"NOERROR": 0, "SERVFAIL": 2, "NXDOMAIN": 3, "REFUSED": 5}
 
 
@@ -67,28 +70,31 @@ class Spread:
     count: int = 1000
 
     def run(self, world: World) -> str:
-        """Connect COUNT times and compare the shares with 1/n."""
-        if not self.host.replace(".", "").isdigit():
-            _, found = world.resolve(self.source, self.host)
-            host = found[0] if found else self.host
-        else:
-            host = self.host
-        replies = Counter(
-            r.body if not r.error else f"({r.error})"
-            for r in (world.http(self.source, host, self.port, self.path) for _ in range(self.count))
-        )
-        bad = [text for text in replies if text.startswith("(")]
-        if bad:
-            return f"{replies[bad[0]]} of {self.count} connections failed: {bad[0]}"
+        """Connect COUNT times and compare the shares with 1/n; a few failures are enough to know."""
+        host = self.host
+        if not is_address(host):
+            _, found = world.resolve(self.source, host)
+            host = found[0] if found else host
+        replies: Counter[str] = Counter()
+        errors: Counter[str] = Counter()
+        for number in range(1, self.count + 1):
+            reply = world.http(self.source, host, self.port, self.path)
+            if reply.error:
+                errors[reply.error] += 1
+            else:
+                replies[reply.body] += 1
+            if errors.total() == ENOUGH_FAILURES or (errors and number == self.count):
+                return f"{errors.total()} of {number} connections failed: {', '.join(errors)}"
+        return self._unequal(replies)
+
+    def _unequal(self, replies: Counter[str]) -> str:
         if len(replies) != self.backends:
             return f"{len(replies)} backends answered, expected {self.backends}"
         value = chi_squared(list(replies.values()))
         limit = chi_squared_limit(self.backends - 1)
-        return (
-            ""
-            if value <= limit
-            else f"chi-squared is {value:.1f}, more than {limit:.1f}: the shares are {dict(replies)}"
-        )
+        if value <= limit:
+            return ""
+        return f"chi-squared is {value:.1f}, more than {limit:.1f}: the shares are {dict(replies)}"
 
 
 def chi_squared(counts: Sequence[int]) -> float:

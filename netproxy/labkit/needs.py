@@ -9,14 +9,21 @@ from importlib.util import find_spec
 from netproxy.labkit.spec import Lab
 from netproxy.linux.ipvs import missing_modules
 
+PROGRAMS_ONLY = ("python-iptables",)
+"""What only the programs of a solution need: a start does without."""
+
 
 def lacking(lab: Lab) -> list[str]:
     """A sentence for each need of the lab that is not met: what is missing, and the way out."""
-    found = [(need, LOOKS[need]()) for need in lab.needs]
-    return [f"{lab.name} needs {need}: {why}" for need, why in found if why]
+    return [f"{lab.name} needs {need}: {why}" for need in lab.needs if (why := LOOKS[need](lab))]
 
 
-def _python_iptables() -> str:
+def is_hopeless(lab: Lab, variant: str) -> bool:
+    """Whether a variant of a lab that lacks something is not worth being started."""
+    return bool(lab.programs_of(variant)) or any(need not in PROGRAMS_ONLY for need in lab.needs)
+
+
+def _python_iptables(_: Lab) -> str:
     if find_spec("iptc"):
         return ""
     pip = f"`{sys.executable} -m pip install 'netproxy[legacy]'`"
@@ -24,10 +31,14 @@ def _python_iptables() -> str:
     return f"the module iptc is not installed; {how}"
 
 
-def _ipvs() -> str:
+def _ipvs(lab: Lab) -> str:
     modules = ", ".join(missing_modules())
-    return f"this kernel lacks {modules}; `make vm` has a machine with all of it" if modules else ""
+    if not modules:
+        return ""
+    steps = f"netproxy lab up {lab.short} --variant solution; netproxy lab check {lab.short}"
+    vm = f"""`make vm ARGS='sh -c "{steps}"'`"""
+    return f"this kernel lacks {modules} (`modprobe` may bring it); in a checkout {vm} does the lab in a machine that has it"
 
 
-LOOKS: dict[str, Callable[[], str]] = {"ipvs": _ipvs, "python-iptables": _python_iptables}
+LOOKS: dict[str, Callable[[Lab], str]] = {"ipvs": _ipvs, "python-iptables": _python_iptables}
 """How to find out what is missing of each of `NEEDS`: an empty text when nothing is."""

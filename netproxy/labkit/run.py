@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from netproxy.core.errors import NetproxyError
@@ -23,19 +23,16 @@ class Outcome:
         return not self.wrong
 
 
-def run_checks(checks: Iterable[Check], world: World) -> list[Outcome]:
-    """Run all of them, whatever fails."""
-    outcomes = []
+def run_checks(checks: Iterable[Check], world: World) -> Iterator[Outcome]:
+    """Run all of them, whatever fails; each outcome comes as soon as it is known."""
     for check in checks:
         try:
-            outcomes.append(Outcome(check.name, check.run(world)))
+            yield Outcome(check.name, check.run(world))
         except (OSError, NetproxyError) as error:
-            outcomes.append(Outcome(check.name, str(error) or type(error).__name__))
-    return outcomes
+            yield Outcome(check.name, str(error) or type(error).__name__)
 
 
-def report(outcomes: Iterable[Outcome]) -> str:
-    """The outcomes as lines of text."""
-    return "\n".join(
-        f"{'pass' if o.passed else 'FAIL'}  {o.name}" + (f": {o.wrong}" if o.wrong else "") for o in outcomes
-    )
+def line(outcome: Outcome) -> str:
+    """An outcome as a line of text."""
+    verdict = "pass" if outcome.passed else "FAIL"
+    return f"{verdict}  {outcome.name}" + (f": {outcome.wrong}" if outcome.wrong else "")

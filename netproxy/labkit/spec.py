@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from netproxy.core.errors import ManifestError, Problem
+from netproxy.labkit import shelf
 from netproxy.labkit.check import KINDS, Check
 
 VARIANTS = ("start", "solution", "broken")
@@ -45,6 +46,12 @@ class Lab:
         return self.folder.name
 
     @property
+    def short(self) -> str:
+        """How commands are told which lab: the number, or the whole folder of a lab that is not on the shelf."""
+        number = self.name.partition("-")[0]
+        return number if self.folder in shelf.folders() and number.isdigit() else str(self.folder)
+
+    @property
     def cluster(self) -> str:
         """The cluster's name: the lab's, so that several labs run side by side."""
         return self.name[:20].rstrip("-")
@@ -60,8 +67,8 @@ class Lab:
 
 
 def load_lab(path: str) -> Lab:
-    """Read a lab's folder; a number or a name below ./labs will do. Raises ManifestError."""
-    folder = _folder(path)
+    """Read a lab: its folder, its number, its name or the beginning of it. Raises ManifestError."""
+    folder = shelf.found(path)
     meta = _read(folder / "lab.yaml")
     checks: list[Check] = []
     problems: list[Problem] = []
@@ -83,16 +90,6 @@ def load_lab(path: str) -> Lab:
 def _unknown_need(need: object, folder: Path) -> Problem:
     why = f'Unsupported value: "{need}": supported values: {", ".join(NEEDS)}'
     return Problem("needs", why, source=str(folder / "lab.yaml"))
-
-
-def _folder(path: str) -> Path:
-    given = Path(path)
-    named: list[Path] = [] if "/" in path else sorted(Path("labs").glob(f"{path}*"))
-    for candidate in (given, *named):
-        if (candidate / "lab.yaml").is_file():
-            return candidate.resolve()
-    known = ", ".join(p.parent.name for p in sorted(Path("labs").glob("*/lab.yaml"))) or "none below ./labs"
-    raise ManifestError([Problem("LAB", f'Not found: "{path}" holds no lab.yaml (there are {known})')])
 
 
 def _read(file: Path) -> dict[str, Any]:

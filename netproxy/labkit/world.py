@@ -6,11 +6,12 @@ import socket
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from dnslib import QTYPE, DNSRecord
+from dnslib import QTYPE, DNSError, DNSRecord
 
 from netproxy.client.port import Selector
 from netproxy.client.wire import path_of, target_of
 from netproxy.core.names import NamespacedName
+from netproxy.core.net import is_address
 from netproxy.dns import wire
 from netproxy.linux import netns
 from netproxy.objects.kinds import PODS, Resource
@@ -48,6 +49,7 @@ class World:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
         self.status = agent.look("status", Nothing(), StatusAnswer)
+        self._places: dict[str, str] = {}
 
     def object(self, resource: Resource, name: str) -> Object:
         """An object of the namespace `default`. Raises NotFoundError."""
@@ -65,7 +67,10 @@ class World:
 
     def namespace_of(self, machine: str) -> str:
         """The network namespace of a Pod, a node or the client."""
-        return self._agent.look("entry", EntryRequest(machine), EntryAnswer).namespace
+        place = self._places.get(machine)
+        if place is None:
+            place = self._places[machine] = self._agent.look("entry", EntryRequest(machine), EntryAnswer).namespace
+        return place
 
     def resolve(self, machine: str, name: str, kind: str = "A") -> tuple[int, list[str]]:
         """Ask the cluster's name server from a machine: (rcode, values sorted)."""
@@ -73,7 +78,11 @@ class World:
         with self.socket(machine, socket.SOCK_DGRAM, server) as sock:
             sock.connect((server, 53))
             sock.send(wire.query(name.rstrip("."), kind, 4711))
-            record = DNSRecord.parse(sock.recv(4096))
+            data = sock.recv(4096)
+        try:
+            record = DNSRecord.parse(data)
+        except DNSError as error:
+            raise OSError(f"the answer about {name} cannot be read: {error}") from error
         wanted = getattr(QTYPE, kind)
         return int(record.header.rcode), sorted(
             str(rr.rdata).removesuffix(".") for rr in record.rr if rr.rtype == wanted
@@ -83,7 +92,7 @@ class World:
         """A TCP connection from a machine; names are asked of the cluster's name server. Raises OSError."""
         address = self._pod_address(host) if host.startswith("pod/") else host
         host = address
-        if not host.replace(".", "").isdigit() and ":" not in host:
+        if not is_address(host):
             code, found = self.resolve(machine, host)
             if not found:
                 raise OSError(f"{host} does not resolve (rcode {code})")
@@ -98,7 +107,9 @@ class World:
 
     def _pod_address(self, pod: str) -> str:
         """The address of `pod/NAME`."""
-        found: str = self.object(PODS, pod.partition("/")[2])["status"]["podIP"]
+        found: str = (self.object(PODS, pod.partition("/")[2]).get("status") or {}).get("podIP") or ""
+        if not found:
+            raise OSError(f"{pod} has no address yet")
         return found
 
     def http(self, machine: str, host: str, port: int, path: str = "/") -> Reply:
@@ -114,7 +125,10 @@ class World:
         except OSError as error:
             return Reply(error=str(error))
         head, _, body = data.partition(b"\r\n\r\n")
-        return Reply(int(head.split(b" ", 2)[1]), body.decode(errors="replace"))
+        status = head.split(b" ", 2)[1:2]
+        if not status or not status[0].isdigit():
+            return Reply(error=f"no HTTP: {data[:40]!r}")
+        return Reply(int(status[0]), body.decode(errors="replace"))
 
     def socket(self, machine: str, kind: int, address: str) -> socket.socket:
         """A socket in a machine's namespace, for addresses of this one's family."""
