@@ -31,6 +31,9 @@ from netproxy.core import programs
 from netproxy.core.errors import KernelError, ManifestError, NetproxyError
 from netproxy.core.net import split_host_port
 
+TIDY_AFTER_S = 2.0
+"""The garbage collector rests until Pods and rules of the start are made."""
+
 
 def main() -> None:
     """Run the agent until it is told to end."""
@@ -154,10 +157,8 @@ async def _run(paths: Paths, report: _Reporter, api: str) -> int:
         raise
     write_state(paths)
     paths.incoming.unlink(missing_ok=True)
-    gc.collect()
-    gc.freeze()
-    gc.enable()
     report.done()
+    loop.call_later(TIDY_AFTER_S, _tidy)
     await agent.over.wait()
     await agent.close(take_down=True)
     return 0
@@ -172,6 +173,13 @@ def _no_certificates() -> Iterator[None]:
     yield
     for name, value in before.items():
         os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def _tidy() -> None:
+    """What was made at the start stays: later collections need not look at it."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 def _api_address(paths: Paths, given: str) -> tuple[str, int] | None:

@@ -175,17 +175,17 @@ def test_a_server_is_asked_again_soon_until_it_answers():
         assert verdict.is_early(state, {"name": "c", **probes}, "readinessProbe") is (len(pauses) < 4)
         state = answers(state, probes, "readinessProbe", success)
         pauses.append(round(state.probes[0].next_at - NOW, 3))
-    assert pauses == [0.05, 0.05, 0.05, 3, 3]
+    assert pauses == [0.02, 0.025, 0.031, 3, 3]
     late = verdict.begun(ContainerState("c", "i"), {"name": "c", **probes}, 7, NOW - verdict.EAGER_S)
     pauses = []
     for _ in range(3):
         late = answers(late, probes, "readinessProbe", False)
         pauses.append(round(late.probes[0].next_at - NOW, 3))
-    assert pauses == [0.05, 0.1, 0.2], "after a second, half as often each time"
+    assert pauses == [0.02, 0.04, 0.08], "after a second, half as often each time"
 
 
 def test_only_failures_a_period_apart_end_a_container():
-    probes = {"startupProbe": {"periodSeconds": 0.2, "failureThreshold": 2}, "livenessProbe": EVERY_SECOND}
+    probes = {"startupProbe": {"periodSeconds": 0.08, "failureThreshold": 2}, "livenessProbe": EVERY_SECOND}
     state = verdict.begun(ContainerState("c", "i"), {"name": "c", **probes}, 7, NOW - verdict.EAGER_S)
     early = answers(state, probes, "startupProbe", False, False)
     assert answers(early, probes, "startupProbe", False).failed_probe == ""
