@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from netproxy.core.errors import ManifestError, Problem
-from netproxy.core.net import is_address
+from netproxy.core.net import is_address, split_host_port
 from netproxy.objects.kinds import KUBE_PROXY_CONFIGURATIONS
 from netproxy.objects.manifest import load
 from netproxy.objects.schema import field_problems
@@ -243,10 +243,9 @@ def bind_address(text: str, port: int) -> tuple[str, int] | None:
     """
     if not text:
         return None
-    host, _, number = (text, "", str(port)) if is_address(text) else text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]") or "0.0.0.0"
-    if not is_address(host):
-        raise ValueError("must be an address with a port")
-    if not number.isdigit() or int(number) > 65535:
-        raise ValueError("must have a port from 0 to 65535")
-    return host, int(number)
+    if is_address(text):
+        return text, port
+    found = split_host_port(f"0.0.0.0{text}" if text.startswith(":") else text)
+    if found is None:
+        raise ValueError("must be an address with a port from 0 to 65535")
+    return found

@@ -91,7 +91,7 @@ def test_without_a_name_it_is_the_hosts() -> None:
     ({"iptables-sync-period": "soon"}, "--iptables-sync-period: Invalid value"),
     ({"iptables-masquerade-bit": "40"}, "must be within the range [0, 31]"),
     ({"metrics-bind-address": "here:1"}, "metricsBindAddress: Invalid value"),
-    ({"healthz-bind-address": "0.0.0.0:port"}, "must have a port"),
+    ({"healthz-bind-address": "0.0.0.0:port"}, "with a port from 0"),
     ({"cluster-cidr": "10.0.0.0/99", "conntrack-min": "few"}, "clusterCIDR: Invalid value"),
 ])  # fmt: skip
 def test_mistakes_are_named(flags: dict[str, str], said: str) -> None:
