@@ -19,6 +19,7 @@ settings.register_profile(
     "same", usual, derandomize=True, database=None
 )  # `make check`: no branch is reached by chance
 signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that fixtures clean up after it, too
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell ignores for what runs in its background
 HOME = os.stat("/proc/self/ns/net").st_ino
 
 

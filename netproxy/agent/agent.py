@@ -225,7 +225,7 @@ class Agent:
 
         Returns whether that came about, and the Pods that are not ready.
         """
-        return await settle(self.store, self.clock, limit_s, self.rules_settled)
+        return await settle(self.store, self.clock, limit_s, self.rules_settled, lambda: self.kubelet.has_looked)
 
     async def rules_settled(self) -> None:
         """Wait until every node's rules follow everything that is stored now."""

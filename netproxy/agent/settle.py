@@ -11,31 +11,42 @@ from netproxy.objects.kinds import DEPLOYMENTS, PODS
 from netproxy.objects.meta import Object, is_ready, spec, status
 from netproxy.store.store import Store
 
+LOOK_AGAIN_S = 0.02
+"""While the kubelet has not seen every Pod; that it has is not told by a change of an object."""
 STUCK = ("ImagePullBackOff", "CrashLoopBackOff")
 
 
 async def settle(
-    store: Store, clock: Clock, limit_s: float, rules_settled: Callable[[], Awaitable[None]]
+    store: Store,
+    clock: Clock,
+    limit_s: float,
+    rules_settled: Callable[[], Awaitable[None]],
+    has_looked: Callable[[], bool],
 ) -> tuple[bool, list[Object]]:
-    """Wait up to LIMIT_S seconds. Returns whether it came about, and the Pods that are not ready."""
+    """Wait up to LIMIT_S seconds. Returns whether it came about, and the Pods that are not ready.
+
+    HAS_LOOKED tells whether the kubelet has seen every Pod: before that a status may be what an earlier agent wrote.
+    """
     deadline = clock.monotonic() + limit_s
     changed = asyncio.Event()
     end = store.subscribe(lambda _: changed.set())
     try:
         while True:
             changed.clear()
-            settled = _pods_settled(store)
+            settled = has_looked() and _pods_settled(store)
             left = deadline - clock.monotonic()
+            if settled or left <= 0:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(max(1.0, left)):
+                        await rules_settled()
+                settled = settled and _pods_settled(store)  # one may have ended meanwhile
             if settled or left <= 0:
                 break
             with suppress(TimeoutError):
-                async with asyncio.timeout(left):
+                async with asyncio.timeout(left if has_looked() else min(left, LOOK_AGAIN_S)):
                     await changed.wait()
     finally:
         end()
-    with suppress(TimeoutError):
-        async with asyncio.timeout(max(1.0, deadline - clock.monotonic())):
-            await rules_settled()
     return settled, [pod for pod in store.list(PODS) if not is_ready(pod) and status(pod).get("phase") != "Succeeded"]
 
 

@@ -74,6 +74,11 @@ class Kubelet:
             self._runtime.forget(f"{pod_uid}/")
         self._runtime.listen(self)
 
+    @property
+    def has_looked(self) -> bool:
+        """Whether every Pod's status is of this kubelet."""
+        return all(worker.has_looked for worker in self._workers.values())
+
     def close(self) -> None:
         """Work on nothing any more; what runs goes on."""
         for task in self._tasks:

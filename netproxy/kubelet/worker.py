@@ -72,6 +72,8 @@ class Worker:
         self._probes: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._commands = 0
         self._finished = False
+        self.has_looked = False
+        """Whether it has done, once, what there was to do: the Pod's status is its own word since."""
 
     # --- what others tell
 
@@ -112,6 +114,7 @@ class Worker:
                     log.exception("Pod %s: tried again in %.1f s", self._at, retry_s)
                     again_at = self._room.clock.now() + retry_s
                     retry_s = min(2 * retry_s, LONGEST_RETRY_S)
+                self.has_looked = True
                 if not self._finished:
                     await self._wait_until(again_at)
         finally:

@@ -79,7 +79,7 @@ def test_an_agent_that_is_killed_while_it_starts_leaves_nothing(cluster: Cluster
     agent = agent_at(starting, cluster, stage)
     os.kill(agent, signal.SIGKILL)
     _, errors = starting.communicate(timeout=30)
-    if "Pods ready" in errors:  # it was ready already
+    if (cluster.folder / "agent.json").exists():  # it was ready already: the cluster is up, and stays
         cluster("down")
     else:
         assert starting.returncode == 1, errors
