@@ -115,11 +115,22 @@ def plan(node: str | None, output: str | None, where: Paths) -> None:
 @click.command()
 @node_option("Only this node.")
 @click.option("--flows", "flows", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
-              help="Send the packets of this file instead, and compare how they end, in the mode that is on.")  # fmt: skip
+              help="Send the packets of this file instead, and compare how they end, in the mode that is on (below).")  # fmt: skip
 @output_option
 @cluster_option
 def verify(node: str | None, flows: Path | None, output: str | None, where: Paths) -> None:
-    """Compare the kernel with what should be there; exit status 1 on a difference, and on anything that is in the way."""
+    """Compare the kernel with what should be there; exit status 1 on a difference, and on anything that is in the way.
+
+    \b
+    FILE of --flows (docs/flows.md has every word):
+      flows:
+        - id: a name for the report
+          from: caller           # a Pod, a node or client, by name or address
+          to: svc/web            # a Service, or an address
+          port: 80
+          proto: TCP             # or UDP
+          expect: {result: accept, endpoints: ["10.244.0.2:8080"], masq: false}
+    """
     if flows:
         _verify_flows(flows, output, where)
         return

@@ -1,11 +1,4 @@
-"""flows.yaml: real packets from the machines of a cluster, and whether they end as the file says.
-
-    flows:
-      - {id: a, from: caller, to: 10.96.0.60, port: 80, proto: TCP, expect: {result: accept, endpoints: ["10.244.0.2:8080"], masq: false}}
-
-FROM is a Pod, a node or `client`, by name or address; TO an address or `svc/NAME`. Results: accept (translated to an
-endpoint), reject (told by ICMP), drop (no answer), pass (no rule is about it). `by_mode` has other expectations for a mode.
-"""
+"""flows.yaml: real packets from the machines of a cluster, and whether they end as the file says (docs/flows.md)."""
 
 from __future__ import annotations
 
@@ -16,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from netproxy.core.errors import KernelError, ManifestError, Problem
 from netproxy.core.net import Family, is_address, join_host_port
 from netproxy.labkit.world import World
 from netproxy.linux.conntrack import ConntrackKernel
+from netproxy.objects.document import document
 from netproxy.objects.kinds import SERVICES
 from netproxy.objects.meta import Object
+from netproxy.objects.validate import PROXY_MODES
 
 RESULTS = ("accept", "reject", "drop", "pass")
 WAIT_S = 1.0
@@ -74,8 +67,8 @@ class Seen:
 def load_flows(file: Path) -> list[FlowCheck]:
     """Read a file. Raises ManifestError with everything that is wrong in it."""
     try:
-        value = yaml.safe_load(file.read_text())
-    except (OSError, yaml.YAMLError) as error:
+        value = document(file.read_bytes(), str(file))
+    except OSError as error:
         raise ManifestError([Problem("", str(error), source=str(file))]) from error
     items = (value or {}).get("flows") if isinstance(value, dict) else None
     if not isinstance(items, list):
@@ -84,7 +77,7 @@ def load_flows(file: Path) -> list[FlowCheck]:
     problems: list[Problem] = []
     for index, item in enumerate(items):
         wrong = list(_wrong(item))
-        problems += [Problem(f"flows[{index}].{path}", text, source=str(file)) for path, text in wrong]
+        problems += [Problem(f"flows[{index}].{path}".rstrip("."), text, source=str(file)) for path, text in wrong]
         if not wrong:
             found.append(_flow(item, index))
     if problems:
@@ -98,15 +91,40 @@ def _wrong(item: Any) -> list[tuple[str, str]]:
     found = [(field, "Required value") for field in ("from", "to", "port", "expect") if item.get(field) in (None, "")]
     if str(item.get("proto", "TCP")).upper() not in ("TCP", "UDP"):
         found.append(("proto", f'Unsupported value: "{item.get("proto")}": supported values: "TCP", "UDP"'))
-    if item.get("port") is not None and not (isinstance(item["port"], int) and 0 < item["port"] < 65536):
-        found.append(("port", f"Invalid value: {item['port']}: must be between 1 and 65535"))
-    for path, expect in [("expect", item.get("expect")), *(item.get("by_mode") or {}).items()]:
-        if isinstance(expect, dict) and expect.get("result") not in RESULTS:
-            supported = ", ".join(f'"{result}"' for result in RESULTS)
-            found.append(
-                (f"{path}.result", f'Unsupported value: "{expect.get("result")}": supported values: {supported}')
-            )
+    port = item.get("port")
+    if port is not None and not (type(port) is int and 0 < port < 65536):
+        found.append(("port", f"Invalid value: {port}: must be between 1 and 65535"))
+    modes = {} if item.get("by_mode") is None else item["by_mode"]
+    if not isinstance(modes, dict):
+        return [*found, ("by_mode", "must be an object: a mode, and what is expected in it")]
+    for mode in modes:
+        if mode not in PROXY_MODES:
+            found.append((f"by_mode.{mode}", _unsupported(mode, PROXY_MODES)))
+    expects = {"expect": item.get("expect"), **{f"by_mode.{mode}": value for mode, value in modes.items()}}
+    for path, expect in expects.items():
+        if expect is not None or path != "expect":
+            found += _wrong_end(path, expect)
     return found
+
+
+def _wrong_end(path: str, expect: Any) -> list[tuple[str, str]]:
+    if not isinstance(expect, dict):
+        return [(path, "must be an object with result, and perhaps endpoints and masq")]
+    found = []
+    if expect.get("result") not in RESULTS:
+        found.append((f"{path}.result", _unsupported(expect.get("result"), RESULTS)))
+    endpoints = expect.get("endpoints", [])
+    if not isinstance(endpoints, list) or not all(isinstance(endpoint, str) for endpoint in endpoints):
+        found.append((f"{path}.endpoints", "must be a list of ADDRESS:PORT"))
+    if not isinstance(expect.get("masq"), bool | None):
+        found.append((f"{path}.masq", "must be true or false"))
+    return found
+
+
+def _unsupported(value: object, known: Sequence[str]) -> str:
+    return f'Unsupported value: "{value}": supported values: {", ".join(f"{word!r}" for word in known)}'.replace(
+        "'", '"'
+    )
 
 
 def _flow(item: Mapping[str, Any], index: int) -> FlowCheck:

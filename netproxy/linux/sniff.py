@@ -9,6 +9,7 @@ import struct
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from netproxy.core.errors import KernelError, ManifestError, Problem
@@ -35,6 +36,8 @@ def _scapy() -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import scapy.all as scapy
+    for layer in (scapy.TCP, scapy.UDP, scapy.SCTP):
+        scapy.conf.noenum.add(layer.sport, layer.dport)  # ports as numbers, whatever /etc/services calls them
     return scapy
 
 
@@ -133,5 +136,6 @@ class PcapngFile:
 
 
 def summary(packet: Any) -> str:
-    """One line about a packet: where, from, to, what."""
-    return f"{packet.sniffed_on:<28} {packet.summary()}"
+    """One line about a packet: when (the time of day here, as tcpdump says it), where, from, to, what."""
+    when = datetime.fromtimestamp(float(packet.time)).astimezone()
+    return f"{when:%H:%M:%S.%f} {packet.sniffed_on:<28} {packet.summary()}"

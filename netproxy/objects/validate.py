@@ -219,18 +219,12 @@ def _endpoint_slice(obj: Object) -> Problems:
         yield _required("addressType")
     yield from _one_of("addressType", kind, ("FQDN", "IPv4", "IPv6"))
     endpoints = obj.get("endpoints") or ()
-    right_family = "." if kind == "IPv4" else ":" if kind == "IPv6" else ""
     if len(endpoints) > 1000:
         yield Problem(
             "endpoints", f"Too many: {len(endpoints)}: must have at most 1000 items", reason="FieldValueTooMany"
         )
     for index, endpoint in enumerate(endpoints):
-        addresses = endpoint.get("addresses") or ()
-        if not addresses:
-            yield _required(f"endpoints[{index}].addresses", "must contain at least 1 address")
-        for at, address in enumerate(addresses):
-            if right_family and not (is_address(address) and right_family in address):
-                yield _invalid(f"endpoints[{index}].addresses[{at}]", address, f"must be an {kind} address")
+        yield from _endpoint(f"endpoints[{index}]", endpoint, str(kind))
     names: set[str] = set()
     for index, port in enumerate(obj.get("ports") or ()):
         name = port.get("name") or ""
@@ -240,6 +234,23 @@ def _endpoint_slice(obj: Object) -> Problems:
         yield from _one_of(f"ports[{index}].protocol", port.get("protocol"), _PROTOCOLS)
         if port.get("port") is not None:
             yield from _port(f"ports[{index}].port", port["port"])
+
+
+def _endpoint(path: str, endpoint: Mapping[str, Any], kind: str) -> Problems:
+    addresses = endpoint.get("addresses") or ()
+    if not addresses:
+        yield _required(f"{path}.addresses", "must contain at least 1 address")
+    sign = _SIGNS.get(kind)
+    for at, address in enumerate(addresses):
+        if sign and not (is_address(address) and sign in address):
+            yield _invalid(f"{path}.addresses[{at}]", address, f"must be an {kind} address")
+    hostname = endpoint.get("hostname")
+    if hostname is not None and not is_dns_label(hostname):
+        yield _invalid(f"{path}.hostname", hostname, "must be a lowercase RFC 1123 label")
+
+
+_SIGNS = {"IPv4": ".", "IPv6": ":"}
+"""What an address of a family has, and one of the other has not."""
 
 
 def _pod(obj: Object) -> Problems:

@@ -117,6 +117,12 @@ def test_services_that_the_api_server_refuses(spec, path, message):
         ({**slice_object(), "addressType": "IPv6"}, "endpoints[0].addresses[0]"),
         ({**slice_object(), "endpoints": [{"addresses": []}]}, "endpoints[0].addresses"),
         ({**slice_object(), "endpoints": [{"addresses": ["10.0.0.1"]}] * 1001}, "endpoints"),
+        *(
+            ({**slice_object(), "endpoints": [{"addresses": ["10.0.0.1"], "hostname": bad}]}, "endpoints[0].hostname")
+            for bad in ("Web-0", "a.b", "-a", "a_b", "a\n", "x" * 64, "\u00e4", "")
+        ),
+        ({**slice_object("web", ()), "addressType": "FQDN", "endpoints": [{"addresses": ["a.example"], "hostname": "A"}]},
+         "endpoints[0].hostname"),
         ({**slice_object(), "ports": [{"port": 1}, {"port": 2}]}, "ports[1].name"),
         ({**slice_object(), "ports": [{"port": 99999}]}, "ports[0].port"),
         (pod_object(spec={"containers": []}), "spec.containers"),
