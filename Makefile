@@ -10,7 +10,7 @@ install-demo install-test install-bench:
 	@scripts/install $(subst install-,,$@)
 
 demo: install-demo  ## a cluster, a Service, the rules that do it
-	@$(SUDO) scripts/demo
+	@scripts/demo
 
 test: install-test  ## everything: unit, kernel, labs, and IPVS in a virtual machine where this kernel has none
 	$(SUDO) scripts/test $(ARGS)
