@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from netproxy.core.errors import KernelError
 from netproxy.core.names import NamespacedName
 
 DEFAULT = "default"
@@ -121,6 +123,24 @@ def state_root() -> Path:
     ):
         return Path(home) / "netproxy"
     return Path(tempfile.gettempdir()) / f"netproxy-{os.getuid()}"
+
+
+def check_private(folder: Path) -> None:
+    """Refuse a folder of state, when it is there, that anybody but this user can write: what is in it is believed.
+
+    Raises KernelError.
+    """
+    try:
+        found = folder.stat()
+    except OSError:  # it is made, or what is wrong is told, by whoever needs it
+        return
+    if not stat.S_ISDIR(found.st_mode):
+        return
+    if found.st_uid != os.geteuid():
+        raise KernelError(f"{folder} belongs to another user, who could change what netproxy keeps there; use another "
+                          "folder (NETPROXY_STATE)")  # fmt: skip
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise KernelError(f"{folder} can be written by others: chmod go-w {folder}")
 
 
 def clusters() -> list[str]:

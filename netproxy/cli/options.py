@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from netproxy.agent.paths import DEFAULT, Paths, paths
+from netproxy.agent.paths import DEFAULT, Paths, check_private, paths
 from netproxy.cli import complete
 from netproxy.core.errors import ManifestError, Problem
 from netproxy.core.names import is_dns_label
@@ -45,9 +45,15 @@ def cluster_option(command: F) -> F:
 
 
 def checked_paths(cluster: str) -> Paths:
-    """The paths of a cluster whose name can be used in file and namespace names. Raises ManifestError."""
+    """The paths of a cluster whose name can be used in file and namespace names, in folders that are this user's alone.
+
+    Raises ManifestError, KernelError.
+    """
     if not is_dns_label(cluster) or len(cluster) > 32:
         raise ManifestError(
             [Problem("--cluster", f'Invalid value: "{cluster}": must be a DNS label of at most 32 characters')]
         )
-    return paths(cluster)
+    where = paths(cluster)
+    for folder in (where.state.parent, where.state):
+        check_private(folder)
+    return where
