@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from netproxy.core.errors import KernelError
 from netproxy.linux import libc, netns
@@ -53,7 +54,9 @@ def examine(*, rootless: bool) -> list[Finding]:
     else:
         findings.append(Finding("root", os.geteuid() == 0, needed=True, advice="run with sudo"))
     if all(finding.good for finding in findings):
-        findings += _in_child([_namespaces, *(_rules(flavour) for flavour in ("nft", "legacy"))], rootless=rootless)
+        findings += _in_child(
+            [_mounts, _namespaces, *(_rules(flavour) for flavour in ("nft", "legacy"))], rootless=rootless
+        )
     findings += [_program(program, needed=False) for program in _HELPFUL]
     return [*findings, *_modes()]
 
@@ -97,7 +100,14 @@ def _user_namespaces() -> Finding:
     ):
         if netns.read_sysctl(path) == value:
             return Finding("user namespaces", good=False, needed=True, advice=f"sudo {command}")
+    if not _root_is_mount():
+        advice = "the kernel makes no user namespace inside of a chroot"
     return Finding("user namespaces", _try_user_namespace(), needed=True, advice=f"{advice}, or use sudo")
+
+
+def _root_is_mount() -> bool:
+    """Whether `/` is a mount point; in a plain chroot it is none."""
+    return any(line.split()[4] == "/" for line in Path("/proc/self/mountinfo").read_text().splitlines())
 
 
 def _try_user_namespace() -> bool:
@@ -139,6 +149,18 @@ def _in_child(checks: list[Callable[[], Finding]], *, rootless: bool) -> list[Fi
             Finding("network namespaces", good=False, needed=True, advice="the kernel refused a new network namespace")
         ]
     return [Finding(*item) for item in json.loads(text)]
+
+
+def _mounts() -> Finding:
+    from netproxy.linux import mounts
+
+    try:
+        libc.unshare(libc.CLONE_NEWNS)
+        mounts.set_apart()
+    except (KernelError, OSError) as error:
+        advice = f"Pods need mounts of their own: /proc must be mounted here, and mounts allowed ({error})"
+        return Finding("mounts of a Pod", good=False, needed=True, advice=advice)
+    return Finding("mounts of a Pod", good=True, needed=True)
 
 
 def _namespaces() -> Finding:

@@ -58,6 +58,18 @@ def shell(target: str, container: str | None, namespace: str, where: Paths) -> N
     enter_and_run(where, target, namespace, container, [os.environ.get("SHELL") or "/bin/sh"])
 
 
+def _environment(where: Paths, place: EntryAnswer) -> dict[str, str]:
+    """A container's own variables, and nothing of the caller's but its terminal; on a node and outside, the caller's."""
+    if place.env:
+        terminal = {"TERM": os.environ["TERM"]} if "TERM" in os.environ and sys.stdin.isatty() else {}
+        return {**terminal, **place.env}
+    env = {**os.environ, "NETPROXY_CLUSTER": where.cluster}  # `netproxy` in there means this cluster
+    env.setdefault("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+    if "/usr/sbin" not in env["PATH"].split(":"):
+        env["PATH"] += ":/usr/sbin:/sbin"
+    return env
+
+
 def enter_and_run(
     where: Paths, target: str, namespace: str, container: str | None, argv: list[str], *, start: str = ""
 ) -> NoReturn:
@@ -70,10 +82,7 @@ def enter_and_run(
     from netproxy.kubelet.spawn import enter
 
     enter(place.namespace, place.hostname, place.etc or None)
-    env = {**os.environ, "NETPROXY_CLUSTER": where.cluster, **place.env}  # `netproxy` in there means this cluster
-    env.setdefault("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-    if "/usr/sbin" not in env["PATH"].split(":"):
-        env["PATH"] += ":/usr/sbin:/sbin"
+    env = _environment(where, place)
     if place.cwd and place.cwd != "/" and Path(place.cwd).is_dir():
         os.chdir(place.cwd)
     sys.stdout.flush()

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from netproxy.core.errors import KernelError
 from netproxy.core.programs import MARK
 from netproxy.kubelet import netexec
-from netproxy.linux import libc, netns
+from netproxy.linux import libc, mounts, netns
 
 Message = dict[str, Any]
 
@@ -68,7 +68,7 @@ def enter(namespace: str, hostname: str, etc: str | None) -> None:
     os.close(fd)
     libc.unshare(libc.CLONE_NEWNS | libc.CLONE_NEWUTS)
     libc.sethostname(hostname[:63])
-    libc.mount("", "/", "none", libc.MS_SLAVE | libc.MS_REC)
+    mounts.set_apart(libc.MS_SLAVE)
     if etc:
         for file in os.listdir(etc):
             target = os.path.realpath(f"/etc/{file}")
