@@ -12,7 +12,7 @@ from netproxy.cli import complete
 from netproxy.cli.client import Agent
 from netproxy.cli.files import read_manifests
 from netproxy.cli.options import cluster_option, node_option
-from netproxy.cli.render import FAMILIES, Spec
+from netproxy.cli.render import FAMILIES, Spec, addressed
 from netproxy.cli.show import output_option, print_table, print_value
 from netproxy.client.port import EVERYTHING
 from netproxy.client.wire import objects_of, target_of
@@ -105,7 +105,7 @@ _RESOURCES = (SERVICES, ENDPOINT_SLICES, NODES, SERVICE_CIDRS, CLUSTERS, KUBE_PR
 
 def _objects(files: tuple[str, ...], where: Paths) -> list[Object]:
     if files:
-        return [item.obj for item in read_manifests(files)]
+        return addressed([item.obj for item in read_manifests(files)])
     agent = Agent(where)
     found: list[Object] = []
     for resource in _RESOURCES:

@@ -15,7 +15,7 @@ from netproxy.cli.files import read_manifests
 from netproxy.core.errors import ManifestError, Problem
 from netproxy.core.net import Family, is_address
 from netproxy.objects.meta import Object, name
-from netproxy.objects.validate import KUBE_PROXY_VERSIONS, NFTABLES_LAYOUTS
+from netproxy.objects.validate import KUBE_PROXY_VERSIONS, NFTABLES_LAYOUTS, PROXY_MODES
 
 if TYPE_CHECKING:
     from netproxy.proxy.model import NodeView, Snapshot
@@ -24,7 +24,7 @@ FAMILIES = {"ipv4": Family.IPV4, "ipv6": Family.IPV6}
 
 
 @click.command()
-@click.option("--mode", type=click.Choice(["iptables", "ipvs", "nftables"]), default="iptables", show_default=True,
+@click.option("--mode", type=click.Choice(PROXY_MODES), default="iptables", show_default=True,
               help="Proxy mode.")  # fmt: skip
 @click.option("--layout", type=click.Choice(NFTABLES_LAYOUTS), default=NFTABLES_LAYOUTS[0], show_default=True,
               help="Of mode nftables: chains as kube-proxy makes them, or flat maps.")  # fmt: skip
@@ -57,8 +57,10 @@ def render(
 
     iptables: for iptables-restore. nftables: for nft -f. ipvs: four sections, each begun by a line "# section: NAME":
     ipvsadm (for ipvsadm -R), ipset (for ipset restore), iptables, and addresses (what kube-ipvs0 carries).
+    userspace: for iptables-restore, after comments that say what the proxy's process would do on which port.
 
-    SPEC holds Services, EndpointSlices, Nodes and a KubeProxyConfiguration, as YAML or JSON.
+    SPEC holds Services, EndpointSlices, Nodes and a KubeProxyConfiguration, as YAML or JSON. A Service without a
+    clusterIP gets the one that a new cluster would give it, which standard error names.
     """
     if layout != "kube-proxy" and mode != "nftables":
         raise click.UsageError("--layout is for --mode nftables")
@@ -68,7 +70,7 @@ def render(
     _check_addresses(addresses)
     if not (files or more_files):
         raise click.UsageError("nothing to render: give -f SPEC (a file, a folder, or - for standard input)")
-    objects = [item.obj for item in read_manifests((*files, *more_files))]
+    objects = addressed([item.obj for item in read_manifests((*files, *more_files))])
     spec = Spec.of(
         objects,
         FAMILIES[family],
@@ -117,6 +119,19 @@ class Spec:
         return cls(view, build(by_kind.get("Service", ()), by_kind.get("EndpointSlice", ()), view, cidrs=ranges))
 
 
+def addressed(objects: list[Object]) -> list[Object]:
+    """The objects, each Service with an address: what is handed out here is said."""
+    given = [obj.get("spec") or {} for obj in objects if obj["kind"] == "Service"]
+    if all(spec.get("clusterIP") or spec.get("clusterIPs") for spec in given):
+        return objects
+    from netproxy.registry.unaddressed import with_addresses  # here: of an exported spec nobody needs it
+
+    objects, notes = with_addresses(objects)
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
+    return objects
+
+
 def _iptables(spec: Spec, _: str) -> str:
     from netproxy.proxy.iptables import compile_iptables
     from netproxy.ruleset.iptables import render as render_text
@@ -147,7 +162,26 @@ def _ipvs(spec: Spec, _: str) -> str:
     return "".join(f"# section: {title}\n{text}" for title, text in sections.items())
 
 
-_TEXTS: dict[str, Callable[[Spec, str], str]] = {"iptables": _iptables, "ipvs": _ipvs, "nftables": _nftables}
+def _userspace(spec: Spec, _: str) -> str:
+    from netproxy.core.net import join_host_port
+    from netproxy.proxy.userspace import compile_userspace, forwards
+    from netproxy.ruleset.iptables import render as render_text
+
+    known = forwards(spec.snapshot)
+    ports = dict(zip((forward.name for forward in known), range(_FIRST_PORT, 1 << 16), strict=False))
+    lines = [
+        f"# port {ports[name]}: {name} -> {', '.join(join_host_port(*to) for to in endpoints) or 'nobody'}\n"
+        for name, _, endpoints, _ in known
+        if name in ports
+    ]
+    return "".join(lines) + render_text(compile_userspace(spec.snapshot, spec.view, ports))
+
+
+_FIRST_PORT = 32768
+"""Where the process of userspace mode would listen is up to the kernel; here it is one port after the other."""
+_TEXTS: dict[str, Callable[[Spec, str], str]] = {
+    "iptables": _iptables, "ipvs": _ipvs, "nftables": _nftables, "userspace": _userspace,
+}  # fmt: skip
 
 
 def pick_node(nodes: Iterable[Object], wanted: str | None) -> Object:
