@@ -23,7 +23,7 @@ from netproxy.store.transaction import Index, Transaction, Write
 
 log = logging.getLogger(__name__)
 
-HISTORY = 10_000
+HISTORY = 4_096
 """Events that a watch may go back; an older version gets 410 Expired."""
 
 
