@@ -10,7 +10,6 @@ import uuid
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -34,6 +33,7 @@ from netproxy.kubelet.ports import Place
 from netproxy.kubelet.resolv import nameservers
 from netproxy.kubelet.runtime import Runtime
 from netproxy.linux.clock import SystemClock
+from netproxy.linux.host import resolv_conf
 from netproxy.manager.manager import Manager
 from netproxy.nodeproxy.modes import check_modes
 from netproxy.nodeproxy.node import PROXIED, NodeProxy
@@ -131,8 +131,7 @@ class Agent:
             await serve_https(self._runner, self._api_address, self.paths.tls, self.cluster, self.clock)
 
     def _place(self) -> Place:
-        resolv = Path("/etc/resolv.conf")
-        text = resolv.read_text() if resolv.exists() else ""
+        text = resolv_conf()
         (self.paths.state / "logs").mkdir(exist_ok=True)
         dns = name_server_settings(self.cluster, str(self.paths.socket), nameservers(text))
         return Place(

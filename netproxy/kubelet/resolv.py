@@ -5,14 +5,18 @@ Source: kubernetes pkg/kubelet/network/dns, pkg/kubelet/kubelet_pods.go.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
+from netproxy.core.net import is_address
 from netproxy.objects.cluster import ClusterSpec
 from netproxy.objects.meta import Object, name, namespace, spec
 
 MAX_NAMESERVERS = 3
 MAX_SEARCH = 32
+MAX_SEARCH_CHARACTERS = 2048
+_COMMENTS = ("#", ";")
 
 
 def resolv_conf(pod: Object, cluster: ClusterSpec, host: str) -> str:
@@ -37,36 +41,50 @@ def cluster_search(in_namespace: str, cluster: ClusterSpec) -> list[str]:
 
 
 def render(servers: list[str], search: list[str], options: list[str]) -> str:
-    """Write a resolv.conf."""
-    lines = []
-    if search:
-        lines.append("search " + " ".join(dict.fromkeys(search[:MAX_SEARCH])))
-    lines += [f"nameserver {server}" for server in dict.fromkeys(servers[:MAX_NAMESERVERS])]
+    """Write a resolv.conf, within the kubelet's limits."""
+    domains = list(dict.fromkeys(search))[:MAX_SEARCH]
+    while len(" ".join(domains)) > MAX_SEARCH_CHARACTERS:
+        domains.pop()
+    lines = ["search " + " ".join(domains)] if domains else []
+    lines += [f"nameserver {server}" for server in list(dict.fromkeys(servers))[:MAX_NAMESERVERS]]
     if options:
         lines.append("options " + " ".join(options))
     return "\n".join(lines) + "\n"
 
 
 def _parsed(text: str) -> tuple[list[str], list[str], list[str]]:
+    """Servers, search list and options. Of several `search` and `domain` lines the last one holds.
+
+    Source: glibc resolv/res_init.c (domain, comments, what is no address); kubernetes pkg/kubelet/network/dns/dns.go,
+    parseResolvConf (white space, trailing dots, options).
+    """
     servers: list[str] = []
     search: list[str] = []
     options: list[str] = []
-    for line in text.splitlines():
-        word, _, rest = line.partition(" ")
+    for line in text.split("\n"):
+        word, *rest = _words(line) or [""]
         if word == "nameserver":
-            servers.append(rest.strip())
-        elif word == "search":
-            search = [item for item in rest.split() if item != "."]
+            servers += [server for server in rest[:1] if is_address(server.partition("%")[0])]
+        elif word in ("search", "domain"):
+            found = [item.removesuffix(".") for item in rest if item != "."]
+            search = found[:1] if word == "domain" else found
         elif word == "options":
-            options += rest.split()
+            options += rest
     return servers, search, options
 
 
-def nameservers(text: str) -> list[str]:
-    """The servers that a resolv.conf names.
+def _words(line: str) -> list[str]:
+    """The words of a line, up to a comment."""
+    words = line.split()
+    end = next((at for at, word in enumerate(words) if word.startswith(_COMMENTS)), len(words))
+    return [re.split("[#;]", word, maxsplit=1)[0] for word in words[:end]]
 
-    >>> nameservers("nameserver 10.0.0.2\\noptions edns0")
-    ['10.0.0.2']
+
+def nameservers(text: str) -> list[str]:
+    """The servers that a resolv.conf names: addresses, with a scope or without.
+
+    >>> nameservers("\\tnameserver\\t10.0.0.2 # ours\\nnameserver fe80::1%eth0\\n; nameserver 10.0.0.3\\noptions edns0")
+    ['10.0.0.2', 'fe80::1%eth0']
     """
     return _parsed(text)[0]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 from netproxy.core import programs
 from netproxy.core.net import Family
@@ -104,3 +105,15 @@ class KernelSysctls:
         """Set it. Raises KernelError."""
         with netns.inside(self._namespace):
             netns.write_sysctls([(path, value)])
+
+
+_MOST_RESOLV_CONF = 1 << 20
+
+
+def resolv_conf(file: Path = Path("/etc/resolv.conf")) -> str:
+    """This machine's resolv.conf; empty where there is none that can be read. What is no UTF-8 in it is replaced."""
+    try:
+        with file.open("rb") as opened:
+            return opened.read(_MOST_RESOLV_CONF).decode(errors="replace")
+    except OSError:
+        return ""

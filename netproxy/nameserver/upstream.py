@@ -9,6 +9,7 @@ import struct
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from netproxy.dns import wire
 from netproxy.dns.answer import SERVFAIL, Answer
@@ -97,16 +98,18 @@ class Upstream:
         """One server's answer; a client that asked over TCP gets the whole one. Raises OSError."""
         host, port = ([*server.rsplit("#", 1), "53"])[:2]
         until = time.monotonic() + PATIENCE_S
-        with _outside(self._namespace, host, socket.SOCK_DGRAM) as sock:
+        sock, address = _outside(self._namespace, host, int(port), socket.SOCK_DGRAM)
+        with sock:
             sock.settimeout(PATIENCE_S)
-            sock.connect((host, int(port)))
+            sock.connect(address)
             sock.send(data)
             found = _received(sock, data, until)
         if not (stream and found[2] & 2):
             return found
-        with _outside(self._namespace, host, socket.SOCK_STREAM) as sock:
+        sock, address = _outside(self._namespace, host, int(port), socket.SOCK_STREAM)
+        with sock:
             sock.settimeout(PATIENCE_S)
-            sock.connect((host, int(port)))
+            sock.connect(address)
             sock.sendall(struct.pack(">H", len(data)) + data)
             with sock.makefile("rb") as answers:
                 whole = answers.read(int.from_bytes(answers.read(2), "big"))
@@ -123,17 +126,22 @@ def _received(sock: socket.socket, data: bytes, until: float) -> bytes:
     raise TimeoutError
 
 
-def _outside(namespace: str | None, host: str, kind: int) -> socket.socket:
-    """A socket in the network of the process that started this one, which is the host's."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+def _outside(namespace: str | None, host: str, port: int, kind: int) -> tuple[socket.socket, tuple[Any, ...]]:
+    """A socket in the network of the process that started this one, which is the host's; HOST's address in its words."""
     if namespace is None:
-        return socket.socket(family, kind)
+        return _socket(host, port, kind)
     from netproxy.linux import libc, netns
 
     with netns.visiting():
         fd = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
         try:
             libc.setns(fd)
-            return socket.socket(family, kind)
+            return _socket(host, port, kind)
         finally:
             os.close(fd)
+
+
+def _socket(host: str, port: int, kind: int) -> tuple[socket.socket, tuple[Any, ...]]:
+    """A scope in the address is a link's name here, and nowhere else."""
+    ((family, _, _, _, address),) = socket.getaddrinfo(host, port, type=kind, flags=socket.AI_NUMERICHOST)
+    return socket.socket(family, kind), address

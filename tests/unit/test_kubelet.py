@@ -10,6 +10,7 @@ from netproxy.kubelet.container import command_of, environment, expand
 from netproxy.kubelet.netexec import parse_flags
 from netproxy.kubelet.probe import port_number
 from netproxy.kubelet.state import ContainerState, Seen, backoff_s, container_status, pod_status, should_restart
+from netproxy.linux.host import resolv_conf
 from netproxy.objects.cluster import cluster_spec
 
 CLUSTER = cluster_spec()
@@ -75,6 +76,47 @@ def test_flags_of_built_in_servers():
 )  # fmt: skip
 def test_resolv_conf(spec, expected):
     assert resolv.resolv_conf(pod_object(spec={"dnsPolicy": "ClusterFirst", **spec}), CLUSTER, HOST) == expected
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        pytest.param("nameserver\t192.0.2.53\nsearch\tcorp.example\t lab.example\n", "search corp.example lab.example\nnameserver 192.0.2.53\n",
+                     id="tabs"),
+        pytest.param("  nameserver  192.0.2.53  \r\n\tsearch corp.example\r\n", "search corp.example\nnameserver 192.0.2.53\n",
+                     id="indented, ends of lines of another system"),
+        pytest.param("# nameserver 192.0.2.1\n;nameserver 192.0.2.2\n  # search x\nnameserver 192.0.2.53\n", "nameserver 192.0.2.53\n",
+                     id="comments"),
+        pytest.param("nameserver 192.0.2.53 # ours\nnameserver 192.0.2.54;theirs\nsearch a.example # b.example\noptions rotate ; edns0",
+                     "search a.example\nnameserver 192.0.2.53\nnameserver 192.0.2.54\noptions rotate\n", id="comments at the end"),
+        pytest.param("search corp.example. . lab.example\n", "search corp.example lab.example\n", id="trailing dots"),
+        pytest.param("domain corp.example more\n", "search corp.example\n", id="domain"),
+        pytest.param("search a.example b.example\ndomain c.example\n", "search c.example\n", id="domain after search"),
+        pytest.param("domain c.example\nsearch a.example\nsearch b.example\n", "search b.example\n", id="the last search holds"),
+        pytest.param("options ndots:1 edns0\noptions ndots:3\noptions\n", "options ndots:3 edns0\n", id="options add up"),
+        pytest.param("nameserver fe80::1%eth0\nnameserver ::1\n", "nameserver fe80::1%eth0\nnameserver ::1\n", id="a scope"),
+        pytest.param("nameserver\nnameserver dns.example\nnameserver 192.0.2.53 192.0.2.54\nnameserver 192.0.2.53\n", "nameserver 192.0.2.53\n",
+                     id="no address, more than one, the same one again"),
+        pytest.param("sortlist 192.0.2.0/24\nnameservers 192.0.2.1\n\x00\ufffd\n", "\n", id="other words"),
+        pytest.param("", "\n", id="no file"),
+    ],
+)  # fmt: skip
+def test_the_hosts_resolv_conf_is_read_as_its_own_programs_do(host, expected):
+    assert resolv.resolv_conf(pod_object(spec={"dnsPolicy": "Default"}), CLUSTER, host) == expected
+    assert list(dict.fromkeys(resolv.nameservers(host))) == resolv.nameservers(expected)
+
+
+def test_a_host_without_a_resolv_conf_that_can_be_read_has_no_resolvers(tmp_path):
+    (tmp_path / "odd").write_bytes(b"search caf\xe9\nnameserver 192.0.2.53\n")
+    assert resolv.nameservers(resolv_conf(tmp_path / "odd")) == ["192.0.2.53"]
+    assert [resolv_conf(file) for file in (tmp_path, tmp_path / "none")] == ["", ""]
+
+
+def test_a_search_list_is_cut_where_the_kubelet_cuts_it():
+    many = [f"{number}.{'x' * 60}.example" for number in range(40)]
+    (line,) = [line for line in resolv.render([], [*many[:1], *many], []).splitlines() if line.startswith("search")]
+    assert line.removeprefix("search ").split() == many[:28]
+    assert resolv.render([], [f"{n}.example" for n in range(40)], []).count("example") == 32
 
 
 def test_hosts_and_names():
