@@ -13,6 +13,7 @@ import click
 from netproxy.cli import complete
 from netproxy.cli.files import read_manifests
 from netproxy.core.errors import ManifestError, Problem
+from netproxy.core.names import host_name
 from netproxy.core.net import Family, is_address
 from netproxy.objects.meta import Object, name
 from netproxy.objects.validate import KUBE_PROXY_VERSIONS, NFTABLES_LAYOUTS, PROXY_MODES
@@ -107,7 +108,7 @@ class Spec:
             by_kind.setdefault(obj["kind"], []).append(obj)
         clusters, cidrs = by_kind.get("Cluster", ()), by_kind.get("ServiceCIDR", ())
         config = next(iter(by_kind.get("KubeProxyConfiguration", ())), None) or _from_cluster(clusters)
-        node = pick_node(by_kind.get("Node", ()), node_name or config.get("hostnameOverride"))
+        node = pick_node(by_kind.get("Node", ()), host_name(node_name or config.get("hostnameOverride") or "") or None)
         asked = choice_of(
             node, {"kubeProxyVersion": next(iter((c.get("spec") or {}).get("kubeProxyVersion") for c in clusters), "")}
         )

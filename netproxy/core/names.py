@@ -19,6 +19,17 @@ class NamespacedName(NamedTuple):
         return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
 
+def host_name(text: str) -> str:
+    """What kube-proxy and the kubelet call a machine of this name.
+
+    >>> host_name(" Node-1\\n")
+    'node-1'
+
+    Source: kubernetes pkg/util/node/node.go, GetHostname.
+    """
+    return text.strip().lower()
+
+
 def is_dns_label(text: str) -> bool:
     """Tell whether TEXT is an RFC 1123 label.
 

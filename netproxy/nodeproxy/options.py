@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from netproxy.core.errors import ManifestError, Problem
+from netproxy.core.names import host_name
 from netproxy.core.net import is_address, split_host_port
 from netproxy.objects.kinds import KUBE_PROXY_CONFIGURATIONS
 from netproxy.objects.manifest import load
@@ -171,7 +172,7 @@ def settings(
     name = node or config["hostnameOverride"] or hostname()
     config["clientConnection"]["kubeconfig"] = str(kubeconfig or given or "")
     return Settings(
-        config, name.strip().lower(), kubeconfig or given, master, layout or NFTABLES_LAYOUTS[0], back_end, version
+        config, host_name(name), kubeconfig or given, master, layout or NFTABLES_LAYOUTS[0], back_end, version
     )
 
 

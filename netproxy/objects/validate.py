@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from netproxy.core.errors import Problem
-from netproxy.core.names import is_dns_label, is_dns_subdomain
+from netproxy.core.names import host_name, is_dns_label, is_dns_subdomain
 from netproxy.core.net import is_address, is_cidr
 from netproxy.objects.endpoints import problems as _endpoints
 from netproxy.objects.meta import Object, metadata
@@ -352,6 +352,8 @@ def _proxy_configuration(obj: Object) -> Problems:
     scheduler = (obj.get("ipvs") or {}).get("scheduler")
     yield from _one_of("ipvs.scheduler", scheduler or None, IPVS_SCHEDULERS)
     yield from _proxy_durations(obj)
+    if (given := obj.get("hostnameOverride")) and not host_name(given):
+        yield _invalid("hostnameOverride", given, "empty hostname is invalid; leave it out for the machine's own name")
     detect = obj.get("detectLocal") or {}
     for field, longest in (("bridgeInterface", 15), ("interfaceNamePrefix", 14)):
         given = detect.get(field)

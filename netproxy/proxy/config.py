@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from netproxy.core.names import host_name
 from netproxy.core.net import Family, contains, family_of, is_cidr, network, sloppy_address
 from netproxy.objects.meta import Object, labels, name, spec, status
 from netproxy.objects.quantity import seconds_of
@@ -54,7 +55,7 @@ def node_view(
     hints, node_hints = _hints(config, version)
     ports = node_port_cidrs(config, family, primary, mode=mode, version=version)
     return NodeView(
-        name=name(node) or config.get("hostnameOverride") or "",
+        name=name(node) or host_name(config.get("hostnameOverride") or ""),
         family=family,
         zone=labels(node).get(ZONE_LABEL, ""),
         node_ip=primary or LOOPBACK[family],

@@ -46,7 +46,7 @@ class ServiceStrategy(Strategy):
                 service.pop(field, None)
             wrong = []
         else:
-            wrong = self._addresses(service, who)
+            wrong = self._stack_problems(service) or self._addresses(service, who)
             if old is not None and spec(old).get("clusterIP") not in (None, "", service.get("clusterIP")):
                 why = f"Invalid value: {service.get('clusterIPs')}: may not change once set"
                 wrong.append(Problem("spec.clusterIPs[0]", why))
@@ -57,6 +57,24 @@ class ServiceStrategy(Strategy):
 
     # --- addresses
 
+    def _stack_problems(self, service: Spec) -> list[Problem]:
+        """What is wrong with the families that are asked for: a headless Service without a selector may name any.
+
+        Source: kubernetes pkg/registry/core/service/storage/alloc.go, initIPFamilyFields.
+        """
+        if _is_free(service):
+            return []
+        configured = [family.value for family in self._cluster().families]
+        wrong = []
+        if service.get("ipFamilyPolicy") == "RequireDualStack" and len(configured) < 2:
+            why = 'Invalid value: "RequireDualStack": this cluster is not configured for dual-stack services'
+            wrong.append(Problem("spec.ipFamilyPolicy", why))
+        for index, family in enumerate(service.get("ipFamilies") or ()):
+            if family not in configured:
+                why = f'Invalid value: "{family}": not configured on this cluster'
+                wrong.append(Problem(f"spec.ipFamilies[{index}]", why))
+        return wrong
+
     def _addresses(self, service: Spec, who: str) -> list[Problem]:
         if service.get("clusterIP") == "None":
             self._headless(service)
@@ -66,19 +84,27 @@ class ServiceStrategy(Strategy):
         if wrong:
             return wrong
         families = self._families(service, ips)
-        for family in families[len(ips) :]:
-            if self._cluster().cidr_of(Family(family)) is None:
-                return [Problem("spec.ipFamilies", f'Invalid value: "{family}": not configured on this cluster')]
-            ips.append(self._free_address(Family(family)))
+        ips += [self._free_address(Family(family)) for family in families[len(ips) :]]
         service["clusterIP"], service["clusterIPs"], service["ipFamilies"] = ips[0], ips, families
         service.setdefault("ipFamilyPolicy", "SingleStack" if len(ips) == 1 else "RequireDualStack")
         return []
 
     def _headless(self, service: Spec) -> None:
         service["clusterIPs"] = ["None"]
+        if _is_free(service):
+            self._free_stacks(service)
+            return
         families = service.get("ipFamilies") or [family.value for family in self._cluster().families]
         policy = service.setdefault("ipFamilyPolicy", "SingleStack" if len(families) == 1 else "PreferDualStack")
         service["ipFamilies"] = families[:1] if policy == "SingleStack" else families
+
+    def _free_stacks(self, service: Spec) -> None:
+        """Both families, whatever the cluster has, unless one is all that is wanted."""
+        policy = service.setdefault("ipFamilyPolicy", "RequireDualStack")
+        families = list(service.get("ipFamilies") or [self._cluster().families[0].value])
+        if policy != "SingleStack":
+            families += [family.value for family in Family if family.value not in families]
+        service["ipFamilies"] = families
 
     def _address(self, ip: str, index: int, count: int, who: str) -> Iterator[Problem]:
         """What is wrong with an address that is asked for."""
@@ -149,6 +175,11 @@ class ServiceStrategy(Strategy):
             return [Problem(path, f"Invalid value: {number}: provided port is already allocated to {holder}; "
                                   "leave it out to get a free one")]  # fmt: skip
         return []
+
+
+def _is_free(service: Spec) -> bool:
+    """Whether its addresses are all somebody else's."""
+    return service.get("clusterIP") == "None" and not service.get("selector")
 
 
 def _is_exposed(service: Spec) -> bool:

@@ -126,7 +126,14 @@ def test_one_node_port_serves_two_protocols_of_a_port():
          " is not in the valid range. The range of valid ports is 30000-32767")),
         ({"type": "NodePort", "ports": [{"port": 1, "nodePort": 30001}]}, "already allocated to default/first; leave it out"),
         ({"clusterIP": "10.96.7.7"}, "already allocated to default/first"),
-        ({"ipFamilies": ["IPv6"]}, "not configured on this cluster"),
+        ({"ipFamilies": ["IPv6"]}, 'spec.ipFamilies[0]: Invalid value: "IPv6": not configured on this cluster'),
+        ({"ipFamilies": ["IPv4", "IPv6"]}, 'spec.ipFamilies[1]: Invalid value: "IPv6": not configured on this cluster'),
+        ({"ipFamilies": ["IPv6"], "clusterIP": "None"}, "spec.ipFamilies[0]"),
+        *[
+            ({"ipFamilyPolicy": "RequireDualStack", **more}, ('spec.ipFamilyPolicy: Invalid value: "RequireDualStack": '
+             "this cluster is not configured for dual-stack services"))
+            for more in ({}, {"type": "NodePort"}, {"clusterIP": "None"}, {"clusterIP": "10.96.0.77"}, {"ipFamilies": ["IPv4"]})
+        ],
     ],
 )  # fmt: skip
 def test_what_is_taken_or_outside_is_refused_and_nothing_is_stored(spec, message):
@@ -155,6 +162,29 @@ def test_dual_stack_services():
     assert six["spec"]["clusterIP"].startswith("fd00:10:96::")
     (none,) = registry.apply([Loaded(service_object("d", clusterIP="None"), "x")])
     assert none["spec"]["clusterIPs"] == ["None"]
+
+
+@pytest.mark.parametrize("cluster", [["IPv4"], ["IPv6"], ["IPv4", "IPv6"]])
+@pytest.mark.parametrize(
+    ("spec", "families", "policy"),
+    [
+        ({}, 2, "RequireDualStack"),
+        ({"ipFamilyPolicy": "RequireDualStack"}, 2, "RequireDualStack"),
+        ({"ipFamilyPolicy": "PreferDualStack"}, 2, "PreferDualStack"),
+        ({"ipFamilyPolicy": "SingleStack"}, 1, "SingleStack"),
+        ({"ipFamilyPolicy": "SingleStack", "ipFamilies": ["IPv6"]}, 1, "SingleStack"),
+    ],
+)
+def test_a_headless_service_without_a_selector_may_have_families_that_the_cluster_has_not(
+    cluster, spec, families, policy
+):
+    registry = a_registry(ipFamilies=cluster)
+    wanted = service_object(clusterIP="None", **spec)
+    del wanted["spec"]["selector"]
+    (made,) = registry.apply([Loaded(wanted, "x")])
+    assert made["spec"]["ipFamilyPolicy"] == policy
+    assert made["spec"]["ipFamilies"][0] == (spec.get("ipFamilies") or cluster)[0]
+    assert len(set(made["spec"]["ipFamilies"])) == families
 
 
 def test_a_cluster_ip_does_not_change_and_an_external_name_has_none():
