@@ -107,6 +107,7 @@ class Agent:
         making = loop.run_in_executor(self._executor, machines.create, self.cluster, self.paths)
         await self.runtime.connect()
         new = await making
+        machines.write_client_files(self.cluster, self.paths)
         put_first(self.registry, self._incoming, restored=self.restored)
         self.keep("the cache", self.known.run)
         await self.known.synced()

@@ -20,7 +20,6 @@ from netproxy.apiserver.status import status
 from netproxy.core.errors import ApiError, ManifestError, NotFoundError, Problem
 from netproxy.core.names import NamespacedName
 from netproxy.core.net import Family
-from netproxy.kubelet import resolv
 from netproxy.kubelet.loop import Kubelet
 from netproxy.nodeproxy.family import FamilyProxy
 from netproxy.nodeproxy.messages import Report
@@ -207,13 +206,7 @@ def _ready_pods_of(agent: Agent, kind: str, at: NamespacedName) -> list[Object]:
 
 
 def _machine_entry(agent: Agent, machine: str) -> messages.EntryAnswer:
-    etc = ""
-    if machine == CLIENT:
-        folder = agent.paths.state / "client" / "etc"
-        folder.mkdir(parents=True, exist_ok=True)
-        search = resolv.cluster_search("default", agent.cluster)
-        (folder / "resolv.conf").write_text(resolv.render(list(agent.cluster.dns_addresses), search, ["ndots:5"]))
-        etc = str(folder)
+    etc = str(agent.paths.client_etc) if machine == CLIENT else ""
     return messages.EntryAnswer(agent.paths.namespace_of(machine), machine, etc, {}, "")
 
 

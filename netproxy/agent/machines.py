@@ -7,6 +7,7 @@ from pathlib import Path
 from netproxy.agent.paths import Paths
 from netproxy.core.errors import KernelError
 from netproxy.core.net import contains, family_of
+from netproxy.kubelet import resolv
 from netproxy.linux import links, netns
 from netproxy.objects.cluster import ClusterSpec
 
@@ -43,6 +44,14 @@ def machines(cluster: ClusterSpec, paths: Paths) -> list[links.Machine]:
     addresses = _lengths(cluster.client_addresses, cluster)
     result.append(links.Machine(paths.namespace_of(CLIENT), CLIENT, addresses, tuple(routes), ipv6, router=False))
     return result
+
+
+def write_client_files(cluster: ClusterSpec, paths: Paths) -> None:
+    """The client asks the cluster's name server, as a Pod of namespace default does."""
+    paths.client_etc.mkdir(parents=True, exist_ok=True)
+    search = resolv.cluster_search("default", cluster)
+    text = resolv.render(list(cluster.dns_addresses), search, ["ndots:5"])
+    (paths.client_etc / "resolv.conf").write_text(text)
 
 
 def _peer(addresses: tuple[str, ...], cidr: str) -> str:

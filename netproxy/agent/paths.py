@@ -96,6 +96,11 @@ class Paths:
         """The lock of iptables-legacy among this cluster's own namespaces."""
         return self.state / "xtables.lock"
 
+    @property
+    def client_etc(self) -> Path:
+        """The client's own files of /etc."""
+        return self.state / "client" / "etc"
+
     def namespace_of(self, machine: str) -> str:
         """A node's (or the client's) namespace: the bare name in the default cluster."""
         return machine if self.cluster == DEFAULT else f"{self.cluster}-{machine}"

@@ -26,6 +26,8 @@ from netproxy.objects.cluster import modes_asked
 from netproxy.objects.manifest import Loaded
 from netproxy.objects.messages import ApplyAnswer, ApplyItem, ApplyRequest, Nothing, StatusAnswer
 
+SILENT_S = 0.5
+"""Whoever has the cluster is named when that takes longer."""
 LOCK_LIMIT_S = 60
 """How long somebody else may take to start the cluster, or to take it down."""
 
@@ -161,7 +163,8 @@ class Starting:
 
         Raises KernelError naming the process that holds the lock when that takes too long.
         """
-        where, end = self._where, time.monotonic() + LOCK_LIMIT_S
+        begun = time.monotonic()
+        where, end, is_said = self._where, begun + LOCK_LIMIT_S, False
         while True:
             with _uninterrupted():
                 self._lock = ClusterLock.take(where, "netproxy up")
@@ -173,6 +176,9 @@ class Starting:
                     f"cluster {where.cluster} is held by {holder(where) or 'another process'}: it neither answers nor ends; "
                     f"`netproxy down --cluster {where.cluster}` may end it"
                 )
+            if not is_said and time.monotonic() > begun + SILENT_S:
+                is_said = True
+                progress(f"waiting for cluster {where.cluster}: {holder(where) or 'another process'} has it")
             wait_a_tick(where)
 
     def start(self, loaded: list[Loaded], *, api_address: str = "") -> None:

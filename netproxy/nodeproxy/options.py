@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import re
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,15 +17,18 @@ from typing import Any
 from netproxy.core.errors import ManifestError, Problem
 from netproxy.core.names import host_name
 from netproxy.core.net import is_address, split_host_port
+from netproxy.nodeproxy.gates import unrecognized
 from netproxy.objects.kinds import KUBE_PROXY_CONFIGURATIONS
 from netproxy.objects.manifest import load
 from netproxy.objects.schema import field_problems
-from netproxy.objects.validate import NFTABLES_LAYOUTS, PROXY_MODES
+from netproxy.objects.validate import KUBE_PROXY_VERSIONS, NFTABLES_LAYOUTS, PROXY_MODES
 from netproxy.objects.validate import problems as problems_of
 from netproxy.proxy.config import duration_s
 
 log = logging.getLogger(__name__)
 
+NEWEST = KUBE_PROXY_VERSIONS[0]
+"""The version whose feature gates are known."""
 HEALTHZ_PORT, METRICS_PORT = 10256, 10249
 BACK_ENDS = ("auto", "nft", "legacy")
 
@@ -152,6 +156,7 @@ def settings(
     """What FLAGS (by name, as text) and the file say together. Raises ManifestError that lists all mistakes."""
     config = copy.deepcopy(dict(DEFAULTS))
     problems: list[Problem] = []
+    said_by: dict[str, str] = {}
     if config_file:
         _merge(config, _read(config_file))
     for name, text in flags.items():
@@ -165,7 +170,11 @@ def settings(
             continue
         for field in flag.fields:
             _put(config, field, value)
-    problems += [*problems_of(dict(config)), *_address_problems(config)]
+            said_by[field] = f"--{name}"
+    found = [*problems_of(dict(config)), *_address_problems(config)]
+    if version in ("", NEWEST):
+        found += unrecognized(config["featureGates"])
+    problems += [Problem(_flag_of(p.path, said_by), p.message) for p in found]
     if problems:
         raise ManifestError(problems)
     given = Path(config["clientConnection"]["kubeconfig"]) if config["clientConnection"].get("kubeconfig") else None
@@ -174,6 +183,11 @@ def settings(
     return Settings(
         config, host_name(name), kubeconfig or given, master, layout or NFTABLES_LAYOUTS[0], back_end, version
     )
+
+
+def _flag_of(path: str, said_by: Mapping[str, str]) -> str:
+    """Who said what is wrong: the flag that set the field, or a part of it; without one the field."""
+    return next((flag for field, flag in said_by.items() if re.match(rf"{re.escape(field)}(?![\w-])", path)), path)
 
 
 def _read(file: Path) -> Mapping[str, Any]:

@@ -84,6 +84,11 @@ class Program:
         self._tasks: set[asyncio.Task[None]] = set()
         self._proxy: NodeProxy | None = None
 
+    @property
+    def has_written(self) -> bool:
+        """Whether some pass came to its end, so that rules are there."""
+        return self._proxy is not None and any(report.passes for report in self._proxy.reports.values())
+
     async def serve(self) -> None:
         """Keep the rules right until `stopping`; they stay afterwards. Raises NetproxyError when it cannot begin."""
         lacking = missing_for(self.choice.mode)
@@ -161,6 +166,12 @@ class Program:
 
         end = self._cache.subscribe(look)
         look()
+        if not seen.is_set():
+            log.warning(
+                "there is no Node %s with addresses yet; waiting for it, %.0f s at most",
+                self.settings.node,
+                self._node_s,
+            )
         try:
             async with asyncio.timeout(self._node_s):
                 await seen.wait()
@@ -195,15 +206,15 @@ def own_hosts(back_end: str) -> list[Host]:
 
 def serve(settings: Settings) -> int:
     """Run until SIGTERM or SIGINT; the exit status. Raises NetproxyError when it cannot begin."""
-    has_ended = asyncio.run(_serve(settings, connection(settings)))
-    log.info("%s: ended; the rules stay", settings.node)
-    if not has_ended:
+    program = asyncio.run(_serve(settings, connection(settings)))
+    log.info("%s: ended; %s", settings.node, "the rules stay" if program.has_written else "no rules were written")
+    if not program.has_ended:
         logging.shutdown()
         os._exit(os.EX_OK)  # a thread waits for the kernel: so would the interpreter
     return os.EX_OK
 
 
-async def _serve(settings: Settings, where: Connection) -> bool:
+async def _serve(settings: Settings, where: Connection) -> Program:
     clock, random = SystemClock(), Random()
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(str(settings.config["oomScoreAdj"]))
@@ -216,7 +227,7 @@ async def _serve(settings: Settings, where: Connection) -> bool:
         await program.serve()
     finally:
         await api.close()
-    return program.has_ended
+    return program
 
 
 def clean_up() -> None:

@@ -34,7 +34,7 @@ def of(**flags: str) -> Settings:
 
 def test_flags_set_fields_of_the_configuration() -> None:
     config = of(proxy_mode="nftables", cluster_cidr="10.1.0.0/16", masquerade_all="true", nodeport_addresses="primary",
-                iptables_min_sync_period="5s", feature_gates="A=true,B=false", conntrack_max_per_core="0").config  # fmt: skip
+                iptables_min_sync_period="5s", feature_gates="AllAlpha=true,NFTablesProxyMode=false", conntrack_max_per_core="0").config  # fmt: skip
     assert (config["mode"], config["clusterCIDR"], config["nodePortAddresses"]) == (
         "nftables",
         "10.1.0.0/16",
@@ -46,7 +46,7 @@ def test_flags_set_fields_of_the_configuration() -> None:
         "minSyncPeriod": "5s",
         "syncPeriod": "30s",
     }
-    assert config["featureGates"] == {"A": True, "B": False}
+    assert config["featureGates"] == {"AllAlpha": True, "NFTablesProxyMode": False}
     assert config["conntrack"]["maxPerCore"] == 0
 
 
@@ -86,19 +86,35 @@ def test_without_a_name_it_is_the_hosts() -> None:
 
 
 @pytest.mark.parametrize(("flags", "said"), [
-    ({"proxy-mode": "magic"}, 'mode: Unsupported value: "magic"'),
+    ({"proxy-mode": "magic"}, '--proxy-mode: Unsupported value: "magic"'),
     ({"masquerade-all": "perhaps"}, '--masquerade-all: Invalid value: "perhaps": must be true or false'),
     ({"iptables-sync-period": "soon"}, "--iptables-sync-period: Invalid value"),
-    ({"iptables-masquerade-bit": "40"}, "must be within the range [0, 31]"),
-    ({"metrics-bind-address": "here:1"}, "metricsBindAddress: Invalid value"),
+    ({"iptables-masquerade-bit": "40"}, "--iptables-masquerade-bit: Invalid value: 40: must be within the range [0, 31]"),
+    ({"metrics-bind-address": "here:1"}, "--metrics-bind-address: Invalid value"),
     ({"healthz-bind-address": "0.0.0.0:port"}, "with a port from 0"),
-    ({"cluster-cidr": "10.0.0.0/99", "conntrack-min": "few"}, "clusterCIDR: Invalid value"),
+    ({"nodeport-addresses": "10.0.0.0/8,here"}, "--nodeport-addresses"),
+    ({"feature-gates": "Foo=true,AllBeta=false,Bar=false"}, "--feature-gates: unrecognized feature gate: Foo"),
+    ({"feature-gates": "Foo=true,AllBeta=false,Bar=false"}, "--feature-gates: unrecognized feature gate: Bar"),
+    ({"cluster-cidr": "10.0.0.0/99", "conntrack-min": "few"}, "--cluster-cidr: Invalid value"),
 ])  # fmt: skip
 def test_mistakes_are_named(flags: dict[str, str], said: str) -> None:
     with pytest.raises(ManifestError) as caught:
         settings(flags)
     assert said in str(caught.value)
     assert len(caught.value.problems) >= len(flags)
+
+
+def test_what_a_file_says_wrongly_is_named_by_its_field(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    head = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n"
+    file.write_text(head + "featureGates: {Foo: true}\n")
+    with pytest.raises(ManifestError, match=r"^featureGates: unrecognized feature gate: Foo$"):
+        settings({"feature-gates": "AllBeta=true"}, config_file=file)
+
+
+def test_gates_of_an_older_version_are_not_known_and_not_refused() -> None:
+    given = settings({"feature-gates": "CloudDualStackNodeIPs=true"}, node="n", version="1.30")
+    assert given.config["featureGates"] == {"CloudDualStackNodeIPs": True}
 
 
 @pytest.mark.parametrize("text", ["kind: Pod\napiVersion: v1\n", "", None])
@@ -220,19 +236,22 @@ def a_world(*objects: dict) -> Etcd:
 def test_without_its_node_it_goes_on_after_a_while() -> None:
     async def whole() -> None:
         kernel = FakeKernel()
-        async with running(a_world(), kernel, node_s=0.05):
+        async with running(a_world(), kernel, node_s=0.05) as program:
             await until(lambda: "10.96.0.10" in str(kernel.tables))
+            await until(lambda: program.has_written)
 
     asyncio.run(whole())
 
 
-def test_it_waits_for_the_addresses_of_its_node_and_follows_them() -> None:
+def test_it_waits_for_the_addresses_of_its_node_and_follows_them(caplog: pytest.LogCaptureFixture) -> None:
     async def whole() -> None:
         kernel, etcd = FakeKernel(), a_world({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node1"}})
-        async with running(etcd, kernel, node_s=60):
-            for _ in range(20):
-                await asyncio.sleep(0.005)
+        async with running(etcd, kernel, node_s=60) as program:
+            await until(
+                lambda: "there is no Node node1 with addresses yet; waiting for it, 60 s at most" in caplog.text
+            )
             assert not kernel.tables
+            assert not program.has_written
             for address in ("192.168.0.2", "192.168.0.3"):
                 status = {"addresses": [{"type": "InternalIP", "address": address}]}
                 etcd.put({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node1"}, "status": status})
@@ -267,8 +286,8 @@ def test_a_port_that_is_taken_is_tried_again_every_five_seconds() -> None:
 @pytest.mark.parametrize(
     ("flags", "field"),
     [
-        ({"bind-address": "foo"}, "bindAddress"),
-        ({"oom-score-adj": "5000"}, "oomScoreAdj"),
+        ({"bind-address": "foo"}, "--bind-address"),
+        ({"oom-score-adj": "5000"}, "--oom-score-adj"),
         ({"detect-local-mode": "BridgeInterface"}, "detectLocal.bridgeInterface"),
         ({"detect-local-mode": "InterfaceNamePrefix"}, "detectLocal.interfaceNamePrefix"),
     ],
