@@ -1,7 +1,9 @@
 """docs/api.md, executed; and everything that is not in it is refused, never a failure of the agent."""
 
 import json
+import os
 import re
+import signal
 import socket
 from contextlib import closing
 from http.client import HTTPConnection
@@ -70,6 +72,17 @@ def test_an_example_is_answered_as_it_says(lab: Cluster, example: tuple[str, str
     method, target, body, expected = example
     _, got = Connection(lab).answer(method, target, body.encode())
     assert differences(json.loads(expected), got) == []
+
+
+def test_reading_makes_no_file(lab: Cluster):
+    etc = lab.folder / "client" / "etc" / "resolv.conf"
+    assert "nameserver 10.96.0.10" in etc.read_text()
+    etc.unlink()
+    assert Connection(lab).answer("GET", "/netproxy/entry?target=client")[0] == 200
+    assert not etc.exists()
+    os.kill(lab.pid, signal.SIGKILL)
+    lab("up")
+    assert "nameserver 10.96.0.10" in etc.read_text()
 
 
 def test_down_is_answered_before_the_end(cluster: Cluster):

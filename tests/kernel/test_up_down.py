@@ -7,12 +7,14 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.cluster import Cluster, wait_until
+from support.cluster import LIMIT_S, Cluster, wait_until
 
 SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: %s}\nspec: {ports: [{port: 80}]}\n"
 STAGES = [
@@ -278,16 +280,33 @@ def test_only_a_cluster_that_is_named_must_be_there(cluster: Cluster):
     cluster.assert_nothing_is_left()
 
 
-def test_down_says_who_holds_a_cluster_that_it_cannot_have(cluster: Cluster):
+@contextmanager
+def held(cluster: Cluster, role: str) -> Iterator[str]:
+    """Another process, whose number is yielded, has the cluster's lock."""
     script = (
         "import os, sys; from pathlib import Path; from netproxy.agent.paths import paths; from netproxy.agent.lock import ClusterLock\n"
-        f"lock = ClusterLock.take(paths('{cluster.name}'), 'somebody'); print(os.getpid(), flush=True); input(); lock.remove()"
+        f"lock = ClusterLock.take(paths('{cluster.name}'), '{role}'); print(os.getpid(), flush=True); input(); lock.remove()"
     )
     pipe = subprocess.PIPE
     with subprocess.Popen([sys.executable, "-c", script], env=cluster.env, stdin=pipe, stdout=pipe, text=True) as other:
-        pid = other.stdout.readline().strip()
-        refused = cluster.run("down", "--wait", "0.2", check=False)
+        yield other.stdout.readline().strip()
         other.communicate("\n")
+
+
+def test_up_says_that_it_waits_for_down_and_begins_after_it(cluster: Cluster):
+    with held(cluster, "netproxy down") as pid:
+        starting = cluster.start("up")
+        said = starting.stderr.readline()
+        assert said == f"waiting for cluster {cluster.name}: process {pid} (`netproxy down`) has it\n"
+        assert starting.poll() is None
+    _, rest = starting.communicate(timeout=LIMIT_S)
+    assert starting.returncode == 0, rest
+    assert f"cluster {cluster.name}: 2 nodes" in rest
+
+
+def test_down_says_who_holds_a_cluster_that_it_cannot_have(cluster: Cluster):
+    with held(cluster, "somebody") as pid:
+        refused = cluster.run("down", "--wait", "0.2", check=False)
     assert refused.returncode == 1
     assert f"is held by process {pid} (`somebody`)" in refused.stderr
     cluster.assert_nothing_is_left()
