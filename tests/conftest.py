@@ -18,6 +18,7 @@ settings.load_profile("usual")
 settings.register_profile(
     "same", usual, derandomize=True, database=None
 )  # `make check`: no branch is reached by chance
+settings.register_profile("long", usual, max_examples=2000)  # `make test`: whoever asks the API, for about a minute
 signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that fixtures clean up after it, too
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell ignores for what runs in its background
 HOME = os.stat("/proc/self/ns/net").st_ino

@@ -10,9 +10,11 @@ from typing import Any
 
 import orjson
 
+from netproxy.apiserver.fields import check_continue, check_fields, integer
 from netproxy.apiserver.request import Request
 from netproxy.apiserver.status import InvalidOptionsError, bad_request
 from netproxy.core.errors import Problem
+from netproxy.objects.kinds import Resource
 from netproxy.objects.schema import field_problems
 from netproxy.registry.deletion import PROPAGATIONS
 
@@ -90,7 +92,7 @@ def _query_options(request: Request) -> dict[str, Any]:
     given: dict[str, Any] = {}
     query = request.query
     if "gracePeriodSeconds" in query:
-        given["gracePeriodSeconds"] = _integer(query["gracePeriodSeconds"])
+        given["gracePeriodSeconds"] = integer(query["gracePeriodSeconds"])
     if "propagationPolicy" in query:
         given["propagationPolicy"] = query["propagationPolicy"]
     if "orphanDependents" in query:
@@ -98,13 +100,6 @@ def _query_options(request: Request) -> dict[str, Any]:
     if "dryRun" in query:
         given["dryRun"] = [query["dryRun"]]
     return given
-
-
-def _integer(text: str) -> int:
-    digits = text.removeprefix("-")
-    if not (digits.isascii() and digits.isdigit()) or len(digits) > 18:
-        raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
-    return int(text)
 
 
 # --- lists and watches
@@ -120,8 +115,17 @@ def version_of(text: str) -> int:
     return int(text)
 
 
-def check_list(request: Request) -> None:
-    """Raise InvalidOptionsError when the options of a list do not go together."""
+def check_selection(request: Request, resource: Resource) -> None:
+    """Raise ApiError when what a list, a watch or the deletion of many is picked by cannot be read."""
+    for field in ("limit", "timeoutSeconds"):
+        if field in request.query:
+            integer(request.query[field])
+    check_fields(resource, request.query.get("fieldSelector", ""))
+
+
+def check_list(request: Request, resource: Resource) -> None:
+    """Raise ApiError when the options of a list cannot be read, InvalidOptionsError when they do not go together."""
+    check_selection(request, resource)
     match, version = request.query.get(MATCH, ""), request.query.get("resourceVersion", "")
     wrong = []
     if "sendInitialEvents" in request.query:
@@ -136,10 +140,13 @@ def check_list(request: Request) -> None:
         wrong.append(_forbidden(MATCH, 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'))
     if wrong:
         raise InvalidOptionsError("ListOptions", wrong)
+    if request.query.get("continue"):
+        check_continue(request.query["continue"])
 
 
-def check_watch(request: Request) -> None:
-    """Raise InvalidOptionsError when the options of a watch do not go together."""
+def check_watch(request: Request, resource: Resource) -> None:
+    """Raise ApiError when the options of a watch cannot be read, InvalidOptionsError when they do not go together."""
+    check_selection(request, resource)
     match = request.query.get(MATCH, "")
     wrong = []
     if request.query.get("continue"):

@@ -9,7 +9,16 @@ from typing import Any
 import orjson
 
 from netproxy.apiserver.discovery import ROOTS, resources, root
-from netproxy.apiserver.options import DeleteOptions, check_list, check_watch, delete_options, is_dry_run, version_of
+from netproxy.apiserver.fields import integer
+from netproxy.apiserver.options import (
+    DeleteOptions,
+    check_list,
+    check_selection,
+    check_watch,
+    delete_options,
+    is_dry_run,
+    version_of,
+)
 from netproxy.apiserver.paths import UNKNOWN, Target, target_of
 from netproxy.apiserver.request import Request, Response, Watch, json_response
 from netproxy.apiserver.status import bad_request, status, status_of, success
@@ -89,7 +98,7 @@ class Api:
     # --- reading
 
     def _listed(self, request: Request, target: Target) -> Response:
-        check_list(request)
+        check_list(request, target.resource)
         self._check_version(version_of(request.query.get("resourceVersion", "")))
         found = (in_version(obj, target.resource) for obj in self._store.list(target.resource, target.namespace))
         return self._shown(request, target, selected(found, request.query), single=False)
@@ -156,6 +165,7 @@ class Api:
         )  # fmt: skip
 
     def _collection_deleted(self, request: Request, target: Target) -> Response:
+        check_selection(request, target.resource)
         wanted = delete_options(request)
         there = (in_version(obj, target.resource) for obj in self._store.list(target.resource, target.namespace))
         gone = [self._delete(target, key(obj), wanted) for obj in selected(there, request.query)]
@@ -235,11 +245,11 @@ def _name(request: Request, target: Target) -> str:
 
 
 def _watch(request: Request, target: Target) -> Watch:
-    check_watch(request)
+    check_watch(request, target.resource)
     query = request.query
     _terms(query)
     version = version_of(query.get("resourceVersion", ""))
-    wants_initial, limit = query.get("sendInitialEvents"), query.get("timeoutSeconds", "")
+    wants_initial, limit = query.get("sendInitialEvents"), integer(query.get("timeoutSeconds", "0"))
     fields = ",".join(
         filter(None, (query.get("fieldSelector", ""), f"metadata.name={target.name}" if target.name else ""))
     )
@@ -248,5 +258,5 @@ def _watch(request: Request, target: Target) -> Watch:
     return Watch(
         target.resource, version, target.namespace, query.get("labelSelector", ""), fields, table=request.wants_table,
         initial=asked or (version == 0 and wants_initial is None), bookmarks=bookmarks, marks_initial=asked and bookmarks,
-        timeout_s=float(limit) if limit.isascii() and limit.isdigit() and len(limit) < 9 else None,
+        timeout_s=float(limit) if 0 < limit < 1e9 else None,
     )  # fmt: skip

@@ -84,20 +84,32 @@ def label_selector(selector: Mapping[str, Any] | None) -> Selector:
     return tuple(terms)
 
 
+_BETWEEN_COMMAS = re.compile(r"(?:\\.|[^,\\])+", re.DOTALL)
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+
+
 def field_filter(text: str) -> Callable[[Mapping[str, Any]], bool]:
     """Turn a field selector (`status.phase!=Succeeded,spec.nodeName=n1`) into a predicate."""
     terms: list[tuple[list[str], str, bool]] = []
-    for term in filter(None, (part.strip() for part in text.split(","))):
+    for term in filter(None, (part.strip() for part in _BETWEEN_COMMAS.findall(text))):
         path, negated, value = term.partition("!=")
         if not negated:
             path, _, value = term.partition("=")
             value = value.removeprefix("=")
-        terms.append((path.strip().split("."), value.strip(), bool(negated)))
+        terms.append((path.strip().split("."), _ESCAPED.sub(r"\1", value.strip()), bool(negated)))
     return lambda obj: all((_at(obj, path) == value) is not negated for path, value, negated in terms)
 
 
 def _at(obj: Mapping[str, Any], path: list[str]) -> str:
     here: Any = obj
-    for step in path:
+    for step in _ELSEWHERE.get(".".join(path), path):
         here = here.get(step) if isinstance(here, Mapping) else None
+    if isinstance(here, bool) or path[-1] in _SWITCHES:
+        return str(bool(here)).lower()
     return "" if here is None else str(here)
+
+
+_ELSEWHERE = {"source": ["source", "component"], "spec.host": ["spec", "nodeName"]}
+"""Fields that selectors have another name for."""
+_SWITCHES = ("unschedulable", "hostNetwork")
+"""Fields that are false when they are not there."""

@@ -5,7 +5,7 @@ from contextlib import suppress
 from random import Random
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.build import a_node
 from support.objects import TEXTS, any_resource, anything, spoilt, template
@@ -103,7 +103,6 @@ def checked(api: Api, request: Request) -> Response | Watch:
     return answer
 
 
-@settings(max_examples=100)
 @given(st.integers(0, 2**64))
 def test_whatever_is_asked_is_answered(seed: int):
     random, world = Random(seed), a_world()
@@ -119,7 +118,6 @@ def test_whatever_is_asked_is_answered(seed: int):
     everything_reads(world, api)
 
 
-@settings(max_examples=100)
 @given(st.integers(0, 2**64))
 def test_what_is_stored_harms_nobody(seed: int):
     random, world = Random(seed), a_world()

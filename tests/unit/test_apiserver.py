@@ -1,6 +1,8 @@
 """The API: paths, verbs, answers."""
 
+import base64
 import json
+from typing import Any
 
 import pytest
 from support.api import Client, a_registry
@@ -75,11 +77,11 @@ def test_watches_say_what_they_want():
     streaming = ask("GET", "/api/v1/services", watch="1", allowWatchBookmarks="true", resourceVersion="3", **initial)
     assert (streaming.initial, streaming.marks_initial, streaming.bookmarks) == (True, True, True)
     assert not ask("GET", "/api/v1/services", watch="1", **{**initial, "sendInitialEvents": "false"}).initial
-    one = ask("GET", "/api/v1/namespaces/a/services/b", watch="1", fieldSelector="x=y")
-    assert (one.namespace, one.field_selector) == ("a", "x=y,metadata.name=b")
+    one = ask("GET", "/api/v1/namespaces/a/services/b", watch="1", fieldSelector="spec.type=y")
+    assert (one.namespace, one.field_selector) == ("a", "spec.type=y,metadata.name=b")
     assert ask("GET", "/api/v1/watch/namespaces/a/services").namespace == "a"
     assert ask("GET", "/api/v1/watch/namespaces/a/services/b").field_selector == "metadata.name=b"
-    for limit in ("x", "\u00b2", "9" * 20):
+    for limit in ("0", "-1", "9" * 18):
         assert ask("GET", "/api/v1/services", watch="1", timeoutSeconds=limit).timeout_s is None
 
 
@@ -402,7 +404,7 @@ def test_options_of_the_deletion_of_many_are_looked_at_before_any():
     new = "/apis/events.k8s.io/v1/namespaces/default/events"
     for name, reason in (("a", "R"), ("b", "S")):
         ask("POST", new, {"metadata": {"name": name}, "note": "n", "reason": reason})
-    gone = ask("DELETE", new, fieldSelector="note=n,reason=R")[1]["items"]
+    gone = ask("DELETE", new, fieldSelector="reason=R")[1]["items"]
     assert [(event["metadata"]["name"], event["note"]) for event in gone] == [("a", "n")]
     assert len(ask("GET", new)[1]["items"]) == 1
 
@@ -411,6 +413,76 @@ def test_a_selector_that_cannot_be_read_is_a_bad_request():
     for query in ({}, {"watch": "1"}):
         status, answer = Client()("GET", f"{BASE}/configmaps", labelSelector="a in (", **query)
         assert (status, answer["reason"]) == (400, "BadRequest")
+
+
+TOKEN = {"v": "meta.k8s.io/v1", "rv": 5, "start": "a"}
+
+
+def token(**more: Any) -> str:
+    return base64.urlsafe_b64encode(json.dumps(TOKEN | more).encode()).decode().rstrip("=")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("limit", "x", 'strconv.ParseInt: parsing "x": invalid syntax'),
+        ("limit", "", 'strconv.ParseInt: parsing "": invalid syntax'),
+        ("limit", "\u00b2", 'strconv.ParseInt: parsing "\u00b2": invalid syntax'),
+        ("limit", "9" * 20, f'strconv.ParseInt: parsing "{"9" * 20}": value out of range'),
+        ("timeoutSeconds", "1.5", 'strconv.ParseInt: parsing "1.5": invalid syntax'),
+        ("fieldSelector", "metadata.name", "invalid selector: 'metadata.name'; can't understand 'metadata.name'"),
+        ("fieldSelector", "metadata.name=a=b", "invalid field selector: unescaped character in value: 61"),
+        ("fieldSelector", r"metadata.name=a\b", r"invalid field selector: invalid escape sequence: \b"),
+        ("fieldSelector", "metadata.name=a\\", "invalid field selector: invalid escape sequence: \\"),
+        ("fieldSelector", "spec.foo=bar", '"spec.foo" is not a known field selector: only "metadata.name", "metadata.namespace"'),
+        ("fieldSelector", " metadata.name=a", '" metadata.name" is not a known field selector: only "metadata.name", "metadata.namespace"'),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(("method", "more"), [("GET", {}), ("GET", {"watch": "1"}), ("DELETE", {})])
+def test_what_objects_are_picked_by_must_be_readable(method: str, more: dict, option: str, value: str, said: str):
+    ask = Client()
+    ask("POST", f"{BASE}/configmaps", config_map())
+    status, answer = ask(method, f"{BASE}/configmaps", **{option: value}, **more)
+    assert (status, answer["reason"], answer["message"]) == (400, "BadRequest", said)
+    assert len(ask("GET", f"{BASE}/configmaps")[1]["items"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("plural", "label", "code"),
+    [
+        ("pods", "status.podIP", 200),
+        ("pods", "spec.replicas", 400),
+        ("services", "spec.type", 200),
+        ("services", "spec.selector", 400),
+        ("events", "involvedObject.name", 200),
+        ("events", "note", 400),
+        ("endpoints", "metadata.namespace", 200),
+    ],
+)
+def test_each_kind_has_its_fields(plural: str, label: str, code: int):
+    status, answer = Client()("GET", f"{BASE}/{plural}", fieldSelector=rf"metadata.name!=x\,y,{label}=")
+    assert status == code
+    assert code == 200 or answer["message"] == f"field label not supported: {label}"
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "said"),
+    [
+        ("!", 400, "continue key is not valid: illegal base64 data at input byte 0"),
+        ("YWJj=", 400, "continue key is not valid: illegal base64 data at input byte 4"),
+        ("YWJjZ", 400, "continue key is not valid: illegal base64 data at input byte 4"),
+        ("YWJj", 400, "continue key is not valid: it is not JSON"),
+        ("W10", 400, "continue key is not valid: server does not recognize this encoded version"),
+        (token(v="v2"), 400, "continue key is not valid: server does not recognize this encoded version v2"),
+        (token(rv=0), 400, "continue key is not valid: incorrect encoded start resourceVersion (version meta.k8s.io/v1)"),
+        (token(start=""), 400, "continue key is not valid: encoded start key empty (version meta.k8s.io/v1)"),
+        (token(), 410, "The provided continue parameter is too old to display a consistent list result."),
+    ],
+)  # fmt: skip
+def test_lists_are_whole_and_no_token_goes_on_with_one(given: str, code: int, said: str):
+    status, answer = Client()("GET", f"{BASE}/configmaps", limit="1", **{"continue": given})
+    assert (status, answer["reason"]) == (code, "BadRequest" if code == 400 else "Expired")
+    assert said in answer["message"]
 
 
 def test_what_a_patch_must_leave():

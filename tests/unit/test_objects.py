@@ -225,6 +225,9 @@ def test_selectors_of_objects():
     assert not selects({}, {"a": "b"})
     assert field_filter("spec.nodeName=n1,status.phase!=Failed")({"spec": {"nodeName": "n1"}})
     assert not field_filter("spec.nodeName=n1")({})
+    assert field_filter(r"spec.a==x\,y\=z")({"spec": {"a": "x,y=z"}})
+    assert field_filter("spec.unschedulable=false,spec.hostNetwork=true")({"spec": {"hostNetwork": True}})
+    assert field_filter("source=kubelet,spec.host=n1")({"source": {"component": "kubelet"}, "spec": {"nodeName": "n1"}})
 
 
 def test_a_bare_cluster_has_two_nodes_and_kubernetes_ranges():
