@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from netproxy.core.errors import ManifestError, Problem
+from netproxy.linux.files import limited_bytes
 from netproxy.objects.limits import MOST_BYTES
 from netproxy.objects.manifest import Loaded, load, placed, unknown_kind
 from netproxy.objects.meta import Object
@@ -57,15 +58,9 @@ def _texts(paths: Iterable[str]) -> Iterator[tuple[str, bytes]]:
             continue
         for file in _files(Path(path)):
             try:
-                yield str(file), _read(file)
+                yield str(file), limited_bytes(file, MOST_BYTES)
             except OSError as error:
                 raise ManifestError([Problem("file", str(error.strerror), source=str(file))]) from error
-
-
-def _read(file: Path) -> bytes:
-    """A file's bytes, one more than there may be of one that is too large. Raises OSError."""
-    with file.open("rb") as opened:
-        return opened.read(MOST_BYTES + 1)
 
 
 def _files(path: Path) -> list[Path]:

@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 
 from netproxy.core.errors import ManifestError, Problem
 from netproxy.core.net import join_host_port
+from netproxy.linux.files import limited_bytes
+from netproxy.objects.limits import MOST_BYTES
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 EXEC_VERSIONS = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
@@ -243,17 +245,13 @@ def _of_files(files: Sequence[Path], context: str) -> Connection:
 
 
 def _read(file: Path) -> _Fields:
-    import yaml  # here: the name server has no kubeconfig, and 20 ms are many there
+    from netproxy.objects.document import document  # here: the name server has no kubeconfig, and 20 ms are many there
 
     try:
-        text = file.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise _mistake("--kubeconfig", str(file), f"cannot be read: {why}; name another file", str(file)) from error
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ManifestError([Problem("", f"is not YAML: {error}", source=str(file))]) from error
+        value = document(limited_bytes(file, MOST_BYTES), str(file))
+    except OSError as error:
+        why = f"cannot be read: {error.strerror}; name another file"
+        raise _mistake("--kubeconfig", str(file), why, str(file)) from error
     if not isinstance(value, Mapping) or value.get("kind", "Config") != "Config":
         raise ManifestError([Problem("kind", "must be Config (a kubeconfig file)", source=str(file))])
     return _Fields(value, "", file)

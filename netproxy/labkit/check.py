@@ -16,7 +16,7 @@ from netproxy.objects.kinds import ENDPOINT_SLICES
 
 ENOUGH_FAILURES = 3
 """After so many connections that failed nobody needs the rest: each may take two seconds."""
-_CODES = {"NOERROR": 0, "SERVFAIL": 2, "NXDOMAIN": 3, "REFUSED": 5}
+CODES = {"NOERROR": 0, "SERVFAIL": 2, "NXDOMAIN": 3, "REFUSED": 5}
 
 
 class Check(Protocol):
@@ -134,7 +134,7 @@ class Dns:
     def run(self, world: World) -> str:
         """Ask once."""
         code, found = world.resolve(self.source, self.query, self.type)
-        if code != _CODES[self.code]:
+        if code != CODES[self.code]:
             return f"rcode {code}, expected {self.code}"
         if self.count is not None and len(found) != self.count:
             return f"{len(found)} answers ({', '.join(found)}), expected {self.count}"

@@ -13,8 +13,10 @@ from netproxy.core.errors import KernelError, ManifestError, Problem
 from netproxy.core.net import Family, is_address, join_host_port
 from netproxy.labkit.world import World
 from netproxy.linux.conntrack import ConntrackKernel
+from netproxy.linux.files import limited_bytes
 from netproxy.objects.document import document
 from netproxy.objects.kinds import SERVICES
+from netproxy.objects.limits import MOST_BYTES
 from netproxy.objects.meta import Object
 from netproxy.objects.validate import PROXY_MODES
 
@@ -67,7 +69,7 @@ class Seen:
 def load_flows(file: Path) -> list[FlowCheck]:
     """Read a file. Raises ManifestError with everything that is wrong in it."""
     try:
-        value = document(file.read_bytes(), str(file))
+        value = document(limited_bytes(file, MOST_BYTES), str(file))
     except OSError as error:
         raise ManifestError([Problem("", str(error), source=str(file))]) from error
     items = (value or {}).get("flows") if isinstance(value, dict) else None

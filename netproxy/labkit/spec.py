@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from netproxy.core.errors import ManifestError, Problem
 from netproxy.labkit import shelf
-from netproxy.labkit.check import KINDS, Check
+from netproxy.labkit.check import Check
+from netproxy.labkit.fields import check_of, mistakes
+from netproxy.linux.files import limited_bytes
+from netproxy.objects.document import document
+from netproxy.objects.limits import MOST_BYTES
 
 VARIANTS = ("start", "solution", "broken")
 NEEDS = ("ipvs", "python-iptables")
@@ -69,20 +71,25 @@ class Lab:
 def load_lab(path: str) -> Lab:
     """Read a lab: its folder, its number, its name or the beginning of it. Raises ManifestError."""
     folder = shelf.found(path)
-    meta = _read(folder / "lab.yaml")
+    meta, listed = _read(folder / "lab.yaml"), _read(folder / "checks.yaml").get("checks")
     checks: list[Check] = []
-    problems: list[Problem] = []
-    for index, item in enumerate(_read(folder / "checks.yaml").get("checks") or ()):
-        found = _check(item, index, str(folder / "checks.yaml"))
-        if isinstance(found, Problem):
-            problems.append(found)
+    problems = [Problem(path, why, source=str(folder / "lab.yaml")) for path, why in mistakes(meta)]
+    where = str(folder / "checks.yaml")
+    if not isinstance(listed, list | None):
+        problems.append(Problem("checks", "Invalid value: must be a list of checks", source=where))
+        listed = None
+    for index, item in enumerate(listed or ()):
+        found = check_of(item)
+        if isinstance(found, list):
+            problems += [Problem(f"checks[{index}].{path}".rstrip("."), why, source=where) for path, why in found]
         else:
             checks.append(found)
-    needs = meta.get("needs") or ()
-    needs = (needs,) if isinstance(needs, str) else tuple(needs)
-    problems += [_unknown_need(need, folder) for need in needs if need not in NEEDS]
     if problems:
         raise ManifestError(problems)
+    needs = meta.get("needs") or ()
+    needs = (needs,) if isinstance(needs, str) else tuple(needs)
+    if unknown := [_unknown_need(need, folder) for need in needs if need not in NEEDS]:
+        raise ManifestError(unknown)
     return Lab(folder, str(meta.get("title") or folder.name), str(meta.get("breaks") or ""), tuple(checks),
                tuple((meta.get("programs") or {}).items()), needs)  # fmt: skip
 
@@ -94,24 +101,10 @@ def _unknown_need(need: object, folder: Path) -> Problem:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        value = yaml.safe_load(file.read_text())
+        value = document(limited_bytes(file, MOST_BYTES), str(file))
     except OSError as error:
         raise ManifestError([Problem("file", str(error.strerror), source=str(file))]) from error
-    except yaml.YAMLError as error:
-        raise ManifestError([Problem("YAML", str(error), source=str(file))]) from error
-    return value if isinstance(value, dict) else {}
-
-
-def _check(item: dict[str, Any], index: int, source: str) -> Check | Problem:
-    path = f"checks[{index}]"
-    kind = KINDS.get(str(item.get("kind")))
-    if kind is None:
-        return Problem(
-            f"{path}.kind",
-            f'Unsupported value: "{item.get("kind")}": supported values: {", ".join(sorted(KINDS))}',
-            source=source,
-        )
-    try:
-        return kind(**{k.replace("-", "_"): v for k, v in item.items() if k != "kind"})
-    except TypeError as error:
-        return Problem(path, f"Invalid value: {error}", source=source)
+    if value is not None and not isinstance(value, dict):
+        why = "must be an object, not a list or a word; see the labs that come with netproxy"
+        raise ManifestError([Problem("document", f"Invalid value: {why}", source=str(file))])
+    return value or {}

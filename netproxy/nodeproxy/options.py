@@ -17,8 +17,10 @@ from typing import Any
 from netproxy.core.errors import ManifestError, Problem
 from netproxy.core.names import host_name
 from netproxy.core.net import is_address, split_host_port
+from netproxy.linux.files import limited_bytes
 from netproxy.nodeproxy.gates import unrecognized
 from netproxy.objects.kinds import KUBE_PROXY_CONFIGURATIONS
+from netproxy.objects.limits import MOST_BYTES
 from netproxy.objects.manifest import load
 from netproxy.objects.schema import field_problems
 from netproxy.objects.validate import KUBE_PROXY_VERSIONS, NFTABLES_LAYOUTS, PROXY_MODES
@@ -192,7 +194,7 @@ def _flag_of(path: str, said_by: Mapping[str, str]) -> str:
 
 def _read(file: Path) -> Mapping[str, Any]:
     try:
-        text = file.read_bytes()
+        text = limited_bytes(file, MOST_BYTES)
     except OSError as error:
         raise ManifestError([Problem("--config", f'Invalid value: "{file}": {error.strerror}')]) from error
     loaded = [item.obj for item in load([(str(file), text)], lambda _: [])]

@@ -55,6 +55,48 @@ def test_a_folder_is_a_lab_wherever_it_is(tmp_path):
     assert load_lab("1").short == "01"
 
 
+@pytest.mark.parametrize(
+    ("lab", "checks", "says"),
+    [
+        ("[1]", "", ["lab.yaml: document: Invalid value: must be an object"]),
+        ("title: 5", "", ["lab.yaml: title: Invalid value: must be a string; put it into quotes"]),
+        ("breaks: [a]\nneeds: 5", "", ["lab.yaml: breaks: Invalid", "lab.yaml: needs: Invalid value: must be a word or a list of words"]),
+        ("needs: [ipvs, 5]\nprograms: {node1: 5}", "", ["lab.yaml: needs: Invalid", "lab.yaml: programs: Invalid value: must be an object"]),
+        ("programs: [a]", "", ["lab.yaml: programs: Invalid"]),
+        ("title: a\ntitle: b", "", ["lab.yaml: line 2, column 1"]),
+        ("a: &a [*a]", "", ["lab.yaml: line 1"]),
+        ("", "5", ["checks.yaml: document: Invalid value: must be an object"]),
+        ("", "checks: 5", ["checks.yaml: checks: Invalid value: must be a list of checks"]),
+        ("", "checks: [5, {kind: x}]", ["checks.yaml: checks[0]: Invalid value: must be an object", "checks[1].kind: Unsupported value"]),
+        ("", "checks: [{kind: dns, name: a, source: c, query: q, code: ODD}]", ["checks[0].code: Unsupported value: \"ODD\""]),
+        ("", "checks: [{kind: dns, name: a, source: c, query: 5, count: x, answers: [1]}]",
+         ["checks[0].query: Invalid value: must be a string", "checks[0].count: Invalid value: must be a number",
+          "checks[0].answers: Invalid value: must be a list of strings"]),
+        ("", "checks: [{kind: http, source: c, host: h, body: '[', hots: h}]",
+         ["checks[0].hots: unknown field; known ones are name", "checks[0].name: Required value",
+          "checks[0].body: Invalid value: '[': must be a regular expression: unterminated"]),
+        ("", "checks: [{kind: rules, name: r, service: w, contains: ['(']}]", ["checks[0].contains: Invalid value: '('"]),
+        ("", "checks: [", ["checks.yaml: line 2, column 1: did not find expected node content"]),
+    ],
+)  # fmt: skip
+def test_each_mistake_in_the_files_of_a_lab_is_said_with_its_place(lab, checks, says, tmp_path):
+    (tmp_path / "lab.yaml").write_text(lab)
+    (tmp_path / "checks.yaml").write_text(checks)
+    with pytest.raises(ManifestError) as raised:
+        load_lab(str(tmp_path))
+    found = [str(problem) for problem in raised.value.problems]
+    assert len(found) == len(says), found
+    assert all(part in text for part, text in zip(says, found, strict=True)), found
+
+
+def test_what_may_be_left_out_of_a_check_may_be_null(tmp_path):
+    (tmp_path / "lab.yaml").write_text("")
+    (tmp_path / "checks.yaml").write_text(
+        "checks: [{kind: dns, name: a, source: c, query: q, count: null, answers: [x]}]"
+    )
+    assert load_lab(str(tmp_path)).checks == (Dns("a", "c", "q", answers=["x"]),)
+
+
 def test_labs_of_the_working_directory_come_first(tmp_path, monkeypatch):
     (tmp_path / "labs/01-own").mkdir(parents=True)
     (tmp_path / "labs/01-own/lab.yaml").touch()
