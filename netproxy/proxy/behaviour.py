@@ -15,6 +15,7 @@ from typing import assert_never
 
 from netproxy.core.net import Family, contains, join_host_port
 from netproxy.proxy.decisions import (
+    IPTABLES,
     Decision,
     Origin,
     Refusal,
@@ -105,6 +106,13 @@ def _not_served(probe: Probe, snapshot: Snapshot, node: NodeView, mode: str) -> 
     checks = {service.health_check_node_port for service in snapshot.services} - {0}
     if probe.protocol == "tcp" and probe.port in checks and probe.destination in node.addresses:
         return Ending("local")
+    if mode == IPTABLES and probe.destination in node.addresses:
+        for (
+            service
+        ) in snapshot.services:  # who refuses does so on every address of the node, also where no node port is
+            if (service.protocol, service.node_port) == (probe.protocol, probe.port):
+                refusal = decide(service, node, mode).no_outside
+                return _REFUSED[refusal] if refusal else _PASS
     if any(probe.destination in closed_addresses(service, node, mode) for service in snapshot.services):
         return _REFUSED[Refusal.REJECT]
     if drops_unallocated(mode) and any(contains(cidr, probe.destination) for cidr in snapshot.service_cidrs):

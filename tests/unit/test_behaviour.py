@@ -90,3 +90,20 @@ def test_pods_may_be_known_by_their_interfaces(kind: str, masquerade: bool) -> N
 def test_a_process_closes_what_nobody_can_take() -> None:
     probe = Probe("pod", "10.244.0.9", "10.96.0.10", 80, "tcp")
     assert ending(probe, Snapshot((a_service(),)), a_node(), "userspace") == Ending("close")
+
+
+@pytest.mark.parametrize(("destination", "mode", "result"), [
+    ("192.168.0.3", "iptables", "reject"), ("127.0.0.1", "iptables", "reject"), ("10.0.0.9", "iptables", "pass"),
+    ("192.168.0.3", "nftables", "pass"), ("192.168.0.2", "iptables", "reject"),
+])  # fmt: skip
+def test_iptables_refuses_a_node_port_of_nobody_on_every_address_of_the_node(destination, mode, result) -> None:
+    node = a_node(addresses=("192.168.0.2", "192.168.0.3", "127.0.0.1"), node_port_addresses=("192.168.0.2/32",),
+                  localhost_node_ports=False)  # fmt: skip
+    asked = Probe("node", "192.168.0.2", destination, 30080, "tcp")
+    assert ending(asked, Snapshot((a_service(node_port=30080),)), node, mode) == Ending(result)
+
+
+def test_a_node_port_that_somebody_has_is_left_alone_where_no_node_port_is() -> None:
+    node = a_node(addresses=("192.168.0.2", "192.168.0.3"), node_port_addresses=("192.168.0.2/32",))
+    asked = Probe("external", "198.51.100.7", "192.168.0.3", 30080, "tcp")
+    assert ending(asked, Snapshot((a_service("10.244.0.5", node_port=30080),)), node, "iptables") == Ending("pass")
