@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from netproxy.core.errors import KernelError
 from netproxy.core.net import Family
@@ -43,6 +43,20 @@ class Pass:
     forgotten_flows: int = 0
     flows_s: float = 0.0
     """How long it took to look at tracked connections; 0 when that was not needed."""
+    repaired: int = 0
+    """How much of what changed was right once: somebody else has changed it since."""
+
+
+class _Asked(NamedTuple):
+    """What rules are made of."""
+
+    snapshot: Snapshot
+    mode: Mode
+    left_out: tuple[ServicePort, ...]
+
+    def is_still(self, now: _Asked) -> bool:
+        """Whether nothing has changed."""
+        return self.snapshot is now.snapshot and self.mode is now.mode and self.left_out == now.left_out
 
 
 USUAL = Choice()
@@ -93,6 +107,7 @@ class FamilyProxy:
         self._targets: frozenset[tuple[str, int]] = frozenset()
         self._flows_checked: tuple[object, int] | None = None
         self._sysctls_written = False
+        self._followed: _Asked | None = None
 
     def _view(self, node: Object, config: Mapping[str, Any], choice: Choice, addresses: tuple[str, ...]) -> NodeView:
         return node_view(
@@ -171,14 +186,23 @@ class FamilyProxy:
                 self._pardon()
             if self._retired:
                 self.host.iptables.present()  # now: iptables' tools read nftables mode's chains, too, however many
-            changed = self._write(check=check)
+            changed, repaired = self._followed_objects(check=check)
             if refused:
                 raise refused
             self._retired = [mode for mode in self._retired if not self._is_gone(mode)]
             begun = self._timer()
             forgotten = self._forget_stale_flows(self.served())
             took_s = 0.0 if forgotten is None else self._timer() - begun
-            return Pass(self.node, self.view.family, changed, forgotten or 0, took_s)
+            return Pass(self.node, self.view.family, changed, forgotten or 0, took_s, repaired)
+
+    def _followed_objects(self, *, check: bool) -> tuple[int, int]:
+        """How much changed, and how much of that was right once: what objects changed comes first, not to be counted."""
+        known, self._followed = self._followed, None
+        is_behind = known is not None and not known.is_still(_asked(self))
+        changed = self._write(check=False) if is_behind or not check else 0
+        found = self._write(check=True) if check else 0
+        self._followed = _asked(self)
+        return changed + found, found if known else 0
 
     def _is_gone(self, mode: Mode) -> bool:
         return mode.name == self.choice.mode or mode.remove(successor=self.choice.mode)
@@ -271,16 +295,6 @@ class FamilyProxy:
         """What of other people was in the way of our rules at the last check, in words."""
         return () if self.mode.name == "nftables" else self.host.iptables.obstacles
 
-    def rule_counts(self) -> tuple[tuple[str, int], ...]:
-        """How many rules of ours each iptables table has; none in a mode without any."""
-        if self.mode.name == "nftables":
-            return ()
-        tables = self.host.iptables.present().tables.values()
-        return tuple(
-            (table.name, sum(len(c.rules) for name, c in table.chains.items() if name.startswith("KUBE-")))
-            for table in tables
-        )
-
     # --- ends
 
     def close(self) -> None:
@@ -310,3 +324,7 @@ class FamilyProxy:
                 return 0
         self._targets, self._flows_checked = targets, checked
         return forgotten
+
+
+def _asked(proxy: FamilyProxy) -> _Asked:
+    return _Asked(proxy.snapshot(), proxy.mode, tuple(blame.service for blame in proxy.blamed))

@@ -47,7 +47,18 @@ def figures(proxy: FamilyProxy) -> Figures:
         ("internal", len({_key(s) for s in lonely if s.internal_local})),
         ("external", len({_key(s) for s in lonely if s.external_local})),
     )
-    return Figures(proxy.rule_counts(), counts)
+    return Figures(rule_counts(proxy), counts)
+
+
+def rule_counts(proxy: FamilyProxy) -> tuple[tuple[str, int], ...]:
+    """How many rules of ours each iptables table has; none in a mode without any."""
+    if proxy.mode.name == "nftables":
+        return ()
+    tables = proxy.host.iptables.present().tables.values()
+    return tuple(
+        (table.name, sum(len(c.rules) for name, c in table.chains.items() if name.startswith("KUBE-")))
+        for table in tables
+    )
 
 
 def _key(service: ServicePort) -> tuple[str, str, str]:

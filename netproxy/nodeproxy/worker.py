@@ -231,8 +231,8 @@ class Worker:
         now = self._clock.monotonic()
         if check:
             self._check_at = now + self._periods(self._proxy).sync_s
-            if done.changed and not failed_before and self.report.passes:
-                log.warning("%s: rules had been changed from outside: %d repaired", self._name, done.changed)
+            if done.repaired:
+                log.warning("%s: rules had been changed from outside: %d repaired", self._name, done.repaired)
         self._due, self._passed_at, self._retry_s = None, now, FIRST_RETRY_S
         if self._faults.pop("rules", None):
             log.info("%s: the rules are written", self._name)

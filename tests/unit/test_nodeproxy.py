@@ -20,10 +20,68 @@ from netproxy.nodeproxy.messages import Periods, periods
 from netproxy.objects.kinds import NODES, SERVICES
 from netproxy.objects.meta import condition
 from netproxy.objects.validate import LAYOUT_ANNOTATION, MODE_ANNOTATION
+from netproxy.ruleset.ir import Ruleset
 
 WEB, BAD = a_service("web", "10.96.0.10"), a_service("bad", "10.96.0.66")
 OFTEN = {"iptables": {"syncPeriod": "50ms"}}
 NFT = {"mode": "nftables"}
+
+
+def repairs(log: str) -> list[str]:
+    return [line.rpartition(": ")[2] for line in log.splitlines() if "changed from outside" in line]
+
+
+@pytest.mark.parametrize("mode", ["iptables", "nftables", "ipvs", "userspace"])
+def test_a_check_counts_what_it_repairs_and_not_what_objects_changed(mode: str) -> None:
+    kernel = FakeKernel()
+    proxy = FamilyProxy(a_node(), {"mode": mode}, FakeHost(kernel, Family.IPV4), choice=checked_choice(mode))
+    assert proxy.sync(check=True).repaired == 0
+    for number in range(5):
+        proxy.observe(a_service(f"web{number}", f"10.96.1.{number}"))
+        proxy.observe(a_slice(f"web{number}", f"10.244.0.{number}"))
+        done = proxy.sync(check=True)
+        assert (done.changed > 0, done.repaired) == (True, 0)
+    assert (proxy.sync(check=True).changed, proxy.sync(check=True).repaired) == (0, 0)
+    kernel.rules[Family.IPV4] = Ruleset(Family.IPV4)
+    kernel.tables.clear()
+    kernel.strangers = 1
+    done = proxy.sync(check=True)
+    assert 0 < done.repaired == done.changed
+    assert proxy.sync(check=True).repaired == 0
+
+
+@in_a_loop
+async def test_only_what_somebody_else_changed_is_said_to_be(caplog: pytest.LogCaptureFixture) -> None:
+    async with running(WEB, a_slice("web", "10.244.0.5"), config=OFTEN) as node:
+        for number in range(30):
+            before = node.report.passes
+            node.world.put(a_service(f"web{number}", f"10.96.1.{number}"))
+            node.world.put(a_slice(f"web{number}", f"10.244.1.{number}"))
+            await node.until(lambda before=before: node.report.passes > before)
+        assert repairs(caplog.text) == []
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_chains_that_linger_in_a_large_cluster_are_no_differences_and_go_at_a_check(large: bool) -> None:
+    kernel = FakeKernel()
+    proxy = FamilyProxy(a_node(), {}, FakeHost(kernel, Family.IPV4))
+    for number in range(11 if large else 2):
+        proxy.observe(a_service(f"web{number}", f"10.96.1.{number}"))
+        proxy.observe(slice_object(f"web{number}", [f"10.244.{number}.{at}" for at in range(100)]))
+    proxy.sync()
+    proxy.observe(slice_object("web0", [f"10.244.77.{at}" for at in range(100)]))
+    proxy.sync()
+    assert ("10.244.0.7:" in str(kernel.rules)) is large
+    assert not proxy.pending()
+    proxy.observe(slice_object("web0", [f"10.244.0.{at}" for at in range(100)]))
+    proxy.sync()
+    assert not proxy.pending()
+    done = proxy.sync(check=True)
+    assert done.repaired == 0
+    assert "10.244.77." not in str(kernel.rules)
+    assert not proxy.pending()
+    kernel.rules[Family.IPV4] = Ruleset(Family.IPV4)
+    assert proxy.pending()
 
 
 # --- following

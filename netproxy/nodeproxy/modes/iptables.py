@@ -32,19 +32,21 @@ class IptablesPart:
     def __init__(self, host: Host) -> None:
         self.kernel = host.iptables
         self._is_followed = False
+        self._lingers = False
+        """Whether a pass has left chains for a later one: no rule leads to them, and only a check takes them away."""
 
     def follow(
         self, compiler: Compiler[Ruleset, Plan], snapshot: Snapshot, *, check: bool, keep_stale: bool = False
     ) -> int:
         """Make the rules those of SNAPSHOT: by what changed since the pass before, or by comparing all; how many changed."""
-        if check and self._is_followed and self.kernel.is_untouched:
+        if check and self._is_followed and not self._lingers and self.kernel.is_untouched:
             check = False  # nothing that the pass before left can have changed
         change = compiler.change(snapshot) if self._is_followed and not check else None
         self._is_followed = False
         if change is None:
             size = self.sync(compiler.whole(snapshot), check=check, keep_stale=keep_stale)
         else:
-            size = self._write(change.without_removals() if keep_stale else change)
+            size = self._write(change, keep_stale=keep_stale)
         self._is_followed = True
         return size
 
@@ -53,11 +55,19 @@ class IptablesPart:
         self._is_followed = True
 
     def sync(self, desired: Ruleset, *, check: bool, keep_stale: bool = False) -> int:
-        """Make the rules those that are desired; how many changed."""
+        """Make the rules those that are desired; how many changed, chains that were left for this pass not among them."""
         present = self.kernel.read() if check else self.kernel.present()
-        return self._write(plan(desired, present, owned=_owned, keep_stale=keep_stale))
+        change = plan(desired, present, owned=_owned)
+        if keep_stale or not self._lingers:
+            return self._write(change, keep_stale=keep_stale)
+        self._write(change)
+        self._lingers = False
+        return change.without_removals().size
 
-    def _write(self, change: Plan) -> int:
+    def _write(self, change: Plan, *, keep_stale: bool = False) -> int:
+        if keep_stale:
+            self._lingers |= any(table.removed for table in change.tables)
+            change = change.without_removals()
         if change:
             self.kernel.write(change)
         return change.size
@@ -65,7 +75,7 @@ class IptablesPart:
     def pending(self, desired: Ruleset) -> Pending:
         """What `sync` would change. The next pass compares all, since what is there may be something else than was left."""
         self._is_followed = False
-        change = plan(desired, self.kernel.read(), owned=_owned)
+        change = plan(desired, self.kernel.read(), owned=_owned, keep_stale=self._lingers)
         return Pending(change.size, render_plan(change))
 
     def clear(self) -> int:
