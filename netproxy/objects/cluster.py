@@ -7,19 +7,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from netproxy.core.errors import ManifestError
 from netproxy.core.net import Family, family_of, is_address, node_ranges
 from netproxy.objects.meta import Object, annotations_of, labels, metadata, name, spec, status
 from netproxy.objects.quantity import bytes_of
+from netproxy.objects.ranges import DEFAULT_RANGES, too_small
 from netproxy.objects.validate import MODE_ANNOTATION
 
 ZONE_LABEL = "topology.kubernetes.io/zone"
 HOSTNAME_LABEL = "kubernetes.io/hostname"
 DEFAULT_NODES = 2
-_DEFAULTS = {
-    "podCIDRs": ("10.244.0.0/16", "fd00:10:244::/56"),
-    "serviceCIDRs": ("10.96.0.0/16", "fd00:10:96::/112"),
-    "nodeCIDRs": ("172.18.0.0/24", "fd00:172:18::/64"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +69,7 @@ def cluster_spec(objects: Iterable[Object] = (), *, cluster_name: str = "default
     """Fill in everything that the Cluster object (if any) leaves open, from the other objects and from defaults.
 
     Ranges that are not given are the defaults, or what covers the Services, Nodes and ServiceCIDRs of a real cluster.
+    Raises ManifestError for ranges without room for all nodes.
     """
     by_kind: dict[str, list[Object]] = {}
     for obj in objects:
@@ -79,7 +77,9 @@ def cluster_spec(objects: Iterable[Object] = (), *, cluster_name: str = "default
     wanted = _with_found(spec(next(iter(by_kind.get("Cluster", ())), {})), by_kind)
     families = _families(wanted)
     pods, services, lan = (_ranges(wanted, field, families) for field in ("podCIDRs", "serviceCIDRs", "nodeCIDRs"))
-    made = _nodes(_drafts(wanted, by_kind.get("Node", ())), pods, lan, families)
+    drafts = _drafts(wanted, by_kind.get("Node", ()))
+    _check_room({"podCIDRs": pods, "serviceCIDRs": services, "nodeCIDRs": lan}, len(drafts))
+    made = _nodes(drafts, pods, lan, families)
     first, _, last = str(wanted.get("nodePortRange") or "30000-32767").partition("-")
     return ClusterSpec(
         name=cluster_name,
@@ -99,6 +99,17 @@ def cluster_spec(objects: Iterable[Object] = (), *, cluster_name: str = "default
         log_size=str(wanted.get("containerLogMaxSize") or "10Mi"),
         log_files=files if isinstance(files := wanted.get("containerLogMaxFiles"), int) else 5,
     )
+
+
+def _check_room(ranges: Mapping[str, tuple[str, ...]], nodes: int) -> None:
+    wrong = [
+        problem
+        for field, cidrs in ranges.items()
+        for index, cidr in enumerate(cidrs)
+        for problem in too_small(f"spec.{field}[{index}]", ipaddress.ip_network(cidr), nodes)
+    ]
+    if wrong:
+        raise ManifestError(wrong)
 
 
 def _nodes(
@@ -145,7 +156,8 @@ def _with_found(wanted: Mapping[str, Any], by_kind: Mapping[str, list[Object]]) 
     for field, found in (("serviceCIDRs", cidrs or ips), ("podCIDRs", pods)):
         if not result.get(field) and found:
             result[field] = [
-                covering(_DEFAULTS[field], [f for f in found if family_of(f) is family]) for family in _order(found)
+                covering(DEFAULT_RANGES[field], [f for f in found if family_of(f) is family])
+                for family in _order(found)
             ]
     for service in services:
         if (
@@ -200,7 +212,7 @@ def _families(wanted: Mapping[str, Any]) -> tuple[Family, ...]:
 
 def _ranges(wanted: Mapping[str, Any], field: str, families: tuple[Family, ...]) -> tuple[str, ...]:
     """One range for each family: the one given, else the default."""
-    given = [*(wanted.get(field) or ()), *_DEFAULTS[field]]
+    given = [*(wanted.get(field) or ()), *DEFAULT_RANGES[field]]
     return tuple(
         next(str(ipaddress.ip_network(c, strict=False)) for c in given if family_of(c) is family) for family in families
     )

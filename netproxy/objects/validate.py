@@ -16,6 +16,7 @@ from netproxy.core.net import is_address, is_cidr
 from netproxy.objects.endpoints import problems as _endpoints
 from netproxy.objects.meta import Object, metadata
 from netproxy.objects.quantity import bytes_of, seconds_of
+from netproxy.objects.ranges import node_range_problems, range_problems
 from netproxy.objects.refusal import PROTOCOLS as _PROTOCOLS
 from netproxy.objects.refusal import Problems
 from netproxy.objects.refusal import invalid as _invalid
@@ -35,6 +36,8 @@ VERSION_ANNOTATION = "netproxy.dev/kube-proxy-version"
 """On a Node: the kube-proxy whose rules it has, before the cluster's."""
 
 SMALLEST_LOG_BYTES = 64 << 10
+MOST_LOG_FILES = 1000
+MOST_NODES = 100
 _TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
 
 
@@ -386,6 +389,7 @@ def _node(obj: Object) -> Problems:
         (MODE_ANNOTATION, PROXY_MODES), (LAYOUT_ANNOTATION, NFTABLES_LAYOUTS), (VERSION_ANNOTATION, KUBE_PROXY_VERSIONS),
     ):  # fmt: skip
         yield from _one_of(f"metadata.annotations[{key}]", annotations.get(key) or None, choices)
+    yield from node_range_problems(obj.get("spec") or {})
 
 
 PROXY_MODES = ("iptables", "ipvs", "nftables", "userspace")
@@ -396,10 +400,13 @@ IPVS_SCHEDULERS = ("rr", "wrr", "lc", "wlc", "sh", "dh", "sed", "nq", "mh")
 
 def _cluster(obj: Object) -> Problems:
     spec = obj.get("spec") or {}
-    for field in ("podCIDRs", "serviceCIDRs", "nodeCIDRs"):
-        for index, cidr in enumerate(spec.get(field) or ()):
-            if not is_cidr(cidr):
-                yield _invalid(f"spec.{field}[{index}]", cidr, "must be a valid CIDR value, (e.g. 10.9.8.0/24)")
+    nodes = list(_cluster_nodes(spec.get("nodes")))
+    yield from nodes
+    if not nodes:
+        yield from range_problems(spec)
+    domain = spec.get("dnsDomain")
+    if domain and not is_dns_subdomain(domain.removesuffix(".")):
+        yield _invalid("spec.dnsDomain", domain, "must be a lowercase RFC 1123 subdomain (e.g. cluster.local)")
     yield from _one_of("spec.proxyMode", spec.get("proxyMode"), PROXY_MODES)
     yield from _one_of("spec.kubeProxyVersion", spec.get("kubeProxyVersion"), KUBE_PROXY_VERSIONS)
     yield from _one_of("spec.iptables", spec.get("iptables"), ("nft", "legacy"))
@@ -410,7 +417,6 @@ def _cluster(obj: Object) -> Problems:
     if ports is not None and not _is_port_range(ports):
         yield _invalid("spec.nodePortRange", ports, "must be FIRST-LAST, both between 1 and 65535")
     yield from _cluster_logs(spec)
-    yield from _cluster_nodes(spec.get("nodes"))
 
 
 def _cluster_logs(spec: Mapping[str, Any]) -> Problems:
@@ -418,28 +424,47 @@ def _cluster_logs(spec: Mapping[str, Any]) -> Problems:
     size, files = spec.get("containerLogMaxSize"), spec.get("containerLogMaxFiles")
     if size is not None and (bytes_of(size) or 0) < SMALLEST_LOG_BYTES:
         yield _invalid("spec.containerLogMaxSize", size, "must be a quantity of at least 64Ki (e.g. 10Mi)")
-    if files is not None and not (isinstance(files, int) and files > 1):
-        yield _invalid("spec.containerLogMaxFiles", files, "must be greater than 1")
+    if files is not None and not (isinstance(files, int) and 1 < files <= MOST_LOG_FILES):
+        yield _invalid("spec.containerLogMaxFiles", files, f"must be greater than 1 and at most {MOST_LOG_FILES}")
 
 
 def _cluster_nodes(nodes: Any) -> Problems:
     if isinstance(nodes, list):
-        names = [n if isinstance(n, str) else (n or {}).get("name") for n in nodes]
-        for index, name in enumerate(names):
-            if not name or not is_dns_label(name) or name in ("client", "lan"):
-                yield _invalid(
-                    f"spec.nodes[{index}].name",
-                    name,
-                    'must be a DNS label, and not "client" or "lan", which are the outside machine and the switch',
-                )
-            elif name in names[:index]:
-                yield Problem(f"spec.nodes[{index}].name", f'Duplicate value: "{name}"', reason="FieldValueDuplicate")
-            if isinstance(nodes[index], dict):
-                yield from _one_of(f"spec.nodes[{index}].proxyMode", nodes[index].get("proxyMode") or None, PROXY_MODES)
+        names: list[Any] = []
+        for index, node in enumerate(nodes):
+            yield from _cluster_node(f"spec.nodes[{index}]", node, names)
         if not nodes:
             yield _required("spec.nodes", "at least one node")
-    elif nodes is not None and not (isinstance(nodes, int) and 1 <= nodes <= 100):
-        yield _invalid("spec.nodes", nodes, "must be a list of nodes or a number between 1 and 100")
+        if len(nodes) > MOST_NODES:
+            yield Problem(
+                "spec.nodes",
+                f"Too many: {len(nodes)}: must have at most {MOST_NODES} items",
+                reason="FieldValueTooMany",
+            )
+    elif nodes is not None and not (type(nodes) is int and 1 <= nodes <= MOST_NODES):
+        yield _invalid("spec.nodes", nodes, f"must be a list of nodes or a number between 1 and {MOST_NODES}")
+
+
+def _cluster_node(path: str, node: Any, names: list[Any]) -> Problems:
+    """What is wrong with one node of a list; NAMES are those before it, and then its own, too."""
+    name = node.get("name") if isinstance(node, dict) else node
+    if not isinstance(name, str) or not is_dns_label(name) or name in ("client", "lan"):
+        yield _invalid(
+            f"{path}.name",
+            name,
+            'must be a DNS label, and not "client" or "lan", which are the outside machine and the switch',
+        )
+    elif name in names:
+        yield Problem(f"{path}.name", f'Duplicate value: "{name}"', reason="FieldValueDuplicate")
+    names.append(name)
+    if not isinstance(node, dict):
+        return
+    yield from _one_of(f"{path}.proxyMode", node.get("proxyMode") or None, PROXY_MODES)
+    if not isinstance(node.get("zone"), str | None):
+        yield _invalid(f"{path}.zone", node["zone"], "must be of type string; put it into quotes")
+    given = node.get("labels") or {}
+    if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
+        yield _invalid(f"{path}.labels", given, "must be an object of strings; put numbers into quotes")
 
 
 def _is_port_range(text: Any) -> bool:
