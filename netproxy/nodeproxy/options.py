@@ -19,7 +19,7 @@ from netproxy.core.names import host_name
 from netproxy.core.net import is_address, split_host_port
 from netproxy.linux.files import limited_bytes
 from netproxy.nodeproxy.gates import unrecognized
-from netproxy.objects.kinds import KUBE_PROXY_CONFIGURATIONS
+from netproxy.objects.kinds import KUBE_PROXY_CONFIGURATIONS, resource_of
 from netproxy.objects.limits import MOST_BYTES
 from netproxy.objects.manifest import load
 from netproxy.objects.schema import field_problems
@@ -203,6 +203,9 @@ def _read(file: Path) -> Mapping[str, Any]:
         raise ManifestError(
             [Problem("kind", f"there must be one {KUBE_PROXY_CONFIGURATIONS.kind}, not {kinds}", source=str(file))]
         )
+    if resource_of(loaded[0]) is not KUBE_PROXY_CONFIGURATIONS:
+        why = f'Unsupported value: "{loaded[0]["apiVersion"]}": supported values: "{KUBE_PROXY_CONFIGURATIONS.api_version}"'
+        raise ManifestError([Problem("apiVersion", why, source=str(file))])
     wrong, unknown = field_problems(loaded[0])
     for problem in unknown:
         log.warning("%s: %s", file, problem)

@@ -12,6 +12,7 @@ from netproxy.core.errors import Problem
 
 _EXPECTED: dict[str, tuple[type, ...]] = {"s": (str,), "i": (int,), "n": (int, float), "b": (bool,)}
 _EXACT: dict[str, type] = {"s": str, "i": int, "b": bool}
+SMALLEST, LARGEST = -(1 << 63), (1 << 63) - 1
 _WORDS = {"s": "string", "i": "integer", "n": "number", "b": "boolean"}
 
 METADATA = "apis.meta.v1.ObjectMeta"
@@ -173,7 +174,7 @@ def _is_clean(obj: Mapping[str, Any], fields: Mapping[str, str], types: Mapping[
         if code is None:
             return False
         if code in _EXACT:
-            if type(value) is not _EXACT[code]:
+            if type(value) is not _EXACT[code] or (code == "i" and _is_far(value)):
                 return False
         elif code != "*" and not _is_clean_tree(value, code, types):
             return False
@@ -208,6 +209,8 @@ def _check(value: Any, code: str, path: str) -> Iterator[tuple[Problem, bool]]:
     if code in _EXPECTED:
         if not isinstance(value, _EXPECTED[code]) or (code in "in" and isinstance(value, bool)):
             yield _wrong(path, value, _WORDS[code]), True
+        elif code == "i" and _is_far(value):
+            yield _too_far(path, value), True
     elif code.startswith("[]"):
         yield from _check_list(value, code[2:], path)
     elif code != "*":
@@ -234,6 +237,15 @@ def _check_list(value: Any, code: str, path: str) -> Iterator[tuple[Problem, boo
 def _wrong(path: str, value: Any, wanted: str) -> Problem:
     shown = "an object" if isinstance(value, Mapping) else "an array" if isinstance(value, list) else repr(value)
     return Problem(path, f"Invalid value: {shown}: must be of type {wanted}", reason="FieldValueTypeInvalid")
+
+
+def _is_far(value: Any) -> bool:
+    return not SMALLEST <= value <= LARGEST
+
+
+def _too_far(path: str, value: Any) -> Problem:
+    why = f"must be an integer of 64 bits, between {SMALLEST} and {LARGEST}"
+    return Problem(path, f"Invalid value: {value!r:.40}: {why}", reason="FieldValueTypeInvalid")
 
 
 def _likely(field: str, fields: Mapping[str, str]) -> str:

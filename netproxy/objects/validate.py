@@ -13,9 +13,10 @@ from typing import Any
 from netproxy.core.errors import Problem
 from netproxy.core.names import host_name, is_dns_label, is_dns_subdomain
 from netproxy.core.net import is_address, is_cidr
+from netproxy.objects.durations import duration_problems
 from netproxy.objects.endpoints import problems as _endpoints
 from netproxy.objects.meta import Object, metadata
-from netproxy.objects.quantity import bytes_of, seconds_of
+from netproxy.objects.quantity import bytes_of
 from netproxy.objects.ranges import node_range_problems, range_problems
 from netproxy.objects.refusal import PROTOCOLS as _PROTOCOLS
 from netproxy.objects.refusal import Problems
@@ -354,7 +355,7 @@ def _proxy_configuration(obj: Object) -> Problems:
             yield _invalid(f"{section}.masqueradeBit", bit, "must be within the range [0, 31]")
     scheduler = (obj.get("ipvs") or {}).get("scheduler")
     yield from _one_of("ipvs.scheduler", scheduler or None, IPVS_SCHEDULERS)
-    yield from _proxy_durations(obj)
+    yield from duration_problems(obj)
     if (given := obj.get("hostnameOverride")) and not host_name(given):
         yield _invalid("hostnameOverride", given, "empty hostname is invalid; leave it out for the machine's own name")
     detect = obj.get("detectLocal") or {}
@@ -365,22 +366,6 @@ def _proxy_configuration(obj: Object) -> Problems:
 
 
 _LINK = re.compile(r"[a-zA-Z0-9_.@-]+")
-LONGEST_TIMEOUT_S = 2**31 - 1
-"""The kernel's limit for a timeout of its connection tracking."""
-
-
-def _proxy_durations(obj: Object) -> Problems:
-    periods = [(section, field) for section in PROXY_MODES for field in ("syncPeriod", "minSyncPeriod")]
-    timeouts = [("conntrack", field) for field in ("tcpEstablishedTimeout", "tcpCloseWaitTimeout")]
-    for section, field in (*periods, *timeouts):
-        given = (obj.get(section) or {}).get(field)
-        seconds = seconds_of(given)
-        if given in (None, ""):
-            continue
-        if seconds is None:
-            yield _invalid(f"{section}.{field}", given, "must be a duration, such as 5s, 1m, 2h22m")
-        elif not 0 <= seconds <= LONGEST_TIMEOUT_S:
-            yield _invalid(f"{section}.{field}", given, f"must be between 0s and {LONGEST_TIMEOUT_S}s")
 
 
 def _node(obj: Object) -> Problems:

@@ -296,3 +296,12 @@ def test_a_flag_that_cannot_hold_is_refused(flags, field):
     with pytest.raises(ManifestError) as refused:
         settings(flags)
     assert [problem.path for problem in refused.value.problems] == [field]
+
+
+@pytest.mark.parametrize("version", ["kubeproxy.config.k8s.io/v1beta7", "v1", "componentconfig/v1alpha1"])
+def test_a_configuration_of_another_version_is_refused(version, tmp_path):
+    (tmp_path / "config").write_text(f"apiVersion: {version}\nkind: KubeProxyConfiguration\n")
+    with pytest.raises(
+        ManifestError, match=f'apiVersion: Unsupported value: "{version}": supported values: "kubeproxy'
+    ):
+        settings({}, config_file=tmp_path / "config")

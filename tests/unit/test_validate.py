@@ -129,3 +129,44 @@ def test_only_nodes_and_clusters_are_looked_at_in_a_running_cluster():
     with pytest.raises(ManifestError) as error:
         live_cluster([Loaded(cluster(proxyMode="x"), "x"), Loaded(cluster(podCIDRs=["10.9.0.0/16"]), "x")], running)
     assert [problem.path for problem in error.value.problems] == ["spec.proxyMode"]
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"iptables": {"syncPeriod": "-5s"}}, 'iptables.syncPeriod: Invalid value: "-5s": must be between 0s and 2147483647s'),
+        ({"nftables": {"syncPeriod": "1e99h"}}, 'nftables.syncPeriod: Invalid value: "1e99h": must be a duration, such as 5s'),
+        ({"ipvs": {"minSyncPeriod": "9" * 400 + "h"}}, "ipvs.minSyncPeriod: Invalid value"),
+        ({"iptables": {"minSyncPeriod": "31s"}}, 'iptables.syncPeriod: Invalid value: "30s": must be greater than or equal to iptables.minSyncPeriod'),
+        ({"configSyncPeriod": "-1s"}, "configSyncPeriod: Invalid value"),
+        ({"conntrack": {"udpTimeout": "-5s"}}, "conntrack.udpTimeout: Invalid value"),
+        ({"conntrack": {"udpStreamTimeout": "x"}}, "conntrack.udpStreamTimeout: Invalid value"),
+        ({"conntrack": {"tcpEstablishedTimeout": "100000h"}}, "must be between 0s and 2147483s"),
+        ({"ipvs": {"tcpTimeout": "-1s"}}, "ipvs.tcpTimeout: Invalid value"),
+    ],
+)  # fmt: skip
+def test_durations_that_kube_proxy_or_the_kernel_refuses(more, says):
+    (found,) = map(str, problems(configuration(**more)))
+    assert says in found
+
+
+@pytest.mark.parametrize("period", ["100000h", "0s", "", "2h22m"])
+def test_durations_that_kube_proxy_takes(period):
+    assert problems(configuration(**{mode: {"syncPeriod": period} for mode in ("iptables", "ipvs", "nftables")})) == []
+
+
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 10**300])
+@pytest.mark.parametrize(
+    ("obj", "path"),
+    [
+        (lambda number: configuration(oomScoreAdj=number), "oomScoreAdj"),
+        (lambda number: cluster(containerLogMaxFiles=number), "spec.containerLogMaxFiles"),
+        (lambda number: {**pod(), "spec": {**pod()["spec"], "terminationGracePeriodSeconds": number}}, "spec.terminationGracePeriodSeconds"),
+        (lambda number: {**pod(), "metadata": {"name": "p", "generation": number}}, "metadata.generation"),
+        (lambda number: pod(readinessProbe={"tcpSocket": {"port": 1}, "periodSeconds": number}), "spec.containers[0].readinessProbe.periodSeconds"),
+    ],
+)  # fmt: skip
+def test_numbers_that_no_api_server_can_hold(obj, path, number):
+    wrong, _ = field_problems(obj(number))
+    assert [(problem.path, "must be an integer of 64 bits" in problem.message) for problem in wrong] == [(path, True)]
+    assert field_problems(obj(2**63 - 1))[0] == []
