@@ -20,7 +20,7 @@ DEFAULT_RANGES = {
     "nodeCIDRs": ("172.18.0.0/24", "fd00:172:18::/64"),
 }
 SMALLEST_BITS = 3
-"""A range of Pods of one node, or of Services, has eight addresses at least."""
+"""The range of the Pods of one node has eight addresses at least."""
 _NODES = "nodeCIDRs"
 _SPECIAL = {
     "unspecified addresses (0.0.0.0/8)": "0.0.0.0/8", "loopback addresses (127.0.0.0/8)": "127.0.0.0/8",
@@ -75,7 +75,7 @@ def too_small(path: str, net: Network, nodes: int) -> Problems:
     elif ".podCIDR" in path:
         needed, room = SMALLEST_BITS + (nodes - 1).bit_length(), "at least 8 Pods on each node"
     else:
-        needed, room = SMALLEST_BITS, "at least 8 Services"
+        needed, room = 2, "the name server and a Service"
     longest = net.max_prefixlen - needed
     if net.prefixlen > longest:
         many = f"{nodes} nodes" if nodes > 1 else "1 node"

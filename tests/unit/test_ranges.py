@@ -22,7 +22,7 @@ def node(name="n1", **spec):
          " at least 8 Pods on each node; take a /29 or a larger range")),
         ({"podCIDRs": ["10.0.0.0/28"], "nodes": 10}, "is too small for 10 nodes: there must be room for at least 8 Pods on each node; take a /25"),
         ({"podCIDRs": ["fd00::/127"]}, "take a /125 or a larger range"),
-        ({"serviceCIDRs": ["10.0.0.0/32"]}, "there must be room for at least 8 Services; take a /29"),
+        ({"serviceCIDRs": ["10.0.0.0/32"]}, "there must be room for the name server and a Service; take a /30"),
         ({"nodeCIDRs": ["10.0.0.0/31"]}, "room for the nodes, the machine outside and the network itself; take a /29"),
         ({"nodeCIDRs": ["10.0.0.0/29"], "nodes": ["a", "b", "c", "d", "e"]}, "is too small for 5 nodes"),
         ({"podCIDRs": ["10.0.0.0/16"], "serviceCIDRs": ["10.0.1.0/24"]}, ("spec.serviceCIDRs[0]: Invalid value: \"10.0.1.0/24\": overlaps "
@@ -63,7 +63,7 @@ def test_what_a_cluster_cannot_have(spec, says):
         {"podCIDRs": ["10.0.0.0/25"], "nodes": 16},
         {"nodeCIDRs": ["10.0.0.0/29"], "nodes": 4},
         {"nodeCIDRs": ["10.0.0.0/25"], "nodes": 100},
-        {"serviceCIDRs": ["10.0.0.0/29"]},
+        {"serviceCIDRs": ["10.0.0.0/30"]},
         {"podCIDRs": ["fd00::/120"], "nodes": [{"name": "a", "labels": {"b": "c"}, "zone": "z"}]},
         {"ipFamilies": ["IPv6", "IPv4"], "podCIDRs": ["10.0.0.0/16", "fd00::/64"], "dnsAddresses": ["10.96.0.7", "fd00:10:96::7"]},
         {"nodeCIDRs": ["169.254.0.0/16"], "dnsDomain": "example.org."},
