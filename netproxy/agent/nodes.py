@@ -66,9 +66,9 @@ def _kernel_families() -> list[Family]:
     return [family for family in Family if family is Family.IPV4 or Path("/proc/net/if_inet6").exists()]
 
 
-def _open_in_node(namespace: str, family: Family, port: int) -> socket.socket:
+def _open_in_node(namespace: str, address: str, port: int) -> socket.socket:
     with netns.visiting(namespace):
-        return bound("::" if family is Family.IPV6 else "0.0.0.0", port)
+        return bound(address, port)
 
 
 def choose(registry: Registry, mode: str, layout: str, version: str = "", node: str = "") -> list[str]:

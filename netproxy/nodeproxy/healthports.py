@@ -19,7 +19,9 @@ log = logging.getLogger(__name__)
 RETRY_S = 5.0
 """A port that somebody else has is tried again after so many seconds."""
 
-Open = Callable[[Family, int], socket.socket]
+Open = Callable[[str, int], socket.socket]
+"""A socket bound to an address and a port."""
+Place = tuple[Family, int, str]
 
 
 class HealthPorts:
@@ -28,14 +30,14 @@ class HealthPorts:
     def __init__(self, node: NodeProxy, open_socket: Open) -> None:
         self._node = node
         self._open_socket = open_socket
-        self._servers: dict[tuple[Family, int], Server] = {}
-        self._complained: set[tuple[Family, int]] = set()
+        self._servers: dict[Place, Server] = {}
+        self._complained: set[Place] = set()
         self._due = asyncio.Event()
         self._due.set()
         node.listen(self._heard)
 
     def _heard(self, report: Report) -> None:
-        wanted = {(report.family, check.port) for check in report.checks}
+        wanted = _places(report)
         if wanted != {at for at in self._servers if at[0] is report.family}:
             self._due.set()
 
@@ -55,7 +57,7 @@ class HealthPorts:
 
     async def _follow(self) -> bool:
         """Open and close servers; whether some port was taken."""
-        wanted = {(r.family, check.port) for r in self._node.reports.values() for check in r.checks}
+        wanted = {at for report in self._node.reports.values() for at in _places(report)}
         for at in [at for at in self._servers if at not in wanted]:
             await self._servers.pop(at).close()
         taken = False
@@ -64,21 +66,21 @@ class HealthPorts:
         self._complained &= wanted
         return taken
 
-    async def _opened(self, at: tuple[Family, int]) -> bool:
+    async def _opened(self, at: Place) -> bool:
         server = Server(lambda _: self._answer(at))
         try:
-            await server.open(self._open_socket(*at))
+            await server.open(self._open_socket(at[2], at[1]))
         except OSError as error:
             await server.close()
             if at not in self._complained:
                 self._complained.add(at)
                 reason = "is taken" if error.errno == errno.EADDRINUSE else str(error)
-                log.error("%s: health check node port %d (%s) %s", self._node.name, at[1], at[0], reason)
+                log.error("%s: health check node port %d (%s) %s", self._node.name, at[1], at[2], reason)
             return False
         self._servers[at] = server
         return True
 
-    async def _answer(self, at: tuple[Family, int]) -> Answer:
+    async def _answer(self, at: Place) -> Answer:
         report = self._node.reports[at[0]]
         check = next((check for check in report.checks if check.port == at[1]), None)
         if check is None:
@@ -91,3 +93,7 @@ class HealthPorts:
         for server in self._servers.values():
             await server.close()
         self._servers.clear()
+
+
+def _places(report: Report) -> set[Place]:
+    return {(report.family, check.port, address) for check in report.checks for address in report.check_addresses}

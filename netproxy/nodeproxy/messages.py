@@ -146,6 +146,8 @@ class Report:
     obstacles: tuple[str, ...] = ()
     """What of other people is in the way, in words."""
     checks: tuple[HealthCheck, ...] = ()
+    check_addresses: tuple[str, ...] = ()
+    """Where health check node ports listen."""
     services: int = 0
     endpoints: int = 0
 

@@ -143,7 +143,7 @@ class Program:
         )  # fmt: skip
         pages.show(proxy)
         recorder = Recorder(self._api, self._clock, "netproxy", host=settings.node)
-        ports = HealthPorts(proxy, lambda family, port: bound("::" if family is Family.IPV6 else "0.0.0.0", port))
+        ports = HealthPorts(proxy, bound)
         announcer = Announcer(proxy, self._api, recorder, self._clock)
         self._background(self._supervised("health check node ports", ports.run))
         self._background(self._supervised("announcements", announcer.run))

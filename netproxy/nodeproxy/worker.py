@@ -35,6 +35,7 @@ from netproxy.nodeproxy.messages import (
 from netproxy.nodeproxy.modes import missing_for
 from netproxy.objects.kinds import ENDPOINT_SLICES, SERVICES
 from netproxy.objects.meta import Object, annotations_of, describe
+from netproxy.proxy.health import health_addresses
 from netproxy.proxy.model import Snapshot
 
 log = logging.getLogger(__name__)
@@ -275,6 +276,7 @@ class Worker:
             report,
             choice=proxy.choice,
             obstacles=proxy.obstacles,
+            check_addresses=health_addresses(proxy.view),
             left_out=left_out,
             faults=tuple(self._faults.values()),
         )

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from netproxy.proxy.model import Snapshot
+from netproxy.core.net import Family, contains
+from netproxy.proxy.model import NodeView, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,20 @@ def health_checks(snapshot: Snapshot) -> tuple[HealthCheck, ...]:
                 local
             )
     return tuple(HealthCheck(*at, len(ips)) for at, ips in sorted(counted.items()))
+
+
+def health_addresses(node: NodeView) -> tuple[str, ...]:
+    """Where the health check node ports listen: everywhere, or at the addresses that take node ports when those are limited.
+
+    Source: kubernetes 1.36 pkg/proxy/healthcheck/service_health.go, newServiceHealthServer.
+    """
+    if not node.node_port_addresses:
+        return (_EVERYWHERE[node.family],)
+    there = dict.fromkeys(node.addresses)
+    return tuple(ip for ip in there if any(contains(cidr, ip) for cidr in node.node_port_addresses))
+
+
+_EVERYWHERE = {Family.IPV4: "0.0.0.0", Family.IPV6: "::"}
 
 
 def health_answer(check: HealthCheck, *, healthy: bool) -> tuple[int, dict[str, str], str]:

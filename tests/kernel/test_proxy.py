@@ -197,9 +197,9 @@ def test_it_ends_in_time_though_the_kernel_keeps_it_waiting(node: RealNode, tmp_
 
 def test_what_is_wrong_with_flags_is_said_before_anything_begins(node: RealNode) -> None:
     for args, said in (
-        (("--proxy-mode", "magic"), 'mode: Unsupported value: "magic"'),
-        (("--cluster-cidr", "10.0.0.0/99"), "clusterCIDR: Invalid value"),
-        (("--healthz-bind-address", "here"), "healthzBindAddress: Invalid value"),
+        (("--proxy-mode", "magic"), '--proxy-mode: Unsupported value: "magic"'),
+        (("--cluster-cidr", "10.0.0.0/99"), "--cluster-cidr: Invalid value"),
+        (("--healthz-bind-address", "here"), "--healthz-bind-address: Invalid value"),
         (("--no-such-flag",), "No such option"),
     ):
         assert node.start(*args).wait(20) == 2
