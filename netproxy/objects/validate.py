@@ -12,7 +12,7 @@ from typing import Any
 
 from netproxy.core.errors import Problem
 from netproxy.core.names import host_name, is_dns_label, is_dns_subdomain
-from netproxy.core.net import is_address, is_cidr
+from netproxy.core.net import is_address, is_cidr, sloppy_address, sloppy_network
 from netproxy.objects.durations import duration_problems
 from netproxy.objects.endpoints import problems as _endpoints
 from netproxy.objects.meta import Object, metadata
@@ -163,26 +163,27 @@ def _service_ips(spec: Mapping[str, Any]) -> Problems:
         if ip == "None":
             if kind in ("NodePort", "LoadBalancer"):
                 yield _invalid(path, ip, f"may not be set to 'None' for {kind} services")
-        elif ip and not is_address(ip):
+        elif ip and not sloppy_address(ip):
             yield _invalid(path, ip, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)")
     yield from _service_outside(spec, kind)
 
 
 def _service_ingress(status: Mapping[str, Any]) -> Problems:
     for index, item in enumerate((status.get("loadBalancer") or {}).get("ingress") or ()):
-        if item.get("ip") and not is_address(item["ip"]):
+        if item.get("ip") and not sloppy_address(item["ip"]):
             yield _invalid(f"status.loadBalancer.ingress[{index}].ip", item["ip"], "must be a valid IP address")
 
 
 def _service_outside(spec: Mapping[str, Any], kind: str) -> Problems:
     for index, ip in enumerate(spec.get("externalIPs") or ()):
         path = f"spec.externalIPs[{index}]"
-        if not is_address(ip):
+        read = sloppy_address(ip)
+        if not read:
             yield _invalid(path, ip, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)")
-        elif ipaddress.ip_address(ip).is_loopback or ipaddress.ip_address(ip).is_unspecified:
+        elif ipaddress.ip_address(read).is_loopback or ipaddress.ip_address(read).is_unspecified:
             yield _invalid(path, ip, "may not be in the loopback range (127.0.0.0/8, ::1/128) or unspecified")
     for index, cidr in enumerate(spec.get("loadBalancerSourceRanges") or ()):
-        if not is_cidr(cidr.strip()):
+        if not sloppy_network(cidr):
             yield _invalid(
                 f"spec.loadBalancerSourceRanges[{index}]", cidr, "must be a valid CIDR value, (e.g. 10.9.8.0/24)"
             )
@@ -246,7 +247,7 @@ def _endpoint(path: str, endpoint: Mapping[str, Any], kind: str) -> Problems:
         yield _required(f"{path}.addresses", "must contain at least 1 address")
     sign = _SIGNS.get(kind)
     for at, address in enumerate(addresses):
-        if sign and not (is_address(address) and sign in address):
+        if sign and not (sloppy_address(address or "") and sign in address):
             yield _invalid(f"{path}.addresses[{at}]", address, f"must be an {kind} address")
     hostname = endpoint.get("hostname")
     if hostname is not None and not is_dns_label(hostname):

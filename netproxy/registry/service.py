@@ -10,7 +10,7 @@ from collections.abc import Callable, Container, Iterator
 from typing import Any
 
 from netproxy.core.errors import ManifestError, Problem
-from netproxy.core.net import Family, contains, family_of
+from netproxy.core.net import Family, contains, family_of, sloppy_address
 from netproxy.objects.cluster import ClusterSpec
 from netproxy.objects.kinds import SERVICES
 from netproxy.objects.meta import Object, key, spec
@@ -79,7 +79,8 @@ class ServiceStrategy(Strategy):
         if service.get("clusterIP") == "None":
             self._headless(service)
             return []
-        ips = list(service.get("clusterIPs") or filter(None, (service.get("clusterIP"),)))
+        given = service.get("clusterIPs") or filter(None, (service.get("clusterIP"),))
+        ips = [sloppy_address(ip) for ip in given]
         wrong = [problem for index, ip in enumerate(ips) for problem in self._address(ip, index, len(ips), who)]
         if wrong:
             return wrong

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from netproxy.core.errors import ConflictError, ManifestError, Problem
-from netproxy.core.net import is_address
+from netproxy.core.net import sloppy_address
 from netproxy.objects.cluster import cluster_spec
 from netproxy.objects.defaults import with_defaults
 from netproxy.objects.manifest import Loaded
@@ -54,7 +54,10 @@ def with_addresses(objects: Iterable[Object]) -> tuple[list[Object], list[Proble
 def _held(service: Object) -> Object:
     """A Service with what it holds in the fields where a registry has it."""
     ips = spec(service).get("clusterIPs") or [spec(service).get("clusterIP")]
-    return {**service, "spec": {**spec(service), "clusterIPs": [ip for ip in ips if is_address(ip)]}}
+    return {
+        **service,
+        "spec": {**spec(service), "clusterIPs": [read for ip in ips if (read := sloppy_address(ip or ""))]},
+    }
 
 
 def _note(service: Object, why: str) -> Problem:

@@ -30,3 +30,31 @@ def test_a_blank_host_name_is_refused():
     found = rendered(f'{CONFIGURATION}hostnameOverride: "  "\n')
     assert isinstance(found.exception, ManifestError)
     assert 'hostnameOverride: Invalid value: "  ": empty hostname is invalid; leave it out' in str(found.exception)
+
+
+SERVICE = """
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec:
+  type: LoadBalancer
+  clusterIP: 10.096.0.05
+  externalIPs: [192.000.2.010]
+  loadBalancerSourceRanges: [" 010.0.0.0/08"]
+  ports: [{port: 80}]
+status: {loadBalancer: {ingress: [{ip: 192.0.2.011}]}}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: web-1, labels: {kubernetes.io/service-name: web}}
+addressType: IPv4
+ports: [{port: 8080, name: ""}]
+endpoints: [{addresses: [010.244.0.05]}]
+"""
+
+
+@pytest.mark.parametrize("mode", ["iptables", "nftables", "ipvs"])
+def test_addresses_with_leading_zeros_are_decimal_as_for_kube_proxy(mode):
+    found = rendered(SERVICE, "--mode", mode)
+    assert found.exit_code == 0, found.exception
+    assert all(address in found.output for address in ("10.96.0.5", "192.0.2.10", "192.0.2.11", "10.244.0.5"))

@@ -145,6 +145,16 @@ def test_what_is_taken_or_outside_is_refused_and_nothing_is_stored(spec, message
     assert registry.store.count(SERVICES) == 0
 
 
+def test_an_address_with_leading_zeros_is_the_one_that_it_means():
+    registry = a_registry()
+    (made,) = registry.apply([Loaded(service_object(clusterIP="10.096.007.07"), "x")])
+    assert (made["spec"]["clusterIP"], made["spec"]["clusterIPs"]) == ("10.96.7.7", ["10.96.7.7"])
+    with pytest.raises(ManifestError, match="already allocated"):
+        registry.apply([Loaded(service_object("b", clusterIP="10.96.7.7"), "x")])
+    (again,) = registry.apply([Loaded(service_object(clusterIP="10.096.007.07"), "x")])
+    assert again["spec"] == made["spec"]
+
+
 def test_all_problems_of_a_set_are_raised_together():
     with pytest.raises(ManifestError) as error:
         a_registry().apply([Loaded(service_object("a", clusterIP="1.1.1.1"), "x"), Loaded(service_object("b", type="X"), "y"),
