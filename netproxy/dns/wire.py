@@ -104,11 +104,7 @@ def _read_options(data: bytes, at: int, count: int) -> tuple[int, int] | None:
     """(size, extended flags) of the OPT record among the COUNT records from AT on; None when there is none."""
     found = None
     for _ in range(count):
-        while 0 < (length := data[at]) <= MAX_LABEL:
-            at += 1 + length
-        if 0 < length < _POINTER >> 8:
-            raise WireError("a label is too long")
-        at += 2 if length else 1
+        at = _name_end(data, at)
         kind, size, extended, inside = _FIXED.unpack_from(data, at)
         at += _FIXED.size + inside
         if at > len(data) or (kind == _OPT and found):
@@ -116,6 +112,14 @@ def _read_options(data: bytes, at: int, count: int) -> tuple[int, int] | None:
         if kind == _OPT:
             found = size, extended
     return found
+
+
+def _name_end(data: bytes, at: int) -> int:
+    while 0 < (length := data[at]) <= MAX_LABEL:
+        at += 1 + length
+    if 0 < length < _POINTER >> 8:
+        raise WireError("a label is too long")
+    return at + (2 if length else 1)
 
 
 def pack(question: Question, answer: Answer, *, size: int, authoritative: bool = True) -> bytes:
@@ -233,6 +237,48 @@ def failure(data: bytes, code: int = SERVFAIL) -> bytes | None:
     if len(data) < _HEADER.size or data[2] & 0x80:
         return None
     return data[:2] + bytes((0x80 | data[2] & 0x79, 0x80 | code)) + bytes(8)
+
+
+def shortened(question: Question, data: bytes, size: int) -> bytes:
+    """What somebody else answered; of more than SIZE bytes as many records as fit, in their order, its OPT, and the TC bit.
+
+    Of what cannot be read only the bit.
+    """
+    try:
+        return data if len(data) <= size else _shortened(data, size)
+    except (WireError, IndexError, struct.error):
+        return cut(question)
+
+
+def _shortened(data: bytes, size: int) -> bytes:
+    number, flags, questions, *sections = _HEADER.unpack_from(data)
+    at = _HEADER.size
+    for _ in range(questions):
+        at = _name_end(data, at) + _TWO.size
+    out, counts = bytearray(data[:at]), [0, 0, 0]
+    records = list(_records(data, at, sections))
+    options = next((record for _, kind, record in records if kind == _OPT), b"")
+    for section, kind, record in records:
+        if kind == _OPT or len(out) + len(record) + len(options) > size:  # what is behind an OPT may point behind it
+            break
+        out += record
+        counts[section] += 1
+    counts[2] += bool(options)
+    _HEADER.pack_into(out, 0, number, flags | 0x200, questions, *counts)
+    return bytes(out + options)
+
+
+def _records(data: bytes, at: int, sections: list[int]) -> Iterator[tuple[int, int, bytes]]:
+    """Section, type and bytes of each record."""
+    for section, count in enumerate(sections):
+        for _ in range(count):
+            fixed = _name_end(data, at)
+            kind, _, _, inside = _FIXED.unpack_from(data, fixed)
+            end = fixed + _FIXED.size + inside
+            if end > len(data):
+                raise WireError("a record is cut off")
+            yield section, kind, data[at:end]
+            at = end
 
 
 def cut(question: Question) -> bytes:

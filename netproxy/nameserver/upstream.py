@@ -91,7 +91,7 @@ class Upstream:
                 continue
             if own is not None:
                 return wire.pack(question, wire.merge_outside(own, found), size=asked.size)
-            return found if len(found) <= asked.size else wire.cut(question)
+            return wire.shortened(question, found, asked.size)
         return asked.failed()
 
     def _exchange(self, server: str, data: bytes, *, stream: bool) -> bytes:

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import dnslib
 import pytest
 from support.build import FixedClock, service_object, slice_object
 from support.cluster import REPO, wait_until
@@ -23,6 +24,7 @@ from netproxy.core.names import NamespacedName
 from netproxy.dns import wire
 from netproxy.dns.answer import Answer, Rr
 from netproxy.dns.parts import build_zone
+from netproxy.dns.zone import reverse_name
 from netproxy.linux import netns
 from netproxy.nameserver.health import HEALTH_PORT, READY_PORT
 from netproxy.nameserver.loops import Beat
@@ -178,6 +180,29 @@ def test_udp_tcp_truncation_and_errors(dns: Dns):
         assert sock.recv(512)[:2] == b"\0\x63", "a response is not answered"
 
 
+def test_endpoints_outside_every_range_have_names_both_ways(dns: Dns):
+    objects = [
+        service_object("far", clusterIP="None"), service_object("odd", type="ExternalName", externalName="192.0.2.7"),
+        slice_object("far", ("2001:db8:5::",)), {**slice_object("far", ("203.0.113.9",)), "metadata": named("far", "far-4")},
+    ]  # fmt: skip
+    dns.api.do(lambda: dns.api.registry.apply([Loaded(obj, "test") for obj in objects]))
+    base = "far.default.svc.cluster.local"
+    wait_until(lambda: len(said(dns, base, "SRV")) == 2)
+    assert sorted(said(dns, base, "SRV")) == [f"0 50 8080 {host}.{base}." for host in ("2001-db8-5--0", "203-0-113-9")]
+    for address, host in (("2001:db8:5::", "2001-db8-5--0"), ("203.0.113.9", "203-0-113-9")):
+        assert said(dns, reverse_name(address), "PTR") == [f"{host}.{base}."]
+        assert said(dns, f"{host}.{base}", "AAAA" if ":" in address else "A") == [address]
+    assert dns.udp(q("odd.default.svc.cluster.local"))[3] & 15 == 3, "an address is no name"
+
+
+def named(service: str, name: str) -> dict:
+    return {"name": name, "namespace": "default", "labels": {"kubernetes.io/service-name": service}}
+
+
+def said(dns: Dns, name: str, kind: str) -> list[str]:
+    return [str(rr.rdata) for rr in dnslib.DNSRecord.parse(dns.udp(q(name, kind))).rr]
+
+
 def test_outside_names_fail_at_once_without_a_resolver(dns: Dns):
     assert dns.udp(q("example.com"))[3] & 15 == 2
     away = dns.udp(q("away.default.svc.cluster.local"))
@@ -295,6 +320,17 @@ def test_of_a_long_answer_from_outside_all_is_had_over_tcp(namespace: str, tmp_p
             assert server.udp(q("example.com"))[2] & 2, "ask again over TCP"
             (whole,) = server.tcp(q("example.com"))
             assert int.from_bytes(whole[6:8], "big") == 100
+        finally:
+            server.close()
+
+
+def test_of_a_long_datagram_from_outside_as_much_is_passed_on_as_fits(namespace: str, tmp_path: Path):
+    with Resolver(namespace, lambda data, _: [known(data, 100)]):
+        server = Dns(namespace, tmp_path, upstreams=["127.0.0.1#5399"])
+        try:
+            short = server.udp(q("example.com"))
+            assert short[2] & 2
+            assert [str(rr.rdata) for rr in dnslib.DNSRecord.parse(short).rr] == [f"192.0.2.{n}" for n in range(9, 39)]
         finally:
             server.close()
 

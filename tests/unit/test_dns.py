@@ -544,3 +544,41 @@ def test_an_upstream_answer_completes_a_cname():
     upstream = wire.pack(wire.parse(raw("example.com")), Answer(answers=(Rr("example.com", "A", "192.0.2.1"),)), size=0)
     assert [rr.value for rr in wire.merge_outside(own, upstream).answers] == ["example.com", "192.0.2.1"]
     assert wire.merge_outside(own, b"x").code == 2
+
+
+def test_of_what_others_answered_as_much_is_passed_on_as_fits():
+    question = wire.parse(edns())
+    records = tuple(Rr(f"h{n}.{question.name}", "A", f"10.0.0.{n}") for n in range(6))
+    data = wire.pack(question, Answer(0, records[:3], records[3:5], records[5:]), size=0)
+    for size in range(70, len(data)):
+        short = wire.shortened(question, data, size)
+        read = dnslib.DNSRecord.parse(short)
+        passed = [str(rr.rdata) for rr in (*read.rr, *read.auth, *read.ar[:-1])]
+        assert len(short) <= size
+        assert size < len(short) + 30, "one more would have fit"
+        assert passed == [f"10.0.0.{n}" for n in range(len(passed))]
+        assert read.header.tc == 1
+        assert read.ar[-1].rtype == dnslib.QTYPE.OPT
+
+
+def test_without_an_opt_none_is_made_and_records_behind_one_are_left_out():
+    question = wire.parse(raw())
+    data = wire.pack(
+        question, Answer(answers=(Rr(question.name, "A", "10.0.0.1"), Rr(question.name, "A", "10.0.0.2"))), size=0
+    )
+    assert wire.shortened(question, data, len(data)) == data
+    assert dnslib.DNSRecord.parse(wire.shortened(question, data, len(data) - 1)).ar == []
+    assert len(dnslib.DNSRecord.parse(wire.shortened(question, data + bytes(9), len(data))).rr) == 2, (
+        "rubbish goes first"
+    )
+    behind = data[:6] + b"\0\1\0\0\0\2" + data[12:-16] + OPT + data[-16:]
+    read = dnslib.DNSRecord.parse(wire.shortened(question, behind, len(behind) - 1))
+    assert (len(read.rr), [rr.rtype for rr in read.ar]) == (1, [dnslib.QTYPE.OPT])
+
+
+@pytest.mark.parametrize(
+    "junk", [b"x", bytes(12)[:-1] + b"\1", raw(b7=1) + b"\x50", raw(b7=1) + b"\0\0\1\0\1\0\0\0\0\0\4\1"]
+)
+def test_of_what_others_answered_and_nobody_can_read_only_the_bit_is_passed_on(junk):
+    question = wire.parse(raw())
+    assert wire.shortened(question, junk, 0) == wire.cut(question)
