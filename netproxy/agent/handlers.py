@@ -87,14 +87,17 @@ def _bad_request(error: ManifestError) -> Response:
 async def _status(agent: Agent, _: Nothing) -> Message:
     cluster, pods = agent.cluster, list(agent.store.all(PODS))
     on_node = [spec(pod).get("nodeName") for pod in pods]
-    namespace_of = agent.paths.namespace_of
+    namespace_of, modes = agent.paths.namespace_of, {item.name: item for item in _modes(agent)}
     return messages.StatusAnswer(
         "netproxy.dev/v1alpha1", "Status", agent.paths.cluster,
         messages.AgentStatus(os.getpid(), agent.started, str(agent.paths.state), agent.store.version),
-        ", ".join(sorted({item.mode for item in _modes(agent)})), cluster.iptables,
+        ", ".join(sorted({item.mode for item in modes.values()})), cluster.iptables,
         messages.ProxyStatus(_passes(agent), _errors(agent)),
         tuple(
-            messages.NodeStatus(node.name, namespace_of(node.name), tuple(node.addresses), tuple(node.pod_cidrs), on_node.count(node.name))
+            messages.NodeStatus(
+                node.name, namespace_of(node.name), tuple(node.addresses), tuple(node.pod_cidrs), on_node.count(node.name),
+                modes[node.name].kube_proxy_version,
+            )
             for node in cluster.nodes
         ),
         messages.ClientStatus(namespace_of(CLIENT), tuple(cluster.client_addresses)),

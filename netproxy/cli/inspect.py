@@ -49,9 +49,12 @@ def status(output: str | None, where: Paths) -> None:
                f"DNS {', '.join(found.dns.addresses)} for {found.dns.domain}")  # fmt: skip
     for error in found.proxy.errors:
         click.echo(str(error))
-    rows = [[n.name, n.namespace, ",".join(n.addresses), ",".join(n.pod_cidrs), n.pods] for n in found.nodes]
-    rows.append(["client", found.client.namespace, ",".join(found.client.addresses), "", ""])
-    print_table(["NODE", "NAMESPACE", "ADDRESSES", "POD RANGES", "PODS"], rows)
+    rows = [
+        [n.name, n.namespace, ",".join(n.addresses), ",".join(n.pod_cidrs), n.pods, n.kube_proxy_version]
+        for n in found.nodes
+    ]
+    rows.append(["client", found.client.namespace, ",".join(found.client.addresses), "", "", ""])
+    print_table(["NODE", "NAMESPACE", "ADDRESSES", "POD RANGES", "PODS", "KUBE-PROXY"], rows)
 
 
 @click.command()

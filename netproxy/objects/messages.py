@@ -83,6 +83,8 @@ class NodeStatus(Answer):
     addresses: tuple[str, ...]
     pod_cidrs: Annotated[tuple[str, ...], Rule(json="podCIDRs")]
     pods: int
+    kube_proxy_version: Annotated[str, Rule(json="kubeProxyVersion")]
+    """Which kube-proxy's rules it has."""
 
 
 @dataclass(frozen=True, slots=True)

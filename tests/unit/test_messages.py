@@ -94,7 +94,7 @@ def test_a_query_leaves_out_what_is_empty():
         ApplyRequest((messages.ApplyItem({"kind": "Pod", "spec": {"a": [1]}}, "file"),)),
         messages.EntryAnswer("ns", "host", "/etc", {"A": "b"}, "/"),
         messages.ProxyStatus(3, (messages.RuleError("node1", "IPv4", "no room"),)),
-        messages.NodeStatus("node1", "ns", ("10.0.0.1",), ("10.1.0.0/24",), 2),
+        messages.NodeStatus("node1", "ns", ("10.0.0.1",), ("10.1.0.0/24",), 2, "1.36"),
     ],
     ids=lambda message: type(message).__name__,
 )
