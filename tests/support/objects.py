@@ -119,9 +119,8 @@ def spoilt(random: Random, resource: Resource, *, changes: int = 3) -> Any:
 def _spoil(random: Random, within: dict[str, Any], of: str) -> None:
     """Go down some way and put something else there, or nothing."""
     known = fields_of(of)
-    field = random.choice(
-        sorted({*known, *within} - {"apiVersion", "kind"}) if random.random() < 0.3 else sorted(within)
-    )
+    possible = sorted({*known, *within} - {"apiVersion", "kind"}) if random.random() < 0.3 else sorted(within)
+    field = random.choice(possible or ["name"])  # a place before may have left nothing
     there, code = within.get(field), known.get(field, "*")
     inner = code.rpartition(":")[2] if ":" in code else ""
     places = [item for item in (there if isinstance(there, list) else [there]) if isinstance(item, dict) and item]
