@@ -19,24 +19,37 @@ import sys
 from pathlib import Path
 from typing import Any
 
-ROOTS = {
-    "v1/Pod": "io.k8s.api.core.v1.Pod",
-    "v1/Service": "io.k8s.api.core.v1.Service",
-    "v1/Node": "io.k8s.api.core.v1.Node",
-    "v1/Namespace": "io.k8s.api.core.v1.Namespace",
-    "v1/ConfigMap": "io.k8s.api.core.v1.ConfigMap",
-    "v1/Event": "io.k8s.api.core.v1.Event",
-    "v1/Endpoints": "io.k8s.api.core.v1.Endpoints",
-    "v1/Binding": "io.k8s.api.core.v1.Binding",
-    "apps/v1/Deployment": "io.k8s.api.apps.v1.Deployment",
-    "apps/v1/ReplicaSet": "io.k8s.api.apps.v1.ReplicaSet",
-    "autoscaling/v1/HorizontalPodAutoscaler": "io.k8s.api.autoscaling.v1.HorizontalPodAutoscaler",
-    "autoscaling/v2/HorizontalPodAutoscaler": "io.k8s.api.autoscaling.v2.HorizontalPodAutoscaler",
-    "discovery.k8s.io/v1/EndpointSlice": "io.k8s.api.discovery.v1.EndpointSlice",
-    "events.k8s.io/v1/Event": "io.k8s.api.events.v1.Event",
-    "networking.k8s.io/v1/ServiceCIDR": "io.k8s.api.networking.v1.ServiceCIDR",
-    "v1/DeleteOptions": "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions",
+CORE = (
+    "Binding ConfigMap Endpoints Event LimitRange Namespace Node PersistentVolume PersistentVolumeClaim Pod PodTemplate "
+    "ReplicationController ResourceQuota Secret Service ServiceAccount"
+)
+GROUPS = {
+    "apps/v1": "ControllerRevision DaemonSet Deployment ReplicaSet StatefulSet",
+    "authentication.k8s.io/v1": "SelfSubjectReview TokenRequest TokenReview",
+    "authorization.k8s.io/v1": "LocalSubjectAccessReview SelfSubjectAccessReview SelfSubjectRulesReview SubjectAccessReview",
+    "autoscaling/v1": "HorizontalPodAutoscaler Scale",
+    "autoscaling/v2": "HorizontalPodAutoscaler",
+    "batch/v1": "CronJob Job",
+    "coordination.k8s.io/v1": "Lease",
+    "discovery.k8s.io/v1": "EndpointSlice",
+    "events.k8s.io/v1": "Event",
+    "networking.k8s.io/v1": "IPAddress Ingress IngressClass NetworkPolicy ServiceCIDR",
+    "policy/v1": "Eviction PodDisruptionBudget",
+    "rbac.authorization.k8s.io/v1": "ClusterRole ClusterRoleBinding Role RoleBinding",
+    "scheduling.k8s.io/v1": "PriorityClass",
+    "storage.k8s.io/v1": "StorageClass",
 }
+ROOTS = {
+    **{f"v1/{kind}": f"io.k8s.api.core.v1.{kind}" for kind in CORE.split()},
+    **{
+        f"{group}/{kind}": f"io.k8s.api.{group.partition('.')[0].partition('/')[0]}.{group.rpartition('/')[2]}.{kind}"
+        for group, kinds in GROUPS.items()
+        for kind in kinds.split()
+    },
+    "apiextensions.k8s.io/v1/CustomResourceDefinition":
+        "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition",
+    "v1/DeleteOptions": "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions",
+}  # fmt: skip
 SCALARS = {"string": "s", "integer": "i", "number": "n", "boolean": "b"}
 FREE = {"Quantity", "IntOrString", "FieldsV1", "RawExtension"}
 

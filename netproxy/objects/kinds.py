@@ -25,6 +25,8 @@ class Resource:
     subresources: tuple[str, ...] = ()
     kept_as: str = ""
     """The group resource whose objects these are, when it is another one."""
+    categories: tuple[str, ...] = ()
+    """The words that stand for many resources (`kubectl get all`)."""
 
     @property
     def api_version(self) -> str:
@@ -65,41 +67,86 @@ class Resource:
 
 
 _STATUS = ("status",)
+_SCALED = ("scale", "status")
+_ALL = ("all",)
+_POD_PARTS = (
+    "attach", "binding", "ephemeralcontainers", "eviction", "exec", "log", "portforward", "proxy", "resize", "status",
+)  # fmt: skip
 
 
-def _core(plural: str, kind: str, *short: str, namespaced: bool = True, sub: tuple[str, ...] = ()) -> Resource:
-    return Resource("", "v1", plural, kind, namespaced, short, sub)
+def _core(
+    plural: str, kind: str, *short: str, namespaced: bool = True, sub: tuple[str, ...] = (), categories: tuple[str, ...] = ()
+) -> Resource:  # fmt: skip
+    return Resource("", "v1", plural, kind, namespaced, short, sub, categories=categories)
+
+
+def _in(
+    group: str, plural: str, kind: str, *short: str, version: str = "v1", namespaced: bool = True, sub: tuple[str, ...] = (),
+    kept_as: str = "", categories: tuple[str, ...] = (),
+) -> Resource:  # fmt: skip
+    return Resource(group, version, plural, kind, namespaced, short, sub, kept_as, categories)
 
 
 NAMESPACES = _core("namespaces", "Namespace", "ns", namespaced=False, sub=("finalize", "status"))
-NODES = _core("nodes", "Node", "no", namespaced=False, sub=_STATUS)
-PODS = _core("pods", "Pod", "po", sub=("binding", "status"))
-SERVICES = _core("services", "Service", "svc", sub=_STATUS)
+NODES = _core("nodes", "Node", "no", namespaced=False, sub=("proxy", "status"))
+PODS = _core("pods", "Pod", "po", sub=_POD_PARTS, categories=_ALL)
+SERVICES = _core("services", "Service", "svc", sub=("proxy", "status"), categories=_ALL)
 EVENTS = _core("events", "Event", "ev")
 CONFIG_MAPS = _core("configmaps", "ConfigMap", "cm")
+SECRETS = _core("secrets", "Secret")
 ENDPOINTS = _core("endpoints", "Endpoints", "ep")
-DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment", short=("deploy",), subresources=_STATUS)
-REPLICA_SETS = Resource("apps", "v1", "replicasets", "ReplicaSet", short=("rs",), subresources=_STATUS)
-HORIZONTAL_POD_AUTOSCALERS = Resource(
-    "autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler", short=("hpa",), subresources=_STATUS
+SERVICE_ACCOUNTS = _core("serviceaccounts", "ServiceAccount", "sa", sub=("token",))
+REPLICATION_CONTROLLERS = _core("replicationcontrollers", "ReplicationController", "rc", sub=_SCALED, categories=_ALL)
+RESOURCE_QUOTAS = _core("resourcequotas", "ResourceQuota", "quota", sub=_STATUS)
+LIMIT_RANGES = _core("limitranges", "LimitRange", "limits")
+PERSISTENT_VOLUMES = _core("persistentvolumes", "PersistentVolume", "pv", namespaced=False, sub=_STATUS)
+PERSISTENT_VOLUME_CLAIMS = _core("persistentvolumeclaims", "PersistentVolumeClaim", "pvc", sub=_STATUS)
+POD_TEMPLATES = _core("podtemplates", "PodTemplate")
+DEPLOYMENTS = _in("apps", "deployments", "Deployment", "deploy", sub=_SCALED, categories=_ALL)
+REPLICA_SETS = _in("apps", "replicasets", "ReplicaSet", "rs", sub=_SCALED, categories=_ALL)
+STATEFUL_SETS = _in("apps", "statefulsets", "StatefulSet", "sts", sub=_SCALED, categories=_ALL)
+DAEMON_SETS = _in("apps", "daemonsets", "DaemonSet", "ds", sub=_STATUS, categories=_ALL)
+CONTROLLER_REVISIONS = _in("apps", "controllerrevisions", "ControllerRevision")
+JOBS = _in("batch", "jobs", "Job", sub=_STATUS, categories=_ALL)
+CRON_JOBS = _in("batch", "cronjobs", "CronJob", "cj", sub=_STATUS, categories=_ALL)
+HORIZONTAL_POD_AUTOSCALERS = _in(
+    "autoscaling", "horizontalpodautoscalers", "HorizontalPodAutoscaler", "hpa", version="v2", sub=_STATUS, categories=_ALL
+)  # fmt: skip
+HORIZONTAL_POD_AUTOSCALERS_V1 = _in(
+    "autoscaling", "horizontalpodautoscalers", "HorizontalPodAutoscaler", "hpa", version="v1", sub=_STATUS, categories=_ALL
+)  # fmt: skip
+ENDPOINT_SLICES = _in("discovery.k8s.io", "endpointslices", "EndpointSlice")
+EVENTS_V1 = _in("events.k8s.io", "events", "Event", "ev", kept_as="events")
+INGRESSES = _in("networking.k8s.io", "ingresses", "Ingress", "ing", sub=_STATUS)
+INGRESS_CLASSES = _in("networking.k8s.io", "ingressclasses", "IngressClass", namespaced=False)
+NETWORK_POLICIES = _in("networking.k8s.io", "networkpolicies", "NetworkPolicy", "netpol")
+SERVICE_CIDRS = _in("networking.k8s.io", "servicecidrs", "ServiceCIDR", namespaced=False, sub=_STATUS)
+IP_ADDRESSES = _in("networking.k8s.io", "ipaddresses", "IPAddress", "ip", namespaced=False)
+POD_DISRUPTION_BUDGETS = _in("policy", "poddisruptionbudgets", "PodDisruptionBudget", "pdb", sub=_STATUS)
+LEASES = _in("coordination.k8s.io", "leases", "Lease")
+ROLES = _in("rbac.authorization.k8s.io", "roles", "Role")
+ROLE_BINDINGS = _in("rbac.authorization.k8s.io", "rolebindings", "RoleBinding")
+CLUSTER_ROLES = _in("rbac.authorization.k8s.io", "clusterroles", "ClusterRole", namespaced=False)
+CLUSTER_ROLE_BINDINGS = _in("rbac.authorization.k8s.io", "clusterrolebindings", "ClusterRoleBinding", namespaced=False)
+STORAGE_CLASSES = _in("storage.k8s.io", "storageclasses", "StorageClass", "sc", namespaced=False)
+PRIORITY_CLASSES = _in("scheduling.k8s.io", "priorityclasses", "PriorityClass", "pc", namespaced=False)
+CUSTOM_RESOURCE_DEFINITIONS = _in(
+    "apiextensions.k8s.io", "customresourcedefinitions", "CustomResourceDefinition", "crd", "crds", namespaced=False,
+    sub=_STATUS, categories=("api-extensions",),
+)  # fmt: skip
+KUBE_PROXY_CONFIGURATIONS = _in(
+    "kubeproxy.config.k8s.io", "kubeproxyconfigurations", "KubeProxyConfiguration", version="v1alpha1", namespaced=False
 )
-HORIZONTAL_POD_AUTOSCALERS_V1 = Resource(
-    "autoscaling", "v1", "horizontalpodautoscalers", "HorizontalPodAutoscaler", short=("hpa",), subresources=_STATUS
-)
-ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
-EVENTS_V1 = Resource("events.k8s.io", "v1", "events", "Event", short=("ev",), kept_as="events")
-SERVICE_CIDRS = Resource(
-    "networking.k8s.io", "v1", "servicecidrs", "ServiceCIDR", namespaced=False, subresources=_STATUS
-)
-KUBE_PROXY_CONFIGURATIONS = Resource(
-    "kubeproxy.config.k8s.io", "v1alpha1", "kubeproxyconfigurations", "KubeProxyConfiguration", namespaced=False
-)
-CLUSTERS = Resource("netproxy.dev", "v1alpha1", "clusters", "Cluster", namespaced=False)
-IMAGES = Resource("netproxy.dev", "v1alpha1", "images", "Image", namespaced=False)
+CLUSTERS = _in("netproxy.dev", "clusters", "Cluster", version="v1alpha1", namespaced=False)
+IMAGES = _in("netproxy.dev", "images", "Image", version="v1alpha1", namespaced=False)
 
 RESOURCES: tuple[Resource, ...] = (
-    NAMESPACES, NODES, PODS, SERVICES, EVENTS, CONFIG_MAPS, ENDPOINTS, DEPLOYMENTS, REPLICA_SETS, HORIZONTAL_POD_AUTOSCALERS,
-    HORIZONTAL_POD_AUTOSCALERS_V1, ENDPOINT_SLICES, EVENTS_V1, SERVICE_CIDRS, KUBE_PROXY_CONFIGURATIONS, CLUSTERS, IMAGES,
+    NAMESPACES, NODES, PODS, SERVICES, EVENTS, CONFIG_MAPS, SECRETS, ENDPOINTS, SERVICE_ACCOUNTS, REPLICATION_CONTROLLERS,
+    RESOURCE_QUOTAS, LIMIT_RANGES, PERSISTENT_VOLUMES, PERSISTENT_VOLUME_CLAIMS, POD_TEMPLATES, DEPLOYMENTS, REPLICA_SETS,
+    STATEFUL_SETS, DAEMON_SETS, CONTROLLER_REVISIONS, JOBS, CRON_JOBS, HORIZONTAL_POD_AUTOSCALERS,
+    HORIZONTAL_POD_AUTOSCALERS_V1, ENDPOINT_SLICES, EVENTS_V1, INGRESSES, INGRESS_CLASSES, NETWORK_POLICIES, SERVICE_CIDRS,
+    IP_ADDRESSES, POD_DISRUPTION_BUDGETS, LEASES, ROLES, ROLE_BINDINGS, CLUSTER_ROLES, CLUSTER_ROLE_BINDINGS, STORAGE_CLASSES,
+    PRIORITY_CLASSES, CUSTOM_RESOURCE_DEFINITIONS, KUBE_PROXY_CONFIGURATIONS, CLUSTERS, IMAGES,
 )  # fmt: skip
 """All resources; of two versions of one, the preferred (and stored) one comes first."""
 
