@@ -11,7 +11,7 @@ import click
 from netproxy.core.errors import ManifestError, Problem
 from netproxy.linux.files import limited_bytes
 from netproxy.objects.limits import MOST_BYTES
-from netproxy.objects.manifest import Loaded, load, placed, unknown_kind
+from netproxy.objects.manifest import Loaded, idle_kind, load, placed, unknown_kind
 from netproxy.objects.meta import Object
 from netproxy.objects.schema import field_problems
 from netproxy.objects.validate import problems
@@ -38,6 +38,7 @@ def read_manifests(paths: Iterable[str], *, quiet: bool = False) -> list[Loaded]
             warnings.append((obj, [left_out]))
             return []
         wrong, unknown = field_problems(obj)
+        unknown += filter(None, (idle_kind(obj),))
         if unknown:
             warnings.append((obj, unknown))
         return wrong or problems(obj)

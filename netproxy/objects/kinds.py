@@ -150,6 +150,13 @@ RESOURCES: tuple[Resource, ...] = (
 )  # fmt: skip
 """All resources; of two versions of one, the preferred (and stored) one comes first."""
 
+IDLE: frozenset[Resource] = frozenset((
+    REPLICATION_CONTROLLERS, RESOURCE_QUOTAS, LIMIT_RANGES, PERSISTENT_VOLUMES, PERSISTENT_VOLUME_CLAIMS, STATEFUL_SETS,
+    DAEMON_SETS, JOBS, CRON_JOBS, HORIZONTAL_POD_AUTOSCALERS, HORIZONTAL_POD_AUTOSCALERS_V1, INGRESSES, NETWORK_POLICIES,
+    POD_DISRUPTION_BUDGETS, STORAGE_CLASSES, PRIORITY_CLASSES, CUSTOM_RESOURCE_DEFINITIONS,
+))  # fmt: skip
+"""Resources that are stored and shown, and nothing in a cluster acts on."""
+
 _BY_KIND: dict[tuple[str, str], Resource] = {(r.api_version, r.kind): r for r in RESOURCES}
 _BY_PATH: dict[tuple[str, str], Resource] = {(r.api_version, r.plural): r for r in RESOURCES}
 _BY_WORD: dict[str, Resource] = {}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from netproxy.core.errors import ManifestError, Problem
-from netproxy.objects.kinds import KINDS, resource_of
+from netproxy.objects.kinds import IDLE, KINDS, RESOURCES, resource_of
 from netproxy.objects.meta import Object, describe
 
 
@@ -98,9 +98,7 @@ def _check_word(value: Any, path: str, source: str) -> None:
         raise ManifestError([Problem(path, why, source=source, reason="FieldValueTypeInvalid")])
 
 
-OWN_GROUPS = frozenset((
-    "discovery.k8s.io", "events.k8s.io", "networking.k8s.io", "kubeproxy.config.k8s.io", "netproxy.dev",
-))  # fmt: skip
+OWN_GROUPS = frozenset(resource.group for resource in RESOURCES if "." in resource.group)
 """Groups with a dot whose kinds are Kubernetes' or netproxy's own; one without a dot can be nobody else's."""
 
 
@@ -122,3 +120,10 @@ def unknown_kind(obj: Object) -> tuple[Problem | None, Problem | None]:
     if not near and close and version in (KINDS[close[0]].api_version, "v1"):
         return Problem("kind", f'Unsupported value: {version}, {kind}: did you mean "{close[0]}"?'), None
     return None, Problem("kind", f"{version}, {kind} is a kind that netproxy does not use: left out")
+
+
+def idle_kind(obj: Object) -> Problem | None:
+    """A warning for an object that will be there and that nothing acts on."""
+    if resource_of(obj) not in IDLE:
+        return None
+    return Problem("kind", f"{obj['apiVersion']}, {obj['kind']} is kept and shown, but nothing acts on it here yet")

@@ -24,6 +24,7 @@ _STATUS = {
 _WORKLOAD = {"replicas": 2, "selector": {"matchLabels": {"app": "web"}},
              "template": {"metadata": {"labels": {"app": "web"}}, "spec": _SPEC}}  # fmt: skip
 _METRIC = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 1}}}
+_ROLE = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "web"}
 _PARTS: dict[str, dict[str, Any]] = {
     "Namespace": {},
     "Node": {"spec": {"podCIDR": "10.244.0.0/24", "podCIDRs": ["10.244.0.0/24"]},
@@ -47,6 +48,36 @@ _PARTS: dict[str, dict[str, Any]] = {
                                "featureGates": {"A": True}, "clusterCIDR": "10.244.0.0/16"},
     "Cluster": {"spec": {"nodes": [{"name": "node1", "address": "172.18.0.2"}], "podCIDRs": ["10.244.0.0/16"]}},
     "Image": {"spec": {"image": "shop", "command": ["python3"]}},
+    "Secret": {"type": "Opaque", "data": {"a": "Yg=="}},
+    "ServiceAccount": {"secrets": [{"name": "a"}], "automountServiceAccountToken": True},
+    "ReplicationController": {"spec": {**_WORKLOAD, "selector": {"app": "web"}}, "status": {"replicas": 1}},
+    "ResourceQuota": {"spec": {"hard": {"pods": "2"}}, "status": {"hard": {"pods": "2"}, "used": {"pods": "1"}}},
+    "LimitRange": {"spec": {"limits": [{"type": "Container", "default": {"cpu": "1"}}]}},
+    "PersistentVolume": {"spec": {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/x"}}},
+    "PersistentVolumeClaim": {"spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}},
+    "PodTemplate": {"template": _WORKLOAD["template"]},
+    "StatefulSet": {"spec": {**_WORKLOAD, "serviceName": "web"}, "status": {"replicas": 1}},
+    "DaemonSet": {"spec": {field: _WORKLOAD[field] for field in ("selector", "template")}},
+    "ControllerRevision": {"revision": 1, "data": {"a": "b"}},
+    "Job": {"spec": {"completions": 2, "template": {"spec": {**_SPEC, "restartPolicy": "Never"}}}},
+    "CronJob": {"spec": {"schedule": "* * * * *",
+                         "jobTemplate": {"spec": {"template": {"spec": {**_SPEC, "restartPolicy": "Never"}}}}}},
+    "Ingress": {"spec": {"rules": [{"host": "a.example", "http": {"paths": [
+        {"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "web", "port": {"number": 80}}}}]}}]}},
+    "IngressClass": {"spec": {"controller": "example.com/ingress"}},
+    "NetworkPolicy": {"spec": {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"ports": [{"port": 80}]}]}},
+    "IPAddress": {"spec": {"parentRef": {"resource": "services", "namespace": "default", "name": "web"}}},
+    "PodDisruptionBudget": {"spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}}},
+    "Lease": {"spec": {"holderIdentity": "a", "leaseDurationSeconds": 10, "renewTime": "2026-01-01T00:00:00.000000Z"}},
+    "Role": {"rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]},
+    "ClusterRole": {"rules": [{"nonResourceURLs": ["/healthz"], "verbs": ["get"]}]},
+    "RoleBinding": {"roleRef": _ROLE, "subjects": [{"kind": "ServiceAccount", "name": "a", "namespace": "default"}]},
+    "ClusterRoleBinding": {"roleRef": {**_ROLE, "kind": "ClusterRole"}, "subjects": [{"kind": "User", "name": "a"}]},
+    "StorageClass": {"provisioner": "example.com/disk", "reclaimPolicy": "Delete"},
+    "PriorityClass": {"value": 1000, "description": "more than others"},
+    "CustomResourceDefinition": {"spec": {
+        "group": "example.com", "scope": "Namespaced", "names": {"plural": "things", "kind": "Thing"},
+        "versions": [{"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {"type": "object"}}}]}},
 }  # fmt: skip
 
 

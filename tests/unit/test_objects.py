@@ -9,7 +9,7 @@ from netproxy.core.errors import ManifestError
 from netproxy.objects.cluster import cluster_object, cluster_spec, node_object
 from netproxy.objects.defaults import with_defaults
 from netproxy.objects.kinds import resource_of_word
-from netproxy.objects.manifest import load, parse_manifests, unknown_kind
+from netproxy.objects.manifest import idle_kind, load, parse_manifests, unknown_kind
 from netproxy.objects.schema import field_problems
 from netproxy.objects.selector import field_filter, label_selector, matches, parse_selector, selects
 from netproxy.objects.validate import problems
@@ -60,10 +60,12 @@ def test_unknown_kinds_say_what_is_near_or_are_left_out():
     assert "did you mean apiVersion apps/v1" in str(error)
     error, _ = unknown_kind({"apiVersion": "v1", "kind": "Servce"})
     assert 'did you mean "Service"' in str(error)
-    error, warning = unknown_kind({"apiVersion": "v1", "kind": "ServiceAccount"})
+    error, warning = unknown_kind({"apiVersion": "snapshot.storage.k8s.io/v1", "kind": "VolumeSnapshot"})
     assert error is None
     assert "left out" in str(warning)
     assert unknown_kind({"apiVersion": "v1", "kind": "Pod"}) == (None, None)
+    assert idle_kind({"apiVersion": "v1", "kind": "Pod"}) is None
+    assert "nothing acts on it" in str(idle_kind({"apiVersion": "batch/v1", "kind": "Job"}))
 
 
 def test_the_name_server_gives_way_to_a_service_that_asks_for_its_address():
