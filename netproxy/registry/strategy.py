@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 from netproxy.core.errors import ManifestError, Problem
-from netproxy.objects.defaults import with_defaults
+from netproxy.objects.defaulting import with_defaults
 from netproxy.objects.kinds import CONFIG_MAPS, DEPLOYMENTS, ENDPOINT_SLICES, REPLICA_SETS, Resource
 from netproxy.objects.meta import Object, metadata
 from netproxy.objects.validate import problems

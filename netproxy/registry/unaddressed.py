@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from netproxy.core.errors import ConflictError, ManifestError, Problem
 from netproxy.core.net import sloppy_address
 from netproxy.objects.cluster import cluster_spec
-from netproxy.objects.defaults import with_defaults
+from netproxy.objects.defaulting import with_defaults
 from netproxy.objects.manifest import Loaded
 from netproxy.objects.meta import Object, describe, spec
 from netproxy.registry.allocate import Holdings

@@ -14,7 +14,7 @@ from netproxy.core.names import NamespacedName
 from netproxy.manager.worker import carried_out
 from netproxy.objects.change import Change, Event, Values
 from netproxy.objects.cluster import ClusterSpec
-from netproxy.objects.defaults import with_defaults
+from netproxy.objects.defaulting import with_defaults
 from netproxy.objects.kinds import PODS, RESOURCES, Resource, resource_of, stored_resource
 from netproxy.objects.meta import Object, key, labels, metadata, namespace, spec, uid
 from netproxy.registry.registry import Registry

@@ -10,7 +10,7 @@ from netproxy.controllers.mirroring import CONTROLLER, LEADER, MAX_ADDRESSES, MI
 from netproxy.core.errors import ManifestError
 from netproxy.core.names import NamespacedName
 from netproxy.objects.change import Delete
-from netproxy.objects.defaults import with_defaults
+from netproxy.objects.defaulting import with_defaults
 from netproxy.objects.kinds import ENDPOINT_SLICES, ENDPOINTS, NAMESPACES, SERVICES
 from netproxy.objects.meta import controller_of, key, labels, metadata, name
 from netproxy.objects.validate import problems

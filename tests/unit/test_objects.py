@@ -7,7 +7,7 @@ from support.build import pod_object, service_object, slice_object
 
 from netproxy.core.errors import ManifestError
 from netproxy.objects.cluster import cluster_object, cluster_spec, node_object
-from netproxy.objects.defaults import with_defaults
+from netproxy.objects.defaulting import with_defaults
 from netproxy.objects.kinds import resource_of_word
 from netproxy.objects.manifest import idle_kind, load, parse_manifests, unknown_kind
 from netproxy.objects.schema import field_problems
