@@ -25,10 +25,10 @@ from netproxy.nodeproxy.healthports import HealthPorts
 from netproxy.nodeproxy.http import bound
 from netproxy.nodeproxy.modes import missing_for
 from netproxy.nodeproxy.node import NodeProxy
+from netproxy.objects.choices import LAYOUT_ANNOTATION, MODE_ANNOTATION, VERSION_ANNOTATION
 from netproxy.objects.cluster import ClusterSpec
 from netproxy.objects.kinds import NODES
 from netproxy.objects.meta import Object, annotations_of, name
-from netproxy.objects.validate import LAYOUT_ANNOTATION, MODE_ANNOTATION, VERSION_ANNOTATION
 from netproxy.registry.registry import Registry
 
 Keep = Callable[[str, Callable[[], Any]], None]

@@ -16,6 +16,7 @@ from netproxy.cli.render import FAMILIES, Spec, addressed
 from netproxy.cli.show import output_option, print_table, print_value
 from netproxy.client.port import EVERYTHING
 from netproxy.client.wire import objects_of, target_of
+from netproxy.objects.choices import KUBE_PROXY_VERSIONS, NFTABLES_LAYOUTS, PROXY_MODES
 from netproxy.objects.kinds import (
     CLUSTERS,
     ENDPOINT_SLICES,
@@ -26,7 +27,6 @@ from netproxy.objects.kinds import (
 )
 from netproxy.objects.messages import ModeAnswer, ModeRequest, Nothing
 from netproxy.objects.meta import Object
-from netproxy.objects.validate import KUBE_PROXY_VERSIONS, NFTABLES_LAYOUTS, PROXY_MODES
 
 
 class _Side(click.ParamType[tuple[str, str]]):

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from netproxy.nodeproxy.options import BACK_ENDS, FLAGS, settings
-from netproxy.objects.validate import KUBE_PROXY_VERSIONS, NFTABLES_LAYOUTS
+from netproxy.objects.choices import KUBE_PROXY_VERSIONS, NFTABLES_LAYOUTS
 
 Decorated = Callable[..., Any]
 

@@ -14,11 +14,11 @@ from netproxy.core.net import Family, is_address, join_host_port
 from netproxy.labkit.world import World
 from netproxy.linux.conntrack import ConntrackKernel
 from netproxy.linux.files import limited_bytes
+from netproxy.objects.choices import PROXY_MODES
 from netproxy.objects.document import document
 from netproxy.objects.kinds import SERVICES
 from netproxy.objects.limits import MOST_BYTES
 from netproxy.objects.meta import Object
-from netproxy.objects.validate import PROXY_MODES
 
 RESULTS = ("accept", "reject", "drop", "pass")
 WAIT_S = 1.0

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from netproxy.core.errors import ManifestError, Problem
-from netproxy.objects.meta import Object, annotations_of
-from netproxy.objects.validate import (
+from netproxy.objects.choices import (
     KUBE_PROXY_VERSIONS,
     LAYOUT_ANNOTATION,
     MODE_ANNOTATION,
@@ -16,6 +15,7 @@ from netproxy.objects.validate import (
     PROXY_MODES,
     VERSION_ANNOTATION,
 )
+from netproxy.objects.meta import Object, annotations_of
 from netproxy.proxy.versions import DEFAULT, VERSIONS, KubeProxyVersion
 
 

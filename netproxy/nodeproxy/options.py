@@ -19,11 +19,11 @@ from netproxy.core.names import host_name
 from netproxy.core.net import is_address, split_host_port
 from netproxy.linux.files import limited_bytes
 from netproxy.nodeproxy.gates import unrecognized
+from netproxy.objects.choices import KUBE_PROXY_VERSIONS, NFTABLES_LAYOUTS, PROXY_MODES
 from netproxy.objects.kinds import KUBE_PROXY_CONFIGURATIONS, resource_of
 from netproxy.objects.limits import MOST_BYTES
 from netproxy.objects.manifest import load
 from netproxy.objects.schema import field_problems
-from netproxy.objects.validate import KUBE_PROXY_VERSIONS, NFTABLES_LAYOUTS, PROXY_MODES
 from netproxy.objects.validate import problems as problems_of
 from netproxy.proxy.config import duration_s
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from netproxy.core.errors import ManifestError
 from netproxy.core.net import Family, family_of, is_address, node_ranges
+from netproxy.objects.choices import MODE_ANNOTATION
 from netproxy.objects.meta import Object, annotations_of, labels, metadata, name, spec, status
 from netproxy.objects.quantity import bytes_of
 from netproxy.objects.ranges import DEFAULT_RANGES, too_small
-from netproxy.objects.validate import MODE_ANNOTATION
 
 ZONE_LABEL = "topology.kubernetes.io/zone"
 HOSTNAME_LABEL = "kubernetes.io/hostname"

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from netproxy.objects.quantity import seconds_of
-from netproxy.objects.refusal import Problems
-from netproxy.objects.refusal import invalid as _invalid
+from netproxy.objects.validation.words import Problems
+from netproxy.objects.validation.words import invalid as _invalid
 
 LONGEST_S = 2**31 - 1
 """Of everything that we wait for ourselves."""

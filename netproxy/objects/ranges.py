@@ -9,8 +9,8 @@ from typing import Any
 
 from netproxy.core.errors import Problem
 from netproxy.core.net import Family, contains, family_of, is_address, is_cidr
-from netproxy.objects.refusal import Problems
-from netproxy.objects.refusal import invalid as _invalid
+from netproxy.objects.validation.words import Problems
+from netproxy.objects.validation.words import invalid as _invalid
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

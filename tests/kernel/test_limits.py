@@ -8,7 +8,7 @@ from netproxy.core.net import Family
 from netproxy.linux.command import run
 from netproxy.linux.iptables import IptablesKernel
 from netproxy.linux.nftables import Generations, NftablesKernel
-from netproxy.objects.validate import NFTABLES_LAYOUTS
+from netproxy.objects.choices import NFTABLES_LAYOUTS
 from netproxy.proxy.iptables import PER_SERVICE, compile_iptables
 from netproxy.proxy.nftables import compile_nftables
 from netproxy.proxy.nftables_table import TABLE

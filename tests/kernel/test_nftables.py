@@ -6,7 +6,7 @@ from support.node import Node
 
 from netproxy.core.net import Family
 from netproxy.linux.command import run
-from netproxy.objects.validate import NFTABLES_LAYOUTS
+from netproxy.objects.choices import NFTABLES_LAYOUTS
 from netproxy.proxy.nftables import compile_nftables
 from netproxy.proxy.versions import V1_30, V1_36
 from netproxy.ruleset.nft import WORDS

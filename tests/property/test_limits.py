@@ -9,7 +9,7 @@ from support.limits import too_long_in_iptables, too_long_in_nftables
 from support.strategies import services
 
 from netproxy.core.names import is_dns_label
-from netproxy.objects.validate import NFTABLES_LAYOUTS
+from netproxy.objects.choices import NFTABLES_LAYOUTS
 from netproxy.proxy.iptables import compile_iptables
 from netproxy.proxy.model import Snapshot
 from netproxy.proxy.nftables import compile_nftables

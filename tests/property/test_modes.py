@@ -7,7 +7,7 @@ from support.build import a_node
 from support.strategies import snapshots
 
 from netproxy.core.net import Family
-from netproxy.objects.validate import NFTABLES_LAYOUTS
+from netproxy.objects.choices import NFTABLES_LAYOUTS
 from netproxy.proxy.ipvs import compile_ipvs
 from netproxy.proxy.model import Snapshot
 from netproxy.proxy.nftables import compile_nftables

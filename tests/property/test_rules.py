@@ -6,7 +6,7 @@ from support.build import a_node, service_object, slice_object
 from support.strategies import snapshots
 
 from netproxy.core.net import Family
-from netproxy.objects.validate import NFTABLES_LAYOUTS
+from netproxy.objects.choices import NFTABLES_LAYOUTS
 from netproxy.proxy.build import build
 from netproxy.proxy.config import node_view
 from netproxy.proxy.iptables import PER_SERVICE, IptablesCompiler, compile_iptables

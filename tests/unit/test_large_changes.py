@@ -3,7 +3,7 @@
 import pytest
 from support.build import a_node, a_service, a_snapshot
 
-from netproxy.objects.validate import NFTABLES_LAYOUTS
+from netproxy.objects.choices import NFTABLES_LAYOUTS
 from netproxy.proxy.iptables import IptablesCompiler
 from netproxy.proxy.ipvs import IpvsCompiler
 from netproxy.proxy.ledger import MANY

@@ -5,7 +5,7 @@ from support.build import a_node, a_service, a_snapshot, an_endpoint
 from support.limits import too_long_in_iptables, too_long_in_nftables
 
 from netproxy.core.net import Family
-from netproxy.objects.validate import NFTABLES_LAYOUTS
+from netproxy.objects.choices import NFTABLES_LAYOUTS
 from netproxy.proxy.iptables import compile_iptables
 from netproxy.proxy.ipvs import SETS, set_name
 from netproxy.proxy.names import iptables_about, nft_about

@@ -20,11 +20,12 @@ from netproxy.nodeproxy.announce import Announcer
 from netproxy.nodeproxy.choice import Choice, checked_choice, choice_of
 from netproxy.nodeproxy.family import FamilyProxy
 from netproxy.nodeproxy.options import settings
+from netproxy.objects.choices import KUBE_PROXY_VERSIONS, VERSION_ANNOTATION
 from netproxy.objects.cluster import cluster_object, cluster_spec
 from netproxy.objects.live import live_cluster
 from netproxy.objects.manifest import Loaded
 from netproxy.objects.messages import ModeRequest
-from netproxy.objects.validate import KUBE_PROXY_VERSIONS, VERSION_ANNOTATION, problems
+from netproxy.objects.validate import problems
 from netproxy.proxy.iptables_shared import COUNTERS
 from netproxy.proxy.versions import DEFAULT, V1_30, V1_36, VERSIONS
 

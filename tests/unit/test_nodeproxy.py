@@ -17,9 +17,9 @@ from netproxy.nodeproxy.announce import Announcer, with_condition
 from netproxy.nodeproxy.choice import Choice, checked_choice
 from netproxy.nodeproxy.family import FamilyProxy
 from netproxy.nodeproxy.messages import Periods, periods
+from netproxy.objects.choices import LAYOUT_ANNOTATION, MODE_ANNOTATION
 from netproxy.objects.kinds import NODES, SERVICES
 from netproxy.objects.meta import condition
-from netproxy.objects.validate import LAYOUT_ANNOTATION, MODE_ANNOTATION
 from netproxy.ruleset.ir import Ruleset
 
 WEB, BAD = a_service("web", "10.96.0.10"), a_service("bad", "10.96.0.66")

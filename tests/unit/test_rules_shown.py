@@ -6,7 +6,7 @@ import pytest
 from support.build import a_node, a_service, a_snapshot, an_endpoint
 
 from netproxy.core.net import Family
-from netproxy.objects.validate import NFTABLES_LAYOUTS
+from netproxy.objects.choices import NFTABLES_LAYOUTS
 from netproxy.proxy.iptables import compile_iptables
 from netproxy.proxy.iptables_service import service_rules
 from netproxy.proxy.ipvs import compile_ipvs

@@ -13,10 +13,10 @@ from netproxy.nodeproxy.modes.ipvs import IpvsMode
 from netproxy.nodeproxy.modes.nftables import NftablesMode
 from netproxy.nodeproxy.modes.port import Host, Mode
 from netproxy.nodeproxy.modes.userspace import UserspaceMode
+from netproxy.objects.choices import PROXY_MODES
 from netproxy.objects.cluster import modes_asked
 from netproxy.objects.manifest import Loaded
 from netproxy.objects.meta import describe
-from netproxy.objects.validate import PROXY_MODES
 from netproxy.proxy.model import NodeView
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,8 @@ from netproxy.core.errors import Problem
 
 PORT_RANGE = "must be between 1 and 65535, inclusive"
 PROTOCOLS = ("SCTP", "TCP", "UDP")
+
+_PORT_NAME = re.compile(r"(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*\Z")
 
 Problems = Iterator[Problem]
 
@@ -37,3 +40,14 @@ def port(path: str, value: Any) -> Problems:
     """Whether a value is a port's number."""
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 65535:
         yield invalid(path, value, PORT_RANGE)
+
+
+def port_or_name(path: str, value: Any) -> Problems:
+    """Whether a value is a port's number or its name."""
+    if isinstance(value, str):
+        if len(value) > 15 or not _PORT_NAME.match(value):
+            yield invalid(
+                path, value, "must be no more than 15 characters of a-z, 0-9 and single '-', with at least one letter"
+            )
+    else:
+        yield from port(path, value)

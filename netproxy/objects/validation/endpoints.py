@@ -12,10 +12,10 @@ from typing import Any
 from netproxy.core.names import is_dns_label, is_dns_subdomain
 from netproxy.core.net import is_address
 from netproxy.objects.meta import Object
-from netproxy.objects.refusal import PROTOCOLS, Problems, invalid, one_of, port, required
+from netproxy.objects.validation.words import PROTOCOLS, Problems, invalid, one_of, port, required
 
 
-def problems(obj: Object) -> Problems:
+def endpoints_problems(obj: Object) -> Problems:
     """Everything that is wrong with the subsets of Endpoints."""
     for index, subset in enumerate(obj.get("subsets") or ()):
         path = f"subsets[{index}]"
