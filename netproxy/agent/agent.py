@@ -71,8 +71,8 @@ class Agent:
         self.registry = Registry(self.store, self._cluster(incoming))
         self.client = LocalApi(self.registry)
         self.known = Cache(self.client, dict.fromkeys(CACHED, EVERYTHING), clock=self.clock, random=self._random)
-        self.recorder = Recorder(self.client, self.clock, "kubelet")
-        self.manager = Manager(self.client, self.known, ALL, self.clock)
+        self.recorder = Recorder(LocalApi(self.registry, "kubelet"), self.clock, "kubelet")
+        self.manager = Manager(LocalApi(self.registry, "kube-controller-manager"), self.known, ALL, self.clock)
         self.runtime = Runtime(str(paths.shim_socket), new_shim)
         self.started = self.clock.now()
         self.over = asyncio.Event()
@@ -111,7 +111,7 @@ class Agent:
         put_first(self.registry, self._incoming, restored=self.restored)
         self.keep("the cache", self.known.run)
         await self.known.synced()
-        objects = ApiObjects(self.client, self.known)
+        objects = ApiObjects(LocalApi(self.registry, "kubelet"), self.known)
         self.kubelet = Kubelet(
             objects, self.cluster, self._place(), self.runtime, self.clock, self._executor, self._tell
         )
@@ -121,7 +121,7 @@ class Agent:
         self.kubelet.start(fresh=not self.restored)
         self.keep("the controllers", self.manager.run)
         for proxy in self.proxies.values():
-            nodes.start_proxy(proxy, self.paths, self.client, self.clock, self.keep)
+            nodes.start_proxy(proxy, self.paths, LocalApi(self.registry, "kube-proxy"), self.clock, self.keep)
         with suppress(FileNotFoundError):
             self.paths.socket.unlink()
         api = Api(self.registry, self.clock)

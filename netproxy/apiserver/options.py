@@ -5,7 +5,6 @@ Source: kubernetes apimachinery pkg/apis/meta/v1/validation, pkg/apis/meta/inter
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -16,16 +15,41 @@ from netproxy.apiserver.status import InvalidOptionsError, bad_request
 from netproxy.core.errors import Problem
 from netproxy.objects.kinds import Resource
 from netproxy.objects.schema import field_problems
-from netproxy.registry.deletion import PROPAGATIONS
+from netproxy.registry.deletion import PROPAGATIONS, Options
+from netproxy.registry.options import Warn, WriteOptions
+
+MANAGER_BYTES = 128
+"""How long the name of a manager may be."""
 
 _OPTIONS = {"POST": "CreateOptions", "PUT": "UpdateOptions", "PATCH": "PatchOptions", "DELETE": "DeleteOptions"}
 MATCH = "resourceVersionMatch"
 
 
-def is_dry_run(request: Request) -> bool:
-    """Whether nothing is to be stored. Raises InvalidOptionsError for another kind of dry run."""
-    given = request.query.get("dryRun")
-    return given is not None and _is_all([given], _OPTIONS[request.method])
+def write_options(request: Request, warn: Warn) -> WriteOptions:
+    """How the body of a request is to be written; WARN takes what the client should know.
+
+    Raises InvalidOptionsError for options that are none.
+    """
+    query = request.query
+    return WriteOptions(
+        manager=manager_of(request), dry_run=_is_all(list(request.values("dryRun")), _OPTIONS[request.method]),
+        force=request.flag("force"), field_validation=query.get("fieldValidation") or "Warn", user=request.user, warn=warn,
+    )  # fmt: skip
+
+
+def manager_of(request: Request) -> str:
+    """Who manages the fields that a request writes: who it says, or the program that asks.
+
+    >>> manager_of(Request("PUT", "/", user_agent="kubectl/v1.36.2 (linux/amd64)"))
+    'kubectl'
+
+    Source: kubernetes apiserver pkg/endpoints/handlers/create.go, managerOrUserAgent.
+    """
+    given = request.query.get("fieldManager")
+    if given:
+        return given
+    word = "".join(char for char in request.user_agent.partition("/")[0] if char.isprintable())
+    return word.encode()[:MANAGER_BYTES].decode(errors="ignore")
 
 
 def _is_all(given: list[Any], kind: str) -> bool:
@@ -36,18 +60,7 @@ def _is_all(given: list[Any], kind: str) -> bool:
     return bool(given)
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteOptions:
-    """How an end is asked for."""
-
-    grace_s: int | None = None
-    propagation: str | None = None
-    uid: str | None = None
-    resource_version: str | None = None
-    dry_run: bool = False
-
-
-def delete_options(request: Request) -> DeleteOptions:
+def delete_options(request: Request) -> tuple[Options, WriteOptions]:
     """The options of a DELETE: those of its body, or of its query. Raises ApiError for what is none."""
     given = _body_options(request) if request.body.strip() else _query_options(request)
     wrong = []
@@ -69,9 +82,8 @@ def delete_options(request: Request) -> DeleteOptions:
         propagation = "Orphan" if orphan else "Background"
     wanted = given.get("preconditions") or {}
     dry_run = _is_all(given.get("dryRun") or [], "DeleteOptions")
-    return DeleteOptions(
-        given.get("gracePeriodSeconds"), propagation, wanted.get("uid"), wanted.get("resourceVersion"), dry_run
-    )
+    options = Options(given.get("gracePeriodSeconds"), propagation, wanted.get("uid"), wanted.get("resourceVersion"))
+    return options, WriteOptions(manager_of(request), dry_run, user=request.user)
 
 
 def _body_options(request: Request) -> dict[str, Any]:
@@ -98,7 +110,7 @@ def _query_options(request: Request) -> dict[str, Any]:
     if "orphanDependents" in query:
         given["orphanDependents"] = query["orphanDependents"] in ("1", "true")
     if "dryRun" in query:
-        given["dryRun"] = [query["dryRun"]]
+        given["dryRun"] = list(request.values("dryRun"))
     return given
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from netproxy.core.user import ADMIN, User
 from netproxy.objects.kinds import Resource
 
 JSON = "application/json"
@@ -20,9 +21,19 @@ class Request:
     method: str
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
+    """Of what is given more than once: its first value."""
     body: bytes = b""
     content_type: str = JSON
     accept: str = JSON
+    repeated: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """All values of what the query gives more than once."""
+    user: User = ADMIN
+    user_agent: str = ""
+
+    def values(self, name: str) -> tuple[str, ...]:
+        """All values that the query has for NAME, in order."""
+        found = self.repeated.get(name)
+        return found if found is not None else tuple(self.query[name] for _ in range(name in self.query))
 
     @property
     def wants_table(self) -> bool:
@@ -41,6 +52,8 @@ class Response:
     status: int
     body: bytes
     content_type: str = JSON
+    headers: tuple[tuple[str, str], ...] = ()
+    """More headers (Warning, Retry-After, Location), in order; one may be there more than once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +74,6 @@ class Watch:
     timeout_s: float | None = None
 
 
-def json_response(value: Any, status: int = 200) -> Response:
+def json_response(value: Any, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Response:
     """VALUE as JSON."""
-    return Response(status, orjson.dumps(value))
+    return Response(status, orjson.dumps(value), headers=headers)

@@ -11,21 +11,19 @@ import orjson
 from netproxy.apiserver.discovery import ROOTS, resources, root
 from netproxy.apiserver.fields import integer
 from netproxy.apiserver.options import (
-    DeleteOptions,
     check_list,
     check_selection,
     check_watch,
     delete_options,
-    is_dry_run,
     version_of,
+    write_options,
 )
 from netproxy.apiserver.paths import UNKNOWN, Target, target_of
 from netproxy.apiserver.request import Request, Response, Watch, json_response
-from netproxy.apiserver.status import bad_request, status, status_of, success
+from netproxy.apiserver.status import bad_request, status, status_of, success, warning
 from netproxy.apiserver.tables import table
 from netproxy.core.clock import Clock
 from netproxy.core.errors import ApiError, ManifestError, NetproxyError
-from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import PODS, SERVICES
 from netproxy.objects.meta import Object, is_deleting, key, labels, name
 from netproxy.objects.selector import Selector, field_filter, matches, parse_selector
@@ -121,15 +119,17 @@ class Api:
     # --- writing
 
     def _created(self, request: Request, target: Target) -> Response:
-        obj = _typed(request, target)
-        return json_response(self._registry.create(obj, dry_run=is_dry_run(request)), 201)
+        warned: list[str] = []
+        options = write_options(request, warned.append)
+        return _written(self._registry.create(_typed(request, target), options), warned, 201)
 
     def _bound(self, request: Request, target: Target) -> Response:
         wanted = _object(request, target.resource.kind).get("target")
         node = wanted.get("name") if isinstance(wanted, dict) else None
         if not node or not isinstance(node, str):
             raise bad_request("target.name: Required value")
-        self._registry.bind(target.key, node, dry_run=is_dry_run(request))
+        warned: list[str] = []
+        self._registry.bind(target.key, node, write_options(request, warned.append))
         return json_response(
             {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}, 201
         )
@@ -142,33 +142,30 @@ class Api:
             "status": self._registry.replace_status,
             "finalize": self._registry.finalize,
         }
-        return json_response(write[target.subresource](obj, dry_run=is_dry_run(request)))
+        warned: list[str] = []
+        return _written(write[target.subresource](obj, write_options(request, warned.append)), warned)
 
     def _patched(self, request: Request, target: Target) -> Response:
         body = _json(request.body, "error decoding patch: {}")
-        return json_response(self._registry.patch(
-            target.resource, target.key, body, request.content_type, subresource=target.subresource,
-            dry_run=is_dry_run(request),
-        ))  # fmt: skip
+        warned: list[str] = []
+        options = write_options(request, warned.append)
+        obj = self._registry.patch(
+            target.resource, target.key, body, request.content_type, options, subresource=target.subresource
+        )
+        return _written(obj, warned)
 
     def _deleted(self, request: Request, target: Target) -> Response:
-        obj = self._delete(target, target.key, delete_options(request))
+        obj = self._registry.delete(target.resource, target.key, *delete_options(request))
         is_held = self._registry.strategy(target.resource).is_held(obj) or not is_over(obj)
         if target.resource in SHOWN_WHEN_DELETED or (is_deleting(obj) and is_held):
             return json_response(obj)
         return success(target.resource, obj)
 
-    def _delete(self, target: Target, at: NamespacedName, wanted: DeleteOptions) -> Object:
-        return self._registry.delete(
-            target.resource, at, grace_s=wanted.grace_s, propagation=wanted.propagation, uid=wanted.uid,
-            resource_version=wanted.resource_version, dry_run=wanted.dry_run,
-        )  # fmt: skip
-
     def _collection_deleted(self, request: Request, target: Target) -> Response:
         check_selection(request, target.resource)
         wanted = delete_options(request)
         there = (in_version(obj, target.resource) for obj in self._store.list(target.resource, target.namespace))
-        gone = [self._delete(target, key(obj), wanted) for obj in selected(there, request.query)]
+        gone = [self._registry.delete(target.resource, key(obj), *wanted) for obj in selected(there, request.query)]
         return self._shown(request, target, gone, single=False)
 
 
@@ -189,6 +186,11 @@ def _terms(query: Mapping[str, str]) -> Selector:
 def too_large(version: int, current: int) -> NetproxyError:
     """The version asked for is still to come."""
     return ApiError(504, "Timeout", f"Timeout: Too large resource version: {version}, current: {current}")
+
+
+def _written(obj: Object, warned: list[str], code: int = 200) -> Response:
+    """What the writer of an object gets, with what it was warned of."""
+    return json_response(obj, code, tuple(("Warning", warning(text)) for text in dict.fromkeys(warned)))
 
 
 # --- what a request brings

@@ -72,6 +72,18 @@ def success(resource: Resource, obj: Object) -> Response:
     )
 
 
+def warning(text: str) -> str:
+    """The value of a Warning header.
+
+    >>> warning('say "a"')
+    '299 - "say \\\\"a\\\\""'
+
+    Source: kubernetes apimachinery pkg/util/net/http.go, NewWarningHeader.
+    """
+    quoted = "".join(" " if ord(char) < 32 else char for char in text).replace("\\", r"\\").replace('"', r"\"")
+    return f'299 - "{quoted}"'
+
+
 def status_of(error: Exception, resource: Resource | None = None, name: str = "") -> Response:
     """The failure that an error stands for; of the object NAME, when a request was about one."""
     match error:

@@ -18,6 +18,8 @@ from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import Resource, stored_resource
 from netproxy.objects.meta import INITIAL_EVENTS_END, Object
 from netproxy.registry.convert import in_version
+from netproxy.registry.deletion import Options
+from netproxy.registry.options import WriteOptions
 from netproxy.registry.registry import Registry
 from netproxy.store.store import Event
 
@@ -25,8 +27,10 @@ from netproxy.store.store import Event
 class LocalApi:
     """The `Api` of a registry."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, manager: str = "netproxy") -> None:
+        """MANAGER is who manages the fields that are written by this client."""
         self._registry = registry
+        self._options = WriteOptions(manager=manager, field_validation="Ignore")
         self._store = registry.store
 
     # --- reading
@@ -78,36 +82,36 @@ class LocalApi:
 
     async def create(self, obj: Object) -> Object:
         """Store a new object. Raises AlreadyExistsError, ManifestError."""
-        return self._registry.create(obj)
+        return self._registry.create(obj, self._options)
 
     async def replace(self, obj: Object) -> Object:
         """Put OBJ in the place of the stored one; its status stays. Raises ConflictError, NotFoundError, ManifestError."""
-        return self._registry.replace(obj)
+        return self._registry.replace(obj, self._options)
 
     async def replace_status(self, obj: Object) -> Object:
         """Put OBJ's status in the place of the stored one."""
-        return self._registry.replace_status(obj)
+        return self._registry.replace_status(obj, self._options)
 
     async def bind(self, pod: NamespacedName, node: str) -> None:
         """Let a Pod run on a node. Raises ConflictError."""
-        self._registry.bind(pod, node)
+        self._registry.bind(pod, node, self._options)
 
     async def finalize(self, obj: Object) -> Object:
         """Put a Namespace's finalizers in the place of the stored ones."""
-        return self._registry.finalize(obj)
+        return self._registry.finalize(obj, self._options)
 
     async def patch(
         self, resource: Resource, at: NamespacedName, body: Any, content_type: str, subresource: str = ""
     ) -> Object:
         """Change one object by a patch."""
-        return self._registry.patch(resource, at, body, content_type, subresource=subresource)
+        return self._registry.patch(resource, at, body, content_type, self._options, subresource=subresource)
 
     async def delete(
         self, resource: Resource, at: NamespacedName, *, grace_s: int | None = None, propagation: str | None = None,
         uid: str | None = None,
     ) -> None:  # fmt: skip
         """Ask for the object's end."""
-        self._registry.delete(resource, at, grace_s=grace_s, propagation=propagation, uid=uid)
+        self._registry.delete(resource, at, Options(grace_s, propagation, uid), self._options)
 
 
 def _shown(resource: Resource, selector: Selector) -> Callable[[Event], WatchEvent | None]:

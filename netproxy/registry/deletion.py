@@ -31,6 +31,9 @@ class Options:
     """The state of it that is meant."""
 
 
+AS_USUAL = Options()
+
+
 @dataclass(frozen=True, slots=True)
 class Mark:
     """The object stays for now, with this deletion timestamp, grace period and finalizers."""

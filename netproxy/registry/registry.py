@@ -20,7 +20,7 @@ from netproxy.objects.manifest import Loaded, placed
 from netproxy.objects.meta import Object, key, metadata, name, spec
 from netproxy.registry.allocate import Holdings
 from netproxy.registry.convert import as_stored, in_version
-from netproxy.registry.deletion import Options, check, is_over, verdict
+from netproxy.registry.deletion import AS_USUAL, Options, check, is_over, verdict
 from netproxy.registry.given import (
     check_name,
     generated_name,
@@ -32,6 +32,7 @@ from netproxy.registry.given import (
 )
 from netproxy.registry.namespace import NamespaceStrategy, check_namespace
 from netproxy.registry.node import NodeStrategy
+from netproxy.registry.options import PLAIN, WriteOptions
 from netproxy.registry.patch import patched
 from netproxy.registry.pod import PodStrategy, bound
 from netproxy.registry.service import ServiceStrategy
@@ -70,69 +71,67 @@ class Registry:
 
     # --- writes
 
-    def create(self, obj: Object, *, dry_run: bool = False) -> Object:
+    def create(self, obj: Object, options: WriteOptions = PLAIN) -> Object:
         """Admit and store a new object. Raises ManifestError, AlreadyExistsError, NotFoundError (no such namespace)."""
         resource, new = self._given(obj)
         if metadata(new).get("resourceVersion"):
             raise ApiError(400, "BadRequest", "resourceVersion should not be set on objects to be created")
-        with self.transaction(dry_run=dry_run) as change:
-            return _shown(self._create(change, new), resource, None, dry_run=dry_run)
+        with self.transaction(dry_run=options.dry_run) as change:
+            return _shown(self._create(change, new, options), resource, None, dry_run=options.dry_run)
 
-    def replace(self, obj: Object, *, dry_run: bool = False) -> Object:
+    def replace(self, obj: Object, options: WriteOptions = PLAIN) -> Object:
         """Put a new state in an object's place; its status stays. Raises ManifestError, ConflictError, NotFoundError."""
         resource, new = self._given(obj)
-        with self.transaction(dry_run=dry_run) as change:
+        with self.transaction(dry_run=options.dry_run) as change:
             old = change.get(resource, key(new))
-            return _shown(self._replace(change, new, old), resource, old, dry_run=dry_run)
+            return _shown(self._replace(change, new, old, options), resource, old, dry_run=options.dry_run)
 
-    def replace_status(self, obj: Object, *, dry_run: bool = False) -> Object:
+    def replace_status(self, obj: Object, options: WriteOptions = PLAIN) -> Object:
         """Put the object's status in the stored one's place; all else stays. Versions as in `replace`."""
         resource, new = self._given(obj)
-        with self.transaction(dry_run=dry_run) as change:
+        with self.transaction(dry_run=options.dry_run) as change:
             old = change.get(resource, key(new))
-            return _shown(self._replace_status(change, new, old), resource, old, dry_run=dry_run)
+            return _shown(self._replace_status(change, new, old, options), resource, old, dry_run=options.dry_run)
 
-    def finalize(self, obj: Object, *, dry_run: bool = False) -> Object:
+    def finalize(self, obj: Object, options: WriteOptions = PLAIN) -> Object:
         """Put a Namespace's finalizers in the stored ones' place; a deleted Namespace without any goes."""
         resource, new = self._given(obj)
-        with self.transaction(dry_run=dry_run) as change:
+        with self.transaction(dry_run=options.dry_run) as change:
             old = change.get(resource, key(new))
-            return _shown(self._finalize(change, new, old), resource, old, dry_run=dry_run)
+            return _shown(self._finalize(change, new, old, options), resource, old, dry_run=options.dry_run)
 
-    def bind(self, pod: NamespacedName, node: str, *, dry_run: bool = False) -> Object:
+    def bind(self, pod: NamespacedName, node: str, options: WriteOptions = PLAIN) -> Object:
         """Let a Pod run on a node. Raises ConflictError when it has one already, NotFoundError."""
-        with self.transaction(dry_run=dry_run) as change:
+        with self.transaction(dry_run=options.dry_run) as change:
             old = change.get(PODS, pod)
             new = change.replace(bound(old, node, timestamp(self.store.clock.now())))
-            return _shown(new, PODS, old, dry_run=dry_run)
+            return _shown(new, PODS, old, dry_run=options.dry_run)
 
     def patch(
-        self, resource: Resource, at: NamespacedName, body: Any, content_type: str, *, subresource: str = "",
-        dry_run: bool = False,
+        self, resource: Resource, at: NamespacedName, body: Any, content_type: str, options: WriteOptions = PLAIN, *,
+        subresource: str = "",
     ) -> Object:  # fmt: skip
         """Change an object by a patch. Raises what `replace` raises, and ManifestError for a patch that does not fit."""
-        with self.transaction(dry_run=dry_run) as change:
+        with self.transaction(dry_run=options.dry_run) as change:
             old = change.get(resource, at)
             obj = patched(in_version(old, resource), body, content_type)
             if not isinstance(obj, dict):
                 raise ApiError(400, "BadRequest", "the patch leaves no object")
             new = self._patched(obj, resource, at)
             write = {"": self._replace, "status": self._replace_status, "finalize": self._finalize}[subresource]
-            return _shown(write(change, new, old), resource, old, dry_run=dry_run)
+            return _shown(write(change, new, old, options), resource, old, dry_run=options.dry_run)
 
     def delete(
-        self, resource: Resource, at: NamespacedName, *, grace_s: int | None = None, propagation: str | None = None,
-        uid: str | None = None, resource_version: str | None = None, dry_run: bool = False,
-    ) -> Object:  # fmt: skip
+        self, resource: Resource, at: NamespacedName, wanted: Options = AS_USUAL, options: WriteOptions = PLAIN
+    ) -> Object:
         """Ask for an object's end: it goes, or is marked and stays until its grace period and finalizers are over.
 
         The result is its last state (`deletion.is_over` tells whether a marked one has gone). Raises NotFoundError,
         ConflictError (another object, or another state of it, was meant), ApiError (it must stay).
         """
-        options = Options(grace_s, propagation, uid, resource_version)
-        with self.transaction(dry_run=dry_run) as change:
+        with self.transaction(dry_run=options.dry_run) as change:
             old = change.get(resource, at)
-            return _shown(self._delete(change, resource, old, options), resource, old, dry_run=dry_run)
+            return _shown(self._delete(change, resource, old, wanted), resource, old, dry_run=options.dry_run)
 
     def finish(self, resource: Resource, at: NamespacedName, uid: str) -> None:
         """Whoever had to finish an object's deletion has: it goes when no finalizers are left. One that is gone is fine."""
@@ -141,7 +140,7 @@ class Registry:
             if old is not None and metadata(old)["uid"] == uid:
                 self._delete(change, resource, old, Options(grace_s=0))
 
-    def apply(self, items: Iterable[Loaded]) -> list[Object]:
+    def apply(self, items: Iterable[Loaded], options: WriteOptions = PLAIN) -> list[Object]:
         """Create or update all objects, or none: every problem of every object is raised together.
 
         The namespaces that they are in are made with them. What a manifest says about the status of a new object is
@@ -153,7 +152,7 @@ class Registry:
         with self.transaction() as change:
             for item in write_order(with_namespaces(items, lambda at: bool(change.find(NAMESPACES, at)))):
                 try:
-                    made.append(self._apply(change, item, seen))
+                    made.append(self._apply(change, item, seen, options))
                 except ManifestError as error:
                     wrong += placed(error.problems, item)
                 except NotFoundError as error:  # its namespace has a problem of its own
@@ -177,7 +176,7 @@ class Registry:
         check_name(new, at)
         return new
 
-    def _create(self, change: Transaction, obj: Object, *, with_status: bool = False) -> Object:
+    def _create(self, change: Transaction, obj: Object, options: WriteOptions, *, with_status: bool = False) -> Object:
         resource = served(obj)
         if not name(obj) and metadata(obj).get("generateName"):
             obj = {**obj, "metadata": {**metadata(obj), "name": generated_name(obj, self.store.new_uid())}}
@@ -189,24 +188,27 @@ class Registry:
         if there is not None:
             deleted = "object is being deleted: " if metadata(there).get("deletionTimestamp") else ""
             raise AlreadyExistsError(f'{deleted}{resource.group_resource} "{name(new)}" already exists')
+        _warn(strategy, new, None, options)
         return change.create(strategy.settled(new, None))
 
-    def _replace(self, change: Transaction, obj: Object, old: Object) -> Object:
+    def _replace(self, change: Transaction, obj: Object, old: Object, options: WriteOptions) -> Object:
         change.check(obj, old)
         strategy = self.strategy(served(old))
         new = strategy.updated(obj, old)
         strategy.check(new, old)
+        _warn(strategy, new, old, options)
         return self._put(change, strategy.settled(new, old), old)
 
-    def _replace_status(self, change: Transaction, obj: Object, old: Object) -> Object:
+    def _replace_status(self, change: Transaction, obj: Object, old: Object, options: WriteOptions) -> Object:
         change.check(obj, old)
         if not self.strategy(served(old)).has_status:
             raise NotFoundError("the server could not find the requested resource")
         new = {**old, "status": obj.get("status") or {}}
         self.strategy(served(old)).check_status(new)
+        _warn(self.strategy(served(old)), new, old, options)
         return change.replace(new)
 
-    def _finalize(self, change: Transaction, obj: Object, old: Object) -> Object:
+    def _finalize(self, change: Transaction, obj: Object, old: Object, options: WriteOptions) -> Object:
         change.check(obj, old)
         finalizers = spec(obj).get("finalizers") or []
         return self._put(change, {**old, "spec": {**spec(old), "finalizers": finalizers}}, old)
@@ -236,7 +238,9 @@ class Registry:
             )
         return change.remove(resource, key(old)) if result.gone else old
 
-    def _apply(self, change: Transaction, item: Loaded, seen: dict[tuple[str, NamespacedName], str]) -> Object:
+    def _apply(
+        self, change: Transaction, item: Loaded, seen: dict[tuple[str, NamespacedName], str], options: WriteOptions
+    ) -> Object:
         resource, obj = self._given(item.obj)
         at = (resource.stored, key(obj))
         if at in seen:
@@ -245,11 +249,16 @@ class Registry:
         old = change.find(resource, key(obj)) if name(obj) else None
         if old is None:
             meta = {field: value for field, value in metadata(obj).items() if field != "resourceVersion"}
-            return self._create(change, {**obj, "metadata": meta}, with_status=True)
-        made = self._replace(change, {**obj, "metadata": merged_metadata(obj, old)}, old)
+            return self._create(change, {**obj, "metadata": meta}, options, with_status=True)
+        made = self._replace(change, {**obj, "metadata": merged_metadata(obj, old)}, old, options)
         if self.strategy(resource).status_is_given and obj.get("status"):
             made = change.replace({**made, "status": obj["status"]})
         return made
+
+
+def _warn(strategy: Strategy, new: Object, old: Object | None, options: WriteOptions) -> None:
+    for text in strategy.warnings(new, old):
+        options.warn(text)
 
 
 def _shown(obj: Object, resource: Resource, old: Object | None, *, dry_run: bool) -> Object:

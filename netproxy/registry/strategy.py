@@ -6,6 +6,7 @@ A resource with habits of its own has a strategy of its own; all others have thi
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from netproxy.core.errors import ManifestError, Problem
@@ -70,6 +71,10 @@ class Strategy:
         wrong = [problem for problem in problems(new) if problem.path.startswith("status")]
         if wrong:
             raise ManifestError(wrong)
+
+    def warnings(self, new: Object, old: Object | None) -> Iterable[str]:
+        """What the writer of a new object, or of a new state of OLD, should know though it is taken."""
+        return ()
 
     def change_problems(self, new: Object, old: Object) -> list[Problem]:
         """What may not change and did."""

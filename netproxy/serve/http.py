@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from aiohttp import web
+from multidict import CIMultiDict
 
 from netproxy.apiserver.request import Request, Response, Watch
 from netproxy.apiserver.routes import Api
@@ -17,7 +18,8 @@ from netproxy.apiserver.status import status, status_of
 from netproxy.apiserver.watch import Frame, Teller, failed, fell_behind, teller
 from netproxy.core.clock import Clock
 from netproxy.core.errors import NetproxyError
-from netproxy.serve.who import authenticated, is_local
+from netproxy.core.user import ANONYMOUS
+from netproxy.serve.who import authenticated, is_local, user_of
 from netproxy.store.store import Event, Store
 
 log = logging.getLogger(__name__)
@@ -77,9 +79,11 @@ async def serve(
 async def _answer(
     request: web.Request, api: Api, extra: Extra, waiting: Callable[[Watch], _Waiting]
 ) -> web.StreamResponse:  # fmt: skip
+    query, headers = request.query, request.headers
+    repeated = {name: tuple(query.getall(name)) for name in set(query)} if len(query) != len(set(query)) else {}
     asked = Request(
-        request.method, request.path, dict(request.query), await request.read(),
-        request.headers.get("Content-Type", ""), request.headers.get("Accept", ""),
+        request.method, request.path, dict(query), await request.read(), headers.get("Content-Type", ""),
+        headers.get("Accept", ""), repeated, user_of(request) or ANONYMOUS, headers.get("User-Agent", ""),
     )  # fmt: skip
     if asked.path.startswith("/netproxy/") and is_local(request):
         return _whole(await extra(asked))
@@ -90,7 +94,8 @@ async def _answer(
 
 
 def _whole(response: Response) -> web.Response:
-    return web.Response(status=response.status, body=response.body, content_type=response.content_type)
+    headers = CIMultiDict((("Content-Type", response.content_type), *response.headers))
+    return web.Response(status=response.status, body=response.body, headers=headers)
 
 
 async def _stream(request: web.Request, watch: Watch, waiting: _Waiting) -> web.StreamResponse:

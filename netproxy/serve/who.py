@@ -7,6 +7,8 @@ import socket
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from netproxy.core.user import ADMIN, AUTHENTICATED, User
+
 OPEN_PATHS = frozenset(("/healthz", "/livez", "/readyz"))
 """What anybody may ask."""
 
@@ -14,21 +16,24 @@ OPEN_PATHS = frozenset(("/healthz", "/livez", "/readyz"))
 @web.middleware
 async def authenticated(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let in whoever came by the Unix socket (its owner), shows a good client certificate, or asks for OPEN_PATHS only."""
-    if is_local(request) or user_of(request) is not None or request.path.rstrip("/") in OPEN_PATHS:
+    if user_of(request) is not None or request.path.rstrip("/") in OPEN_PATHS:
         return await handler(request)
     failure = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": "Unauthorized",
                "reason": "Unauthorized", "code": 401}  # fmt: skip
     return web.json_response(failure, status=401)
 
 
-def user_of(request: web.Request) -> tuple[str, tuple[str, ...]] | None:
-    """Name and groups of the client certificate that came with a request; None without one."""
+def user_of(request: web.Request) -> User | None:
+    """Who asks: the socket's owner, or whom the client certificate names; None for neither."""
+    if is_local(request):
+        return ADMIN
     shown = request.transport.get_extra_info("peercert") if request.transport else None
     if not shown:
         return None
     parts = [pair for group in shown.get("subject", ()) for pair in group]
     name = next((value for kind, value in parts if kind == "commonName"), "")
-    return name, tuple(value for kind, value in parts if kind == "organizationName")
+    groups = (value for kind, value in parts if kind == "organizationName")
+    return User(name, (*groups, AUTHENTICATED))
 
 
 def is_local(request: web.Request) -> bool:

@@ -16,7 +16,8 @@ from netproxy.objects.kinds import CONFIG_MAPS, EVENTS, EVENTS_V1, PODS, SERVICE
 from netproxy.objects.meta import key, labels, metadata
 from netproxy.registry.allocate import Holdings
 from netproxy.registry.convert import in_version
-from netproxy.registry.deletion import is_over
+from netproxy.registry.deletion import Options, is_over
+from netproxy.registry.options import WriteOptions
 
 NAMESPACES = ("default", "kube-system")
 RESOURCES = (CONFIG_MAPS, SERVICES, PODS, EVENTS)
@@ -105,7 +106,7 @@ class Clients(RuleBasedStateMachine):
     )
     def create(self, resource, name, at, app, held, dry):
         obj = self.described(resource, name, at, app, held)
-        made = self.attempt(lambda: self.registry.create(obj, dry_run=dry))
+        made = self.attempt(lambda: self.registry.create(obj, WriteOptions(dry_run=dry)))
         return multiple() if made is None or dry else made
 
     @rule(target=known, obj=consumes(known), app=apps, held=finalizers, current=st.booleans())
@@ -141,7 +142,7 @@ class Clients(RuleBasedStateMachine):
     )
     def delete(self, obj, grace, how, dry):
         at = resource_of(obj), key(obj)
-        self.attempt(lambda: self.registry.delete(*at, grace_s=grace, propagation=how, dry_run=dry))
+        self.attempt(lambda: self.registry.delete(*at, Options(grace, how), WriteOptions(dry_run=dry)))
 
     @rule(obj=known)
     def finish(self, obj):
@@ -154,7 +155,7 @@ class Clients(RuleBasedStateMachine):
         def work():
             with self.registry.transaction():
                 for obj in objs:
-                    self.registry.delete(resource_of(obj), key(obj), grace_s=0, propagation="Background")
+                    self.registry.delete(resource_of(obj), key(obj), Options(0, "Background"))
                     self.registry.create({**obj, "metadata": {"name": key(obj).name, "namespace": key(obj).namespace}})
                 if raises:
                     raise NetproxyError

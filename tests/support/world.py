@@ -17,6 +17,7 @@ from netproxy.objects.cluster import ClusterSpec
 from netproxy.objects.defaulting import with_defaults
 from netproxy.objects.kinds import PODS, RESOURCES, Resource, resource_of, stored_resource
 from netproxy.objects.meta import Object, key, labels, metadata, namespace, spec, uid
+from netproxy.registry.deletion import Options
 from netproxy.registry.registry import Registry
 from netproxy.store.store import Event as StoreEvent
 from netproxy.store.store import Store
@@ -168,7 +169,7 @@ class WorldApi:
         self, resource: Resource, at: NamespacedName, *, grace_s: int | None = None, propagation: str | None = None,
         uid: str | None = None,
     ) -> None:  # fmt: skip
-        self.registry.delete(resource, at, grace_s=grace_s, propagation=propagation, uid=uid)
+        self.registry.delete(resource, at, Options(grace_s, propagation, uid))
 
 
 class Unsteady(WorldApi):

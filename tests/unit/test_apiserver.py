@@ -24,6 +24,7 @@ from netproxy.core.errors import (
 )
 from netproxy.objects.kinds import PODS, SERVICES
 from netproxy.objects.manifest import Loaded
+from netproxy.registry.options import PLAIN
 from netproxy.registry.registry import Registry
 
 
@@ -601,7 +602,7 @@ class Broken(Registry):
 
     error: Exception = RuntimeError("a fault")
 
-    def create(self, obj, *, dry_run=False):
+    def create(self, obj, options=PLAIN):
         raise self.error
 
 

@@ -26,6 +26,7 @@ from netproxy.objects.change import Bind, Create, Delete, Event, Finalize, Ident
 from netproxy.objects.kinds import CONFIG_MAPS, DEPLOYMENTS, ENDPOINT_SLICES, NAMESPACES, NODES, PODS, SERVICES
 from netproxy.objects.manifest import Loaded
 from netproxy.objects.meta import is_deleting, key, metadata, name, spec, status, uid
+from netproxy.registry.deletion import Options
 
 
 def at(named, namespace="default"):
@@ -376,7 +377,7 @@ class Cluster:
             while not condition():
                 for pod in list(self.world.all(PODS)):
                     if is_deleting(pod):
-                        self.registry.delete(PODS, key(pod), grace_s=0)
+                        self.registry.delete(PODS, key(pod), Options(grace_s=0))
                 self.changed.clear()
                 if not condition():
                     await self.changed.wait()
@@ -390,7 +391,7 @@ def test_with_a_cache_of_its_own_it_makes_what_is_asked_for_and_takes_it_away():
         apply(space(), deployment(3, "a"), service_object(namespace="shop"))
         await cluster.until(lambda: sum(bool(spec(pod).get("nodeName")) for pod in world.all(PODS)) == 3)
         await cluster.until(lambda: len(world.by_namespace(ENDPOINT_SLICES, "shop")) == 1)
-        cluster.registry.delete(DEPLOYMENTS, at("web", "shop"), propagation="Foreground")
+        cluster.registry.delete(DEPLOYMENTS, at("web", "shop"), Options(propagation="Foreground"))
         await cluster.until(lambda: not any(world.all(DEPLOYMENTS)))
         assert not any(world.by_namespace(PODS, "shop"))
         apply(deployment(2, "b"))

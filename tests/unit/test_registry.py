@@ -21,7 +21,8 @@ from netproxy.objects.kinds import (
 )
 from netproxy.objects.manifest import Loaded
 from netproxy.registry.convert import in_version
-from netproxy.registry.deletion import is_over
+from netproxy.registry.deletion import Options, is_over
+from netproxy.registry.options import WriteOptions
 
 WEB = NamespacedName("default", "web")
 POD = NamespacedName("default", "web-1")
@@ -228,20 +229,22 @@ def test_a_patch_is_a_write_of_what_it_makes():
 
 def test_a_dry_run_says_what_would_be_and_stores_nothing():
     registry = a_registry()
-    made = registry.create(service_object(), dry_run=True)
+    made = registry.create(service_object(), WriteOptions(dry_run=True))
     assert "resourceVersion" not in made["metadata"]
     assert made["spec"]["clusterIP"]
     real = registry.create(service_object())
     assert real["spec"]["clusterIP"] == made["spec"]["clusterIP"]
     changed = {**real, "metadata": {**real["metadata"], "labels": {"a": "b"}}}
     for result in (
-        registry.replace(changed, dry_run=True),
-        registry.patch(SERVICES, WEB, {"metadata": {"labels": {"a": "b"}}}, MERGE, dry_run=True),
+        registry.replace(changed, WriteOptions(dry_run=True)),
+        registry.patch(SERVICES, WEB, {"metadata": {"labels": {"a": "b"}}}, MERGE, WriteOptions(dry_run=True)),
     ):
         assert result["metadata"]["labels"] == {"a": "b"}
         assert result["metadata"]["resourceVersion"] == real["metadata"]["resourceVersion"]
-    registry.replace_status({**real, "status": {"loadBalancer": {"ingress": [{"ip": "1.2.3.4"}]}}}, dry_run=True)
-    registry.delete(SERVICES, WEB, dry_run=True)
+    registry.replace_status(
+        {**real, "status": {"loadBalancer": {"ingress": [{"ip": "1.2.3.4"}]}}}, WriteOptions(dry_run=True)
+    )
+    registry.delete(SERVICES, WEB, options=WriteOptions(dry_run=True))
     assert list(registry.store.all(SERVICES)) == [real]
     assert seen_types(registry) == ["ADDED"]
 
@@ -252,7 +255,7 @@ def test_a_dry_run_says_what_would_be_and_stores_nothing():
 def test_an_object_without_finalizers_goes_at_once():
     registry = a_registry()
     registry.create(config_map())
-    registry.delete(CONFIG_MAPS, CONFIG, grace_s=30)
+    registry.delete(CONFIG_MAPS, CONFIG, Options(grace_s=30))
     assert seen_types(registry) == ["ADDED", "DELETED"]
     with pytest.raises(NotFoundError):
         registry.delete(CONFIG_MAPS, CONFIG)
@@ -287,7 +290,7 @@ def test_finalizers_hold_an_object_until_the_last_is_gone():
 def test_propagation_is_a_finalizer(propagation, finalizers):
     registry = a_registry()
     registry.create(deployment())
-    result = registry.delete(DEPLOYMENTS, WEB, propagation=propagation)
+    result = registry.delete(DEPLOYMENTS, WEB, Options(propagation=propagation))
     assert result["metadata"].get("finalizers") == finalizers
     assert (registry.store.find(DEPLOYMENTS, WEB) is None) is (finalizers is None)
 
@@ -295,10 +298,10 @@ def test_propagation_is_a_finalizer(propagation, finalizers):
 def test_a_later_wish_for_propagation_replaces_the_earlier():
     registry = a_registry()
     registry.create(deployment())
-    registry.delete(DEPLOYMENTS, WEB, propagation="Orphan")
+    registry.delete(DEPLOYMENTS, WEB, Options(propagation="Orphan"))
     registry.delete(DEPLOYMENTS, WEB)
     assert registry.store.count(DEPLOYMENTS) == 1
-    registry.delete(DEPLOYMENTS, WEB, propagation="Background")
+    registry.delete(DEPLOYMENTS, WEB, Options(propagation="Background"))
     assert registry.store.count(DEPLOYMENTS) == 0
 
 
@@ -311,11 +314,11 @@ def test_a_bound_pod_gets_its_grace_and_a_second_wish_may_only_shorten_it():
     assert (marked["deletionGracePeriodSeconds"], marked["deletionTimestamp"]) == (7, timestamp(start + 7))
     assert marked["generation"] == 2
     clock.time += 1
-    shorter = registry.delete(PODS, POD, grace_s=3)["metadata"]
+    shorter = registry.delete(PODS, POD, Options(grace_s=3))["metadata"]
     assert (shorter["deletionGracePeriodSeconds"], shorter["deletionTimestamp"]) == (3, timestamp(start + 3))
-    assert registry.delete(PODS, POD, grace_s=50)["metadata"] == shorter
+    assert registry.delete(PODS, POD, Options(grace_s=50))["metadata"] == shorter
     assert registry.delete(PODS, POD)["metadata"] == shorter
-    assert registry.delete(PODS, POD, grace_s=0)["metadata"]["deletionGracePeriodSeconds"] == 0
+    assert registry.delete(PODS, POD, Options(grace_s=0))["metadata"]["deletionGracePeriodSeconds"] == 0
     assert registry.store.count(PODS) == 0
 
 
@@ -332,7 +335,7 @@ def test_a_bound_pod_gets_its_grace_and_a_second_wish_may_only_shorten_it():
 def test_how_long_a_pod_has(pod, grace_s, left):
     registry = a_registry()
     registry.apply([Loaded(pod, "x")])
-    gone = registry.delete(PODS, POD, grace_s=grace_s)["metadata"]
+    gone = registry.delete(PODS, POD, Options(grace_s=grace_s))["metadata"]
     assert gone["deletionGracePeriodSeconds"] == (left or 0)
     assert registry.store.count(PODS) == (left is not None)
 
@@ -363,10 +366,10 @@ def test_the_object_that_is_meant_and_no_other():
     registry = a_registry()
     made = registry.create(service_object())["metadata"]
     with pytest.raises(ConflictError, match=r'on Service "web": the UID in the precondition \(other\) does not match'):
-        registry.delete(SERVICES, WEB, uid="other")
+        registry.delete(SERVICES, WEB, Options(uid="other"))
     with pytest.raises(ConflictError, match=r"the ResourceVersion in the precondition \(7\) does not match"):
-        registry.delete(SERVICES, WEB, resource_version="7")
-    registry.delete(SERVICES, WEB, uid=made["uid"], resource_version=made["resourceVersion"])
+        registry.delete(SERVICES, WEB, Options(resource_version="7"))
+    registry.delete(SERVICES, WEB, Options(uid=made["uid"], resource_version=made["resourceVersion"]))
     assert registry.store.count(SERVICES) == 0
 
 

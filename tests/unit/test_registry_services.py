@@ -13,6 +13,7 @@ from netproxy.objects.cluster import cluster_spec
 from netproxy.objects.kinds import SERVICES
 from netproxy.objects.manifest import Loaded
 from netproxy.registry.allocate import Holdings
+from netproxy.registry.options import WriteOptions
 from netproxy.registry.registry import Registry
 
 
@@ -84,7 +85,10 @@ def test_what_a_service_held_is_free_when_it_is_gone_or_was_never_stored():
     with pytest.raises(ManifestError, match="already allocated to default/first"):
         registry.create(service_object("second", **spec))
     registry.delete(SERVICES, NamespacedName("default", "first"))
-    assert registry.create(service_object("second", **spec), dry_run=True)["spec"]["clusterIP"] == "10.96.7.7"
+    assert (
+        registry.create(service_object("second", **spec), WriteOptions(dry_run=True))["spec"]["clusterIP"]
+        == "10.96.7.7"
+    )
     assert registry.create(service_object("third", **spec))["spec"]["ports"][0]["nodePort"] == 30001
 
 

@@ -1,0 +1,28 @@
+"""Who asks an API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody who was authenticated."""
+
+    name: str
+    groups: tuple[str, ...] = ()
+    uid: str = ""
+    extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What else the authenticator knows, by key."""
+
+
+AUTHENTICATED = "system:authenticated"
+"""The group of everybody who is somebody."""
+MASTERS = "system:masters"
+"""The group that may do everything."""
+
+ADMIN = User("kubernetes-admin", (MASTERS, AUTHENTICATED))
+"""Whose cluster it is."""
+ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
+"""Nobody in particular."""

@@ -1,0 +1,34 @@
+"""What a writer wants beside the object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from netproxy.core.user import ADMIN, User
+
+Warn = Callable[[str], None]
+"""Takes what the writer should know, though the write is done."""
+
+
+def _unheard(_: str) -> None:
+    """Who does not listen is not warned."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOptions:
+    """How an object is to be written."""
+
+    manager: str = "unknown"
+    """Who manages the fields that are written."""
+    dry_run: bool = False
+    """Say what would be, and store nothing."""
+    force: bool = False
+    """Server-side apply: take the fields of other managers, too."""
+    field_validation: str = "Warn"
+    """What becomes of a body with unknown or repeated fields: Ignore, Warn (and drop them) or Strict (refuse it)."""
+    user: User = ADMIN
+    warn: Warn = _unheard
+
+
+PLAIN = WriteOptions()
