@@ -3,101 +3,55 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import os
-import uuid
-from collections.abc import Awaitable, Callable, Coroutine
+import socket
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from random import Random
-from typing import Any
-
-from aiohttp import web
 
 from netproxy.agent import machines, nodes
-from netproxy.agent.boot import name_server_settings, proxy_configuration, put_first
+from netproxy.agent.boot import name_server_settings, proxy_configuration
 from netproxy.agent.paths import Paths
+from netproxy.agent.plane import ControlPlane
 from netproxy.agent.settle import settle
 from netproxy.agent.sweep import sweep
-from netproxy.apiserver.routes import Api
-from netproxy.client.cache import Cache
 from netproxy.client.local import LocalApi
-from netproxy.client.port import EVERYTHING
 from netproxy.client.recorder import Recorder
-from netproxy.client.supervise import Backoff, supervised
-from netproxy.controllers import ALL
 from netproxy.kubelet.loop import Kubelet
 from netproxy.kubelet.objects import ApiObjects
 from netproxy.kubelet.ports import Place
 from netproxy.kubelet.resolv import nameservers
 from netproxy.kubelet.runtime import Runtime
-from netproxy.linux.clock import SystemClock
 from netproxy.linux.host import resolv_conf
-from netproxy.manager.manager import Manager
 from netproxy.nodeproxy.modes import check_modes
 from netproxy.nodeproxy.node import PROXIED, NodeProxy
 from netproxy.objects.change import Event
-from netproxy.objects.cluster import ClusterSpec, cluster_object, cluster_spec
-from netproxy.objects.kinds import CLUSTERS, IMAGES, KUBE_PROXY_CONFIGURATIONS, NODES, PODS, RESOURCES, stored_resource
+from netproxy.objects.cluster import cluster_object
+from netproxy.objects.kinds import IMAGES, KUBE_PROXY_CONFIGURATIONS, NODES, PODS
 from netproxy.objects.live import live_cluster, live_nodes
 from netproxy.objects.manifest import Loaded
 from netproxy.objects.meta import Object, describe, name, spec
-from netproxy.registry.registry import Registry
 from netproxy.serve import http
-from netproxy.store.sqlite import SqliteBacking
-from netproxy.store.store import Store
 
 log = logging.getLogger(__name__)
 
 WORKERS = 4
-CACHED = tuple(resource for resource in RESOURCES if stored_resource(resource) is resource)
 
 
-class Agent:
+class Agent(ControlPlane):
     """One cluster, alive."""
 
     def __init__(
         self, paths: Paths, incoming: list[Loaded], new_shim: Callable[[], Awaitable[None]], *,
-        api_address: tuple[str, int] | None = None,
+        sock: socket.socket | None,
     ) -> None:  # fmt: skip
-        """API_ADDRESS is where the API listens over HTTPS beside its Unix socket; None is nowhere."""
-        self.paths = paths
-        self.clock = SystemClock()
-        self._random = Random()
-        self._backing = SqliteBacking(str(paths.database))
-        self.store = Store(self.clock, lambda: str(uuid.uuid4()), self._backing)
-        self.restored = bool(self.store.count(CLUSTERS))
-        self.registry = Registry(self.store, self._cluster(incoming))
-        self.client = LocalApi(self.registry)
-        self.known = Cache(self.client, dict.fromkeys(CACHED, EVERYTHING), clock=self.clock, random=self._random)
+        """NEW_SHIM starts the parent of all containers again; SOCK as in ControlPlane."""
+        super().__init__(paths, incoming, sock=sock)
         self.recorder = Recorder(LocalApi(self.registry, "kubelet"), self.clock, "kubelet")
-        self.manager = Manager(LocalApi(self.registry, "kube-controller-manager"), self.known, ALL, self.clock)
         self.runtime = Runtime(str(paths.shim_socket), new_shim)
-        self.started = self.clock.now()
-        self.over = asyncio.Event()
         self.kubelet: Kubelet
         self.proxies: dict[str, NodeProxy] = {}
         """The proxy of each node, by its name."""
-        self._incoming = incoming
-        self._api_address = api_address
         self._executor = ThreadPoolExecutor(WORKERS, thread_name_prefix="kernel")
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._runner: web.AppRunner | None = None
-
-    @property
-    def cluster(self) -> ClusterSpec:
-        """What kind of cluster it is."""
-        return self.registry.cluster
-
-    def _cluster(self, incoming: list[Loaded]) -> ClusterSpec:
-        """What was stored, else what is incoming. Nodes that joined by the API have a machine of their own somewhere."""
-        stored = next(iter(self.store.all(CLUSTERS)), None)
-        if stored is None:
-            return cluster_spec([item.obj for item in incoming], cluster_name=self.paths.cluster)
-        ours = {node["name"] for node in spec(stored)["nodes"]}
-        nodes = [node for node in self.store.all(NODES) if name(node) in ours]
-        return cluster_spec([stored, *nodes], cluster_name=self.paths.cluster)
 
     # --- life
 
@@ -108,9 +62,8 @@ class Agent:
         await self.runtime.connect()
         new = await making
         machines.write_client_files(self.cluster, self.paths)
-        put_first(self.registry, self._incoming, restored=self.restored)
-        self.keep("the cache", self.known.run)
-        await self.known.synced()
+        await self.put_first()
+        await self.follow()
         objects = ApiObjects(LocalApi(self.registry, "kubelet"), self.known)
         self.kubelet = Kubelet(
             objects, self.cluster, self._place(), self.runtime, self.clock, self._executor, self._tell
@@ -122,14 +75,7 @@ class Agent:
         self.keep("the controllers", self.manager.run)
         for proxy in self.proxies.values():
             nodes.start_proxy(proxy, self.paths, LocalApi(self.registry, "kube-proxy"), self.clock, self.keep)
-        with suppress(FileNotFoundError):
-            self.paths.socket.unlink()
-        api = Api(self.registry, self.clock)
-        self._runner = await http.serve(self.paths.socket, api, self.store, self.clock, extra)
-        if self._api_address:
-            from netproxy.agent.secure import serve_https  # takes time, and few clusters need it
-
-            await serve_https(self._runner, self._api_address, self.paths.tls, self.cluster, self.clock)
+        await self.listen(extra)
 
     def _place(self) -> Place:
         text = resolv_conf()
@@ -140,10 +86,9 @@ class Agent:
             lambda namespace: machines.note(self.paths, namespace), tuple(dns.items()),
         )  # fmt: skip
 
-    async def close(self, *, take_down: bool) -> None:
+    async def end(self, *, take_down: bool) -> None:
         """End the agent; with TAKE_DOWN also everything that it made."""
-        for task in tuple(self._tasks):
-            task.cancel()
+        self.rest()
         if hasattr(self, "kubelet"):
             self.kubelet.close()
         await asyncio.gather(*(proxy.close() for proxy in self.proxies.values()))
@@ -151,27 +96,10 @@ class Agent:
             await self.runtime.quit()
         else:
             await self.runtime.close()
-        if self._runner:
-            await self._runner.cleanup()
+        await self.close()
         self._executor.shutdown(wait=True)
-        self._backing.close()
         if take_down:
             sweep(self.paths)
-
-    def keep(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Run a loop that others live on, for ever: when it fails, it begins again."""
-        self.background(supervised(what, work, clock=self.clock, backoff=Backoff(self._random)))
-
-    def background(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run something beside everything else; its failure is logged, not lost."""
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
-
-    def _finished(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception():
-            log.error("unexpected failure", exc_info=task.exception())
 
     # --- what happens
 
@@ -240,12 +168,3 @@ class Agent:
     def rule_errors(self) -> list[dict[str, str]]:
         """Everything that keeps rules from being as they should be, for each node and family."""
         return nodes.faults(self.proxies)
-
-    def remove_cluster(self) -> None:
-        """Ask for the end: everything goes."""
-        self.over.set()
-
-
-def write_state(paths: Paths) -> None:
-    """Put down who the agent is, for the command line."""
-    (paths.state / "agent.json").write_text(json.dumps({"pid": os.getpid(), "cluster": paths.cluster}))

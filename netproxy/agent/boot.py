@@ -14,11 +14,14 @@ from netproxy.objects.meta import Object, key, name
 from netproxy.registry.registry import Registry
 
 DNS_LABELS = {"k8s-app": "kube-dns"}
-NAMESPACES = ("default", "kube-system")
+NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 
 
-def put_first(registry: Registry, incoming: list[Loaded], *, restored: bool) -> None:
-    """Admit the objects that every cluster has, then those of the user; all in one transaction. Raises ManifestError."""
+def put_first(registry: Registry, incoming: list[Loaded], *, restored: bool, runs_pods: bool = True) -> None:
+    """Admit the objects that every cluster has, then those of the user; all in one transaction. Raises ManifestError.
+
+    RUNS_PODS is false where nothing would run a name server.
+    """
     cluster = registry.cluster
     with registry.transaction() as change:
         if not restored:
@@ -33,7 +36,7 @@ def put_first(registry: Registry, incoming: list[Loaded], *, restored: bool) -> 
         )
         registry.apply(_own(nodes))
         registry.apply(item for item in incoming if item.obj["kind"] not in ("Cluster", "Node"))
-        for obj in _dns(cluster):
+        for obj in _dns(cluster) if runs_pods else ():
             resource = resource_of(obj)
             assert resource is not None
             if change.find(resource, key(obj)) is None:

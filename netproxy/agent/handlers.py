@@ -7,16 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
-from typing import Any
-
-import orjson
+from dataclasses import asdict
 
 from netproxy.agent.agent import Agent
+from netproxy.agent.doors import Door, Doors, answered, down, listen, well_formed
 from netproxy.agent.machines import CLIENT
-from netproxy.apiserver.request import Request, Response, json_response
-from netproxy.apiserver.status import status
+from netproxy.apiserver.request import Request, Response
 from netproxy.core.errors import ApiError, ManifestError, NotFoundError, Problem
 from netproxy.core.names import NamespacedName
 from netproxy.core.net import Family
@@ -25,60 +21,18 @@ from netproxy.nodeproxy.family import FamilyProxy
 from netproxy.nodeproxy.messages import Report
 from netproxy.nodeproxy.modes.make import missing_for
 from netproxy.objects import messages
-from netproxy.objects.kinds import DEPLOYMENTS, ENDPOINT_SLICES, PODS, SERVICES, resource_of
-from netproxy.objects.manifest import Loaded
+from netproxy.objects.kinds import DEPLOYMENTS, ENDPOINT_SLICES, PODS, SERVICES
 from netproxy.objects.messages import Nothing, RuleError
-from netproxy.objects.meta import Object, describe, is_ready, key, labels, name, spec
-from netproxy.objects.schema import field_problems
+from netproxy.objects.meta import Object, is_ready, key, labels, name, spec
 from netproxy.objects.selector import label_selector, matches, selects
 from netproxy.objects.typed import Message, shown
-from netproxy.objects.validate import problems
 
 PREFIX = "/netproxy/"
 
 
-@dataclass(frozen=True, slots=True)
-class Door:
-    """One path and method: the type of its request, and who answers it."""
-
-    request: type[Message]
-    answer: Callable[[Agent, Any], Awaitable[Message]]
-
-
 async def answer(agent: Agent, request: Request) -> Response:
     """Answer one request below /netproxy/. Raises NetproxyError."""
-    doors = DOORS.get(request.path.removeprefix(PREFIX))
-    if doors is None:
-        raise NotFoundError(f"the agent has no {request.path}; there are {', '.join(PREFIX + path for path in DOORS)}")
-    door = doors.get(request.method)
-    if door is None:
-        return status(405, "MethodNotAllowed", f"{request.path} takes {' and '.join(doors)}, not {request.method}")
-    try:
-        asked = _asked(door.request, request)
-    except ManifestError as error:
-        return _bad_request(error)
-    return json_response((await door.answer(agent, asked)).to_json())
-
-
-def _asked(kind: type[Message], request: Request) -> Message:
-    """What a request asks: in the query of a GET, in the body of a POST."""
-    if request.method == "GET":
-        return kind.from_query(request.query)
-    if request.query:
-        raise ManifestError(
-            [Problem("query", f"Invalid value: {shown(dict(request.query))}: what a POST asks is in its body")]
-        )
-    try:
-        return kind.from_json(orjson.loads(request.body or b"{}"))
-    except orjson.JSONDecodeError as error:
-        raise ManifestError([Problem("body", f"Invalid value: it is not JSON: {error}")]) from error
-
-
-def _bad_request(error: ManifestError) -> Response:
-    causes = [
-        {"reason": p.reason, "message": p.message, "field": p.path, "object": "", "source": ""} for p in error.problems
-    ]
-    return status(400, "BadRequest", str(error), {"causes": causes})
+    return await answered(agent, DOORS, request)
 
 
 # --- status
@@ -89,7 +43,7 @@ async def _status(agent: Agent, _: Nothing) -> Message:
     on_node = [spec(pod).get("nodeName") for pod in pods]
     namespace_of, modes = agent.paths.namespace_of, {item.name: item for item in _modes(agent)}
     return messages.StatusAnswer(
-        "netproxy.dev/v1alpha1", "Status", agent.paths.cluster,
+        "netproxy.dev/v1alpha1", "Status", agent.paths.cluster, agent.scope.value,
         messages.AgentStatus(os.getpid(), agent.started, str(agent.paths.state), agent.store.version),
         ", ".join(sorted({item.mode for item in modes.values()})), cluster.iptables,
         messages.ProxyStatus(_passes(agent), _errors(agent)),
@@ -111,57 +65,12 @@ async def _status(agent: Agent, _: Nothing) -> Message:
 
 
 async def _apply(agent: Agent, asked: messages.ApplyRequest) -> Message:
-    items = [Loaded(item.obj, item.source) for item in asked.items]
-    wrong = [
-        Problem(p.path, p.message, _described(item.obj), item.source, p.reason)
-        for item in items
-        for p in _shape_problems(item.obj)
-    ]
-    if wrong:
-        raise ManifestError(wrong)
-    return messages.ApplyAnswer(tuple(agent.apply(items)))
-
-
-_READ_FIRST = ("Cluster", "Node", "KubeProxyConfiguration")
-"""Kinds that the agent reads itself, before they are admitted like all others."""
-
-
-def _shape_problems(obj: Object) -> list[Problem]:
-    """What must be right before an object can be looked at at all; admission says the rest."""
-    found = [
-        Problem(
-            field, "Required value" if not obj.get(field) else f"Invalid value: {shown(obj[field])}: must be a string"
-        )
-        for field in ("apiVersion", "kind")
-        if not obj.get(field) or not isinstance(obj[field], str)
-    ]
-    if found:
-        return found
-    if resource_of(obj) is None:
-        return [Problem("kind", f'Unsupported value: no kind "{obj["kind"]}" in version "{obj["apiVersion"]}"')]
-    found = [
-        Problem(field, f"Invalid value: {shown(obj[field])}: must be an object")
-        for field in ("metadata", "spec", "status")
-        if not isinstance(obj.get(field) or {}, dict)
-    ]
-    if found or obj["kind"] not in _READ_FIRST:
-        return found
-    return field_problems(obj)[0] or list(problems(obj))
-
-
-def _described(obj: Object) -> str:
-    """As far as it can be told: the kind, and the name when it has one."""
-    return describe(obj) if isinstance(obj.get("metadata") or {}, dict) else str(obj.get("kind"))
+    return messages.ApplyAnswer(tuple(agent.apply(well_formed(asked))))
 
 
 async def _wait(agent: Agent, asked: messages.WaitRequest) -> Message:
     settled, pods = await agent.settle(asked.timeout)
     return messages.WaitAnswer(settled, tuple(pods), _errors(agent))
-
-
-async def _down(agent: Agent, _: Nothing) -> Message:
-    agent.remove_cluster()
-    return messages.DownAnswer(os.getpid())
 
 
 # --- places
@@ -320,11 +229,12 @@ def _errors(agent: Agent) -> tuple[RuleError, ...]:
     return tuple(RuleError(**error) for error in agent.rule_errors())
 
 
-DOORS: dict[str, dict[str, Door]] = {
+DOORS: Doors = {
     "status": {"GET": Door(Nothing, _status)},
     "apply": {"POST": Door(messages.ApplyRequest, _apply)},
     "wait": {"GET": Door(messages.WaitRequest, _wait)},
-    "down": {"POST": Door(Nothing, _down)},
+    "listen": {"POST": Door(Nothing, listen)},
+    "down": {"POST": Door(Nothing, down)},
     "entry": {"GET": Door(messages.EntryRequest, _entry)},
     "logs": {"GET": Door(messages.LogsRequest, _logs)},
     "pending": {"GET": Door(messages.PendingRequest, _pending)},

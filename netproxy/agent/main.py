@@ -21,15 +21,19 @@ import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from netproxy.agent import userns
 from netproxy.agent.lock import ClusterLock
 from netproxy.agent.marks import Process, read_process, write_process
-from netproxy.agent.paths import Paths
+from netproxy.agent.paths import Paths, Scope
 from netproxy.core import programs
 from netproxy.core.errors import KernelError, ManifestError, NetproxyError
-from netproxy.core.net import split_host_port
+
+if TYPE_CHECKING:
+    from netproxy.agent.agent import Agent
+    from netproxy.agent.alone import Alone
+    from netproxy.agent.doors import Doors
 
 TIDY_AFTER_S = 2.0
 """The garbage collector rests until Pods and rules of the start are made."""
@@ -39,7 +43,7 @@ def main() -> None:
     """Run the agent until it is told to end."""
     gc.disable()  # what is made while it starts stays
     line = socket.socket(fileno=os.dup(0))
-    orders, lock_fd = _orders(line)
+    orders, lock_fd, sock = _orders(line)
     paths = Paths(orders["cluster"], Path(orders["state"]))
     report = _Reporter(line)
     lock: ClusterLock | None = None
@@ -50,8 +54,10 @@ def main() -> None:
             userns.join(orders["joins"])
         elif orders["rootless"]:
             userns.enter_new()
-        start_shim(paths)
-        status = asyncio.run(_run(paths, report, orders.get("api") or ""))
+        scope = Scope(orders["scope"])
+        if scope is Scope.CLUSTER:
+            start_shim(paths)
+        status = asyncio.run(_run(paths, report, scope, sock))
     except NetproxyError as error:
         report.failed(error)
         status = 2 if isinstance(error, ManifestError) else 1
@@ -66,18 +72,18 @@ def main() -> None:
     sys.exit(status)
 
 
-def _orders(line: socket.socket) -> tuple[dict[str, Any], int]:
-    """Wait for the orders; they and the lock's descriptor. From then on what is printed is the log's."""
-    data, fds, _, _ = socket.recv_fds(line, 1 << 16, 2)
+def _orders(line: socket.socket) -> tuple[dict[str, Any], int, socket.socket]:
+    """Wait for the orders; they, the lock's descriptor, and the API's socket. From then on what is printed is the log's."""
+    data, fds, _, _ = socket.recv_fds(line, 1 << 16, 3)
     if not data:
         sys.exit(0)  # nobody needs an agent
-    lock, log = fds
+    lock, log, listening = fds
     null = os.open(os.devnull, os.O_RDONLY)
     for target, source in ((0, null), (1, log), (2, log)):
         os.dup2(source, target)
     os.close(null)
     os.close(log)
-    return json.loads(data), lock
+    return json.loads(data), lock, socket.socket(fileno=listening)
 
 
 class _Reporter:
@@ -130,13 +136,34 @@ def _listening(path: Path) -> Process | None:
     return Process.of(struct.unpack("3i", credentials)[0])
 
 
-async def _run(paths: Paths, report: _Reporter, api: str) -> int:
+async def _run(paths: Paths, report: _Reporter, scope: Scope, sock: socket.socket) -> int:
     with _no_certificates():
-        from netproxy.agent.agent import Agent, write_state
-        from netproxy.agent.handlers import answer
-
+        from netproxy.agent.doors import answered
+        from netproxy.agent.plane import write_state
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    incoming = _incoming(paths)
+    agent, doors = await (_whole(paths, sock) if scope is Scope.CLUSTER else _alone(paths, scope, sock))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, agent.remove_cluster)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the terminal may go, the cluster stays
+    try:
+        await agent.start(functools.partial(answered, agent, doors))
+    except BaseException:
+        await agent.end(take_down=not agent.restored)
+        raise
+    write_state(paths)
+    paths.incoming.unlink(missing_ok=True)
+    report.done()
+    loop.call_later(TIDY_AFTER_S, _tidy)
+    await agent.over.wait()
+    await agent.end(take_down=True)
+    return 0
+
+
+async def _whole(paths: Paths, sock: socket.socket) -> tuple[Agent, Doors]:
+    """A cluster with machines, whose shim listens."""
+    from netproxy.agent.agent import Agent
+    from netproxy.agent.handlers import DOORS
 
     async def new_shim() -> None:
         with contextlib.suppress(OSError, ValueError):  # the one that has gone was our child, or an earlier agent's
@@ -144,24 +171,16 @@ async def _run(paths: Paths, report: _Reporter, api: str) -> int:
         start_shim(paths)
         await _shim_listens(paths)
 
-    agent = Agent(paths, incoming, new_shim, api_address=_api_address(paths, api))
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, agent.remove_cluster)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the terminal may go, the cluster stays
+    agent = Agent(paths, _incoming(paths), new_shim, sock=sock)
     await _shim_listens(paths)
-    try:
-        await agent.start(functools.partial(answer, agent))
-    except BaseException:
-        await agent.close(take_down=not agent.restored)
-        raise
-    write_state(paths)
-    paths.incoming.unlink(missing_ok=True)
-    report.done()
-    loop.call_later(TIDY_AFTER_S, _tidy)
-    await agent.over.wait()
-    await agent.close(take_down=True)
-    return 0
+    return agent, DOORS
+
+
+async def _alone(paths: Paths, scope: Scope, sock: socket.socket) -> tuple[Alone, Doors]:
+    """A control plane without machines."""
+    from netproxy.agent.alone import DOORS, Alone
+
+    return Alone(paths, _incoming(paths), scope, sock=sock), DOORS
 
 
 @contextlib.contextmanager
@@ -180,15 +199,6 @@ def _tidy() -> None:
     gc.collect()
     gc.freeze()
     gc.enable()
-
-
-def _api_address(paths: Paths, given: str) -> tuple[str, int] | None:
-    """Where the API listens over HTTPS: where it is told to now, or was told to once."""
-    kept = paths.state / "api-address"
-    if given:
-        kept.write_text(given + "\n")
-    text = given or (kept.read_text().strip() if kept.exists() else "")
-    return split_host_port(text)
 
 
 def _incoming(paths: Paths) -> Any:

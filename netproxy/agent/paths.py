@@ -6,12 +6,24 @@ import os
 import stat
 import tempfile
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from netproxy.core.errors import KernelError
 from netproxy.core.names import NamespacedName
 
 DEFAULT = "default"
+
+
+class Scope(StrEnum):
+    """How much of a cluster there is."""
+
+    CLUSTER = "cluster"
+    """All of it: machines, Pods that run, rules."""
+    CONTROL_PLANE = "control-plane"
+    """The API and the controllers; nodes, and what becomes of Pods, are somebody else's business."""
+    API = "api"
+    """The API alone: nothing happens by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +37,19 @@ class Paths:
     def socket(self) -> Path:
         """The agent's API."""
         return self.state / "agent.sock"
+
+    @property
+    def scope(self) -> Scope | None:
+        """How much of a cluster this one was begun as; None when it was not."""
+        try:
+            return Scope(self.scope_file.read_text())
+        except (OSError, ValueError):
+            return None
+
+    @property
+    def scope_file(self) -> Path:
+        """Keeps `scope`."""
+        return self.state / "scope"
 
     @property
     def shim_socket(self) -> Path:

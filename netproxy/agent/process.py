@@ -44,10 +44,13 @@ class AgentProcess:
         """Its process number; 0 when it has not begun, or somebody has ended it."""
         return self._process.pid if self._process and self._process.poll() is None else 0
 
-    def order(self, orders: Message, *, lock: int, log: int) -> None:
-        """Let it start the cluster: it has the LOCK now, too, and writes to LOG. Raises OSError when it is gone."""
+    def order(self, orders: Message, *, lock: int, log: int, listening: int) -> None:
+        """Let it start the cluster: it has the LOCK now, too, writes to LOG, and serves its API on what is LISTENING.
+
+        Raises OSError when it is gone.
+        """
         assert self._line
-        socket.send_fds(self._line, [json.dumps(orders).encode() + b"\n"], [lock, log])
+        socket.send_fds(self._line, [json.dumps(orders).encode() + b"\n"], [lock, log, listening])
         self.is_ordered = True
 
     def last_report(self) -> Message:

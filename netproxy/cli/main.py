@@ -15,6 +15,7 @@ from netproxy.core.errors import KernelError, ManifestError, NetproxyError
 _COMMANDS = {
     "up": ("netproxy.cli.up", "up", "Start a cluster from Kubernetes manifests."),
     "down": ("netproxy.cli.down", "down", "Take a cluster down; nothing is left."),
+    "kubeconfig": ("netproxy.cli.kubeconfig", "kubeconfig", "Print the path of the file that leads kubectl here."),
     "status": ("netproxy.cli.inspect", "status", "Say how the cluster is."),
     "get": ("netproxy.cli.get", "get", "List objects: pods, svc, endpointslices, nodes, …"),
     "apply": ("netproxy.cli.get", "apply", "Create or update objects; all of them or none."),

@@ -11,9 +11,9 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from netproxy.agent.doctor import missing
+from netproxy.agent.begin import hosts, listening
 from netproxy.agent.lock import ClusterLock, holder, wait_a_tick
-from netproxy.agent.paths import Paths, is_root
+from netproxy.agent.paths import Paths, Scope
 from netproxy.agent.process import AgentProcess
 from netproxy.agent.sweep import sweep
 from netproxy.cli.client import Agent, answers, progress, shim_pid
@@ -21,24 +21,25 @@ from netproxy.cli.down import take_down
 from netproxy.cli.files import read_manifests
 from netproxy.cli.options import checked_paths
 from netproxy.cli.wait import wait_and_tell
+from netproxy.cli.wish import Wish, check_running, checked, is_default_name, is_rootless_start, wanted_scope
 from netproxy.core.errors import KernelError, ManifestError, Problem
-from netproxy.objects.cluster import modes_asked
+from netproxy.core.net import split_host_port
+from netproxy.objects.cluster import ClusterSpec
 from netproxy.objects.manifest import Loaded
-from netproxy.objects.messages import ApplyAnswer, ApplyItem, ApplyRequest, Nothing, StatusAnswer
+from netproxy.objects.messages import ApplyAnswer, ApplyItem, ApplyRequest, ListenAnswer, Nothing, StatusAnswer
 
 SILENT_S = 0.5
 """Whoever has the cluster is named when that takes longer."""
+LOOPBACK = ("127.0.0.1", 0)
 LOCK_LIMIT_S = 60
 """How long somebody else may take to start the cluster, or to take it down."""
 
 
-def bring_up(
-    agent: AgentProcess, files: tuple[str, ...], wait_s: float, api_address: str, *, foreground: bool, begun: float
-) -> int:
+def bring_up(agent: AgentProcess, wish: Wish, wait_s: float, *, foreground: bool, begun: float) -> int:
     """`up` from the manifests on: its exit status. Raises NetproxyError."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupt)
-    loaded = read_manifests(files) if files else []
+    loaded = read_manifests(wish.files) if wish.files else []
     for item in loaded:
         if item.obj["kind"] == "Cluster" and not is_default_name(item, agent.where):
             agent.drop()
@@ -46,12 +47,12 @@ def bring_up(
     starting = Starting(agent)
     try:
         if not starting.take():
-            if api_address:
-                why = "the cluster runs already; its API's address is chosen at its start"
-                raise ManifestError([Problem("--api-address", why)])
+            check_running(agent.where, wish)
             return _apply(agent.where, loaded, wait_s)
-        starting.start(loaded, api_address=api_address)
+        starting.start(loaded, wish)
+        starting.make_certificates()
         starting.wait()
+        Agent(agent.where).order("listen", Nothing(), ListenAnswer)
         failed = _report(agent.where, wait_s, begun)
         if foreground:
             progress("in front: Ctrl-C takes the cluster down")
@@ -70,10 +71,15 @@ def _report(where: Paths, wait_s: float, begun: float) -> int:
     failed = wait_and_tell(agent, wait_s)
     status = agent.look("status", Nothing(), StatusAnswer)
     nodes = len(status.nodes)
-    progress(
-        f"cluster {where.cluster}: {nodes} node{'s' * (nodes != 1)}, {status.pods.ready}/{status.pods.total} Pods ready, "
-        f"{status.services} Service{'s' * (status.services != 1)}, {status.mode} mode, in {time.monotonic() - begun:.2f} s"
-    )
+    took = f"in {time.monotonic() - begun:.2f} s"
+    if status.scope == Scope.CLUSTER:
+        progress(
+            f"cluster {where.cluster}: {nodes} node{'s' * (nodes != 1)}, {status.pods.ready}/{status.pods.total} Pods ready, "
+            f"{status.services} Service{'s' * (status.services != 1)}, {status.mode} mode, {took}"
+        )
+    else:
+        alone = "a Kubernetes API" + " and its controllers" * (status.scope == Scope.CONTROL_PLANE)
+        progress(f"cluster {where.cluster}: {alone}, no machines, {took}")
     if where.kubeconfig.exists():
         progress(f"its API for kubectl and others: export KUBECONFIG={where.kubeconfig}")
     return failed
@@ -86,68 +92,6 @@ def _apply(where: Paths, loaded: list[Loaded], wait_s: float) -> int:
     return _report(where, wait_s, begun)
 
 
-def _check(loaded: list[Loaded], *, fresh: bool, where: Paths) -> None:
-    """Raises ManifestError or KernelError for what the agent would refuse; nothing has been changed then."""
-    if any(modes_asked(item.obj) for item in loaded):
-        from netproxy.nodeproxy.modes import check_modes
-
-        check_modes(loaded)
-    if fresh:
-        dry_run(loaded, where)
-    _check_host()
-
-
-def _check_host() -> None:
-    """Raises KernelError when the host lacks what a cluster needs; nothing has been changed then."""
-    lacking = missing(rootless=is_rootless_start())
-    if lacking:
-        listed = "\n".join(f"  {finding.what}: {finding.advice}" for finding in lacking)
-        raise KernelError(f"this host lacks what a cluster needs (`netproxy doctor` lists everything):\n{listed}")
-
-
-def is_rootless_start() -> bool:
-    """Whether a new cluster goes into a user namespace of its own."""
-    return not is_root() or bool(os.environ.get("NETPROXY_ROOTLESS"))
-
-
-def is_default_name(item: Loaded, where: Paths) -> bool:
-    """Whether a Cluster object leaves the choice of the name to --cluster."""
-    given = (item.obj.get("metadata") or {}).get("name")
-    return not given or given == where.cluster or where.cluster != "default"
-
-
-def dry_run(loaded: list[Loaded], where: Paths) -> None:
-    """Admit everything to an empty store in memory. Raises ManifestError with all that the agent would refuse."""
-    from netproxy.objects.cluster import cluster_spec
-    from netproxy.registry.registry import Registry
-    from netproxy.store.store import Store
-
-    class Frozen:
-        def now(self) -> float:
-            return 0.0
-
-        def monotonic(self) -> float:
-            return 0.0
-
-    numbers = iter(range(1 << 30))
-    _check_clusters(loaded)
-    cluster = cluster_spec([item.obj for item in loaded], cluster_name=where.cluster)
-    Registry(Store(Frozen(), lambda: f"{next(numbers):05}"), cluster).apply(loaded)
-
-
-def _check_clusters(loaded: list[Loaded]) -> None:
-    clusters = [item for item in loaded if item.obj["kind"] == "Cluster"]
-    if len(clusters) > 1:
-        places = ", ".join(item.source for item in clusters)
-        raise ManifestError(
-            [
-                Problem(
-                    "kind", f"Too many: {len(clusters)} Cluster objects ({places}): give one", source=clusters[1].source
-                )
-            ]
-        )
-
-
 class Starting:
     """One start of an agent: everything that it makes, it can take away again."""
 
@@ -157,6 +101,8 @@ class Starting:
         self._agent = agent
         self._lock: ClusterLock | None = None
         self._fresh = False
+        self._cluster: ClusterSpec | None = None
+        self._host = ""
 
     def take(self) -> bool:
         """Take the cluster's lock; false when its agent runs and answers. Waits while somebody starts or ends it.
@@ -181,35 +127,47 @@ class Starting:
                 progress(f"waiting for cluster {where.cluster}: {holder(where) or 'another process'} has it")
             wait_a_tick(where)
 
-    def start(self, loaded: list[Loaded], *, api_address: str = "") -> None:
+    def start(self, loaded: list[Loaded], wish: Wish) -> None:
         """Start the agent and hand the lock over to it; an interrupt waits until that is done.
 
         Raises ManifestError or KernelError for what the agent would refuse, before anything is made.
         """
-        _check(loaded, fresh=self._fresh, where=self._where)
+        scope = wanted_scope(self._where, wish)
+        self._cluster = checked(loaded, scope, fresh=self._fresh, where=self._where)
         with _uninterrupted():
             if not self._agent.pid:  # whoever had the lock before may have taken it for one of theirs
                 self._agent.begin()
             if self._fresh:
                 sweep(self._where, spared=[self._agent.pid])  # the rest of a start that was killed
-            self._start(loaded, api_address)
+            self._start(loaded, scope, wish.api_address)
 
-    def _start(self, loaded: list[Loaded], api_address: str) -> None:
+    def _start(self, loaded: list[Loaded], scope: Scope, api_address: str) -> None:
         assert self._lock is not None
-        where, rootless = self._where, is_rootless_start()
+        where, rootless = self._where, scope is Scope.CLUSTER and is_rootless_start()
         where.state.mkdir(exist_ok=True, mode=0o700)
+        sock = listening(where, *_address(where, api_address))
+        self._host = sock.getsockname()[0]
+        where.scope_file.write_text(scope)
         if rootless:
             where.rootless_file.touch()
         where.incoming.write_text(json.dumps([{"obj": item.obj, "source": item.source} for item in loaded]))
-        orders = {"cluster": where.cluster, "state": str(where.state), "api": api_address, "rootless": rootless,
+        orders = {"cluster": where.cluster, "state": str(where.state), "scope": scope, "rootless": rootless,
                   "joins": shim_pid(where) if rootless else 0}  # fmt: skip
         log = os.open(where.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            self._agent.order(orders, lock=self._lock.fd, log=log)
+            self._agent.order(orders, lock=self._lock.fd, log=log, listening=sock.fileno())
         except OSError as error:
             raise KernelError(f"the agent ended before it had its orders: {error}") from error
         finally:
             os.close(log)
+            sock.close()
+
+    def make_certificates(self) -> None:
+        """Make what the agent needs to serve its API over HTTPS; meanwhile it starts. One that was up before has it."""
+        if self._cluster:
+            from netproxy.serve.certificates import certificates
+
+            certificates(self._where.tls, hosts(self._cluster, self._host), now=time.time())
 
     def wait(self) -> None:
         """Wait until the agent is ready. Raises its error."""
@@ -261,6 +219,15 @@ class Starting:
         else:
             self._where.incoming.unlink(missing_ok=True)
             lock.release()
+
+
+def _address(where: Paths, given: str) -> tuple[str, int]:
+    """Where the API is to listen: where it is told to now, or was told to once, or anywhere on loopback."""
+    kept = where.state / "api-address"
+    if given:
+        kept.write_text(given + "\n")
+    text = given or (kept.read_text().strip() if kept.exists() else "")
+    return split_host_port(text) or LOOPBACK
 
 
 def interrupt(*_: Any) -> None:

@@ -6,7 +6,7 @@ import time
 
 import click
 
-from netproxy.agent.paths import Paths
+from netproxy.agent.paths import Paths, Scope
 from netproxy.agent.process import AgentProcess
 from netproxy.cli import complete
 from netproxy.cli.options import cluster_option
@@ -38,12 +38,23 @@ from netproxy.core.net import split_host_port
     "--api-address",
     default="",
     metavar="ADDRESS:PORT",
-    help="Serve the Kubernetes API here, too, over HTTPS; a kubeconfig is written. Port 0: a free one.",
+    help="Where the Kubernetes API is served over HTTPS. [default: 127.0.0.1, a free port]",
 )
+@click.option(
+    "--api-only",
+    "scope",
+    flag_value=Scope.API.value,
+    help="Only a Kubernetes API: no root, no kernel, nothing happens by itself.",
+)
+@click.option(
+    "--control-plane-only", "scope", flag_value=Scope.CONTROL_PLANE.value,
+    help="The API and the controllers; nodes and the status of Pods are yours to write.",
+)  # fmt: skip
 @click.argument("more_files", nargs=-1, metavar="[PATH]...", shell_complete=complete.files)
 @cluster_option
 def up(
-    files: tuple[str, ...], more_files: tuple[str, ...], foreground: bool, wait_s: float, api_address: str, where: Paths
+    files: tuple[str, ...], more_files: tuple[str, ...], foreground: bool, wait_s: float, api_address: str,
+    scope: str | None, where: Paths,
 ) -> int:  # fmt: skip
     """Start a cluster from Kubernetes manifests; a running one is brought to what they say.
 
@@ -59,7 +70,9 @@ def up(
         agent.begin()  # it reads its modules while this process reads its own, and the manifests
     try:
         from netproxy.cli.starting import bring_up
+        from netproxy.cli.wish import Wish
 
-        return bring_up(agent, (*files, *more_files), wait_s, api_address, foreground=foreground, begun=begun)
+        wish = Wish((*files, *more_files), api_address, Scope(scope) if scope else None)
+        return bring_up(agent, wish, wait_s, foreground=foreground, begun=begun)
     finally:
         agent.drop()

@@ -15,3 +15,6 @@ PROXY_MODES = ("iptables", "ipvs", "nftables", "userspace")
 KUBE_PROXY_VERSIONS = ("1.36", "1.30")
 NFTABLES_LAYOUTS = ("kube-proxy", "flat")
 IPVS_SCHEDULERS = ("rr", "wrr", "lc", "wlc", "sh", "dh", "sed", "nq", "mh")
+
+SCOPES = ("cluster", "control-plane", "api")
+"""How much of a cluster there is: all of it, the API with its controllers, the API alone."""

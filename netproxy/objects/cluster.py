@@ -9,7 +9,7 @@ from typing import Any
 
 from netproxy.core.errors import ManifestError
 from netproxy.core.net import Family, family_of, is_address, node_ranges
-from netproxy.objects.choices import MODE_ANNOTATION
+from netproxy.objects.choices import MODE_ANNOTATION, SCOPES
 from netproxy.objects.meta import Object, annotations_of, labels, metadata, name, spec, status
 from netproxy.objects.quantity import bytes_of
 from netproxy.objects.ranges import DEFAULT_RANGES, too_small
@@ -36,6 +36,7 @@ class ClusterSpec:
     """Everything that is decided before the first namespace is made."""
 
     name: str = "default"
+    scope: str = SCOPES[0]
     nodes: tuple[NodeSpec, ...] = ()
     families: tuple[Family, ...] = (Family.IPV4,)
     pod_cidrs: tuple[str, ...] = ("10.244.0.0/16",)
@@ -83,6 +84,7 @@ def cluster_spec(objects: Iterable[Object] = (), *, cluster_name: str = "default
     first, _, last = str(wanted.get("nodePortRange") or "30000-32767").partition("-")
     return ClusterSpec(
         name=cluster_name,
+        scope=str(wanted.get("scope") or SCOPES[0]),
         nodes=made,
         families=families,
         pod_cidrs=pods,
@@ -272,6 +274,7 @@ def cluster_object(cluster: ClusterSpec) -> Object:
         "kind": "Cluster",
         "metadata": {"name": cluster.name},
         "spec": {
+            **({"scope": cluster.scope} if cluster.scope != SCOPES[0] else {}),
             "nodes": [
                 {"name": n.name, "labels": dict(n.labels), **({"proxyMode": n.proxy_mode} if n.proxy_mode else {})}
                 for n in cluster.nodes

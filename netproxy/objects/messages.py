@@ -118,6 +118,8 @@ class StatusAnswer(Answer):
     api_version: str
     kind: str
     cluster: str
+    scope: str
+    """How much of a cluster it is: `cluster`, `control-plane` or `api`."""
     agent: AgentStatus
     mode: str
     """The nodes' modes, each once, separated by commas."""
@@ -170,6 +172,14 @@ class WaitAnswer(Answer):
     settled: bool
     not_ready: tuple[Object, ...]
     errors: tuple[RuleError, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ListenAnswer(Answer):
+    """That the API is served over HTTPS."""
+
+    kubeconfig: str
+    """The file that leads there; empty when it is served nowhere."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ _OWN: dict[str, dict[str, str]] = {
     "netproxy.dev.ClusterSpec": {
         "nodes": "*", "podCIDRs": "[]s", "serviceCIDRs": "[]s", "nodeCIDRs": "[]s", "dnsDomain": "s", "dnsPodsMode": "s",
         "proxyMode": "s", "kubeProxyVersion": "s", "nodePortRange": "s", "ipFamilies": "[]s", "iptables": "s",
-        "dnsAddresses": "[]s", "containerLogMaxSize": "s", "containerLogMaxFiles": "i",
+        "dnsAddresses": "[]s", "scope": "s", "containerLogMaxSize": "s", "containerLogMaxFiles": "i",
     },
     _KUBE_PROXY: {
         "apiVersion": "s", "kind": "s", "metadata": ":" + METADATA, "bindAddress": "s", "bindAddressHardFail": "b",

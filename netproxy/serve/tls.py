@@ -1,193 +1,15 @@
-"""The API over HTTPS: an authority of the cluster's own, certificates, who may come in, and a kubeconfig for it.
-
-`cryptography` takes 70 ms to import: only what makes certificates does.
-"""
+"""The API over HTTPS: what the server shows, whom it believes, and the site."""
 
 from __future__ import annotations
 
-import ipaddress
-import os
 import socket
 import ssl
-from base64 import b64encode
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import yaml
 from aiohttp import web
 
 from netproxy.client.tls import load_chain
-from netproxy.core.net import join_host_port
+from netproxy.serve.certificates import Pair
 from netproxy.serve.who import authenticated
-
-if TYPE_CHECKING:
-    from cryptography import x509
-
-DAYS = 3650
-"""How long certificates are good: a cluster on one machine does not live as long."""
-
-BACKDATED = timedelta(hours=1)
-"""Clocks of clients may be slow."""
-
-LOCAL = ("127.0.0.1", "::1", "localhost")
-ADMIN = "netproxy-admin"
-ADMINS = "system:masters"
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """A certificate and its key, as PEM."""
-
-    certificate: bytes
-    key: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Certificates:
-    """What a cluster needs to serve HTTPS: the authority, the server's pair, the admin's."""
-
-    authority: Pair
-    server: Pair
-    admin: Pair
-
-
-def certificates(folder: Path, hosts: Sequence[str], *, now: float) -> Certificates:
-    """The certificates that FOLDER keeps; what is not there yet is made, and written (mode 0600) before it is used.
-
-    The server's is made anew when it does not vouch for all of HOSTS (addresses and names) and LOCAL.
-    """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    wanted = tuple(dict.fromkeys((*LOCAL, *hosts)))
-    authority = _kept(folder, "ca") or _keep(folder, "ca", make_authority("netproxy", now=now))
-    server = _kept(folder, "server")
-    if server is None or not set(wanted) <= set(names_of(server)):
-        server = _keep(folder, "server", issue(authority, "netproxy", now=now, hosts=wanted))
-    admin = _kept(folder, "admin") or _keep(folder, "admin", issue(authority, ADMIN, now=now, organization=ADMINS))
-    return Certificates(authority, server, admin)
-
-
-def _kept(folder: Path, name: str) -> Pair | None:
-    try:
-        return Pair((folder / f"{name}.crt").read_bytes(), (folder / f"{name}.key").read_bytes())
-    except FileNotFoundError:
-        return None
-
-
-def _keep(folder: Path, name: str, pair: Pair) -> Pair:
-    write_private(folder / f"{name}.key", pair.key)
-    write_private(folder / f"{name}.crt", pair.certificate)
-    return pair
-
-
-def write_private(path: Path, data: bytes) -> None:
-    """Put a file in its place at once, readable by its owner only from the first byte on."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(data)
-    fresh.replace(path)
-
-
-# --- certificates ----------------------------------------------------------------------------------------------------
-
-
-def make_authority(name: str, *, now: float) -> Pair:
-    """A new authority: it vouches for itself, and may vouch for others."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = _name(name)
-    builder = _builder(subject, subject, key.public_key(), now)
-    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-    builder = builder.add_extension(_usage(signs_certificates=True), critical=True)
-    return _pair(builder, key, key)
-
-
-def issue(
-    authority: Pair, name: str, *, now: float, organization: str = "", hosts: Sequence[str] = (), days: int = DAYS
-) -> Pair:
-    """A certificate that AUTHORITY vouches for: a server's when there are HOSTS (addresses and names), else a client's.
-
-    A client is known by NAME as user and ORGANIZATION as group.
-    """
-    from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-    from cryptography.x509.oid import ExtendedKeyUsageOID
-
-    issuer = x509.load_pem_x509_certificate(authority.certificate)
-    issuer_key = load_pem_private_key(authority.key, None)
-    key = ec.generate_private_key(ec.SECP256R1())
-    builder = _builder(_name(name, organization), issuer.subject, key.public_key(), now, days)
-    builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-    builder = builder.add_extension(_usage(), critical=True)
-    purpose = ExtendedKeyUsageOID.SERVER_AUTH if hosts else ExtendedKeyUsageOID.CLIENT_AUTH
-    builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
-    of_issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.public_key())  # type: ignore[arg-type]  # it is EC
-    builder = builder.add_extension(of_issuer, critical=False)
-    if hosts:
-        builder = builder.add_extension(x509.SubjectAlternativeName([_general(host) for host in hosts]), critical=False)
-    return _pair(builder, key, issuer_key)
-
-
-def names_of(pair: Pair) -> list[str]:
-    """The addresses and names that a certificate vouches for."""
-    from cryptography import x509
-
-    extensions = x509.load_pem_x509_certificate(pair.certificate).extensions
-    return [str(name.value) for name in extensions.get_extension_for_class(x509.SubjectAlternativeName).value]
-
-
-def _builder(subject: x509.Name, issuer: x509.Name, key: Any, now: float, days: int = DAYS) -> x509.CertificateBuilder:
-    from cryptography import x509
-
-    moment = datetime.fromtimestamp(now, UTC)
-    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key)
-    builder = builder.serial_number(x509.random_serial_number())
-    builder = builder.not_valid_before(moment - BACKDATED).not_valid_after(moment + timedelta(days=days))
-    return builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-
-
-def _name(name: str, organization: str = "") -> x509.Name:
-    from cryptography import x509
-
-    parts = [(x509.NameOID.ORGANIZATION_NAME, organization), (x509.NameOID.COMMON_NAME, name)]
-    return x509.Name([x509.NameAttribute(kind, value) for kind, value in parts if value])
-
-
-def _general(host: str) -> x509.GeneralName:
-    from cryptography import x509
-
-    try:
-        return x509.IPAddress(ipaddress.ip_address(host))
-    except ValueError:
-        return x509.DNSName(host)
-
-
-def _usage(*, signs_certificates: bool = False) -> x509.KeyUsage:
-    from cryptography import x509
-
-    return x509.KeyUsage(
-        digital_signature=True, content_commitment=False, key_encipherment=False, data_encipherment=False,
-        key_agreement=False, key_cert_sign=signs_certificates, crl_sign=signs_certificates, encipher_only=False,
-        decipher_only=False,
-    )  # fmt: skip
-
-
-def _pair(builder: x509.CertificateBuilder, key: Any, issuer_key: Any) -> Pair:
-    from cryptography.hazmat.primitives import hashes, serialization
-
-    certificate = builder.sign(issuer_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return Pair(certificate, private)
-
-
-# --- serving ---------------------------------------------------------------------------------------------------------
 
 
 def server_context(authority: Pair, server: Pair) -> ssl.SSLContext:
@@ -199,32 +21,11 @@ def server_context(authority: Pair, server: Pair) -> ssl.SSLContext:
     return context
 
 
-async def add_https_site(runner: web.AppRunner, host: str, port: int, context: ssl.SSLContext) -> int:
-    """Serve what RUNNER serves by HTTPS, too; the port that is listened on (PORT 0 takes a free one).
+async def add_https_site(runner: web.AppRunner, listening: socket.socket, context: ssl.SSLContext) -> None:
+    """Serve what RUNNER serves by HTTPS, too, on a socket that listens.
 
-    Its application must have the middleware `authenticated`. Raises OSError when the address is taken.
+    Its application must have the middleware `authenticated`.
     """
     if authenticated not in runner.app.middlewares:
         raise ValueError("an application without `authenticated` would let anybody in")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.create_server((host, port), family=family)
     await web.SockSite(runner, listening, ssl_context=context).start()
-    return int(listening.getsockname()[1])
-
-
-def kubeconfig_text(host: str, port: int, authority: Pair, client: Pair, *, name: str = "netproxy") -> str:
-    """A kubeconfig for the API at this address, as the user of a client's pair; everything is in it, no other file."""
-
-    def data(pem: bytes) -> str:
-        return b64encode(pem).decode()
-
-    cluster = {
-        "server": f"https://{join_host_port(host, port)}",
-        "certificate-authority-data": data(authority.certificate),
-    }
-    user = {"client-certificate-data": data(client.certificate), "client-key-data": data(client.key)}
-    return yaml.safe_dump({
-        "apiVersion": "v1", "kind": "Config", "current-context": name,
-        "clusters": [{"name": name, "cluster": cluster}], "users": [{"name": ADMIN, "user": user}],
-        "contexts": [{"name": name, "context": {"cluster": name, "user": ADMIN}}],
-    }, sort_keys=False)  # fmt: skip

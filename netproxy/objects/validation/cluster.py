@@ -7,7 +7,7 @@ from typing import Any
 
 from netproxy.core.errors import Problem
 from netproxy.core.names import is_dns_label, is_dns_subdomain
-from netproxy.objects.choices import KUBE_PROXY_VERSIONS, PROXY_MODES
+from netproxy.objects.choices import KUBE_PROXY_VERSIONS, PROXY_MODES, SCOPES
 from netproxy.objects.meta import Object
 from netproxy.objects.quantity import bytes_of
 from netproxy.objects.ranges import range_problems
@@ -20,7 +20,8 @@ MOST_NODES = 100
 
 def cluster_problems(obj: Object) -> Problems:
     spec = obj.get("spec") or {}
-    nodes = list(_cluster_nodes(spec.get("nodes")))
+    yield from one_of("spec.scope", spec.get("scope"), SCOPES)
+    nodes = list(_cluster_nodes(spec.get("nodes"), may_be_none=spec.get("scope") not in (None, SCOPES[0])))
     yield from nodes
     if not nodes:
         yield from range_problems(spec)
@@ -48,12 +49,12 @@ def _cluster_logs(spec: Mapping[str, Any]) -> Problems:
         yield invalid("spec.containerLogMaxFiles", files, f"must be greater than 1 and at most {MOST_LOG_FILES}")
 
 
-def _cluster_nodes(nodes: Any) -> Problems:
+def _cluster_nodes(nodes: Any, *, may_be_none: bool) -> Problems:
     if isinstance(nodes, list):
         names: list[Any] = []
         for index, node in enumerate(nodes):
             yield from _cluster_node(f"spec.nodes[{index}]", node, names)
-        if not nodes:
+        if not nodes and not may_be_none:
             yield required("spec.nodes", "at least one node")
         if len(nodes) > MOST_NODES:
             yield Problem(
