@@ -44,6 +44,11 @@ def status(output: str | None, where: Paths) -> None:
     if output in ("json", "yaml"):
         print_value(found.to_json(), output)
         return
+    if not found.mode:
+        alone = f"a Kubernetes API{' and its controllers' * (found.scope == 'control-plane')}, no machines"
+        click.echo(f"cluster {found.cluster}: agent process {found.agent.pid}, {alone}")
+        click.echo(f"{found.pods.total} Pods, {found.services} Services")
+        return
     click.echo(f"cluster {found.cluster}: agent process {found.agent.pid}, {found.mode} mode ({found.iptables})")
     click.echo(f"{found.pods.ready}/{found.pods.total} Pods ready, {found.services} Services; "
                f"DNS {', '.join(found.dns.addresses)} for {found.dns.domain}")  # fmt: skip

@@ -18,7 +18,7 @@ from support.realnode import Machine
 from netproxy.client.http import HttpApi
 from netproxy.linux import netns
 from netproxy.linux.clock import SystemClock
-from netproxy.serve.tls import certificates, kubeconfig_text
+from netproxy.serve.certificates import certificates, kubeconfig_text
 
 MODES = {
     1: ("--proxy-mode", "iptables", "--iptables", "nft"),

@@ -16,7 +16,8 @@ from typing import Any
 
 from netproxy.linux import netns
 from netproxy.linux.command import run
-from netproxy.serve.tls import certificates, kubeconfig_text, server_context
+from netproxy.serve.certificates import certificates, kubeconfig_text
+from netproxy.serve.tls import server_context
 from support.apiserver import ApiServer
 from support.build import service_object, slice_object
 from support.cluster import REPO, wait_until

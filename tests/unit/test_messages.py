@@ -128,8 +128,8 @@ def test_what_may_be_null_may_be_null():
 
 
 def test_names_in_json_are_those_of_kubernetes():
-    keys = {"apiVersion", "kind", "cluster", "agent", "mode", "iptables", "proxy", "nodes", "client", "pods", "services",
-            "endpointSlices", "dns"}  # fmt: skip
+    keys = {"apiVersion", "kind", "cluster", "scope", "agent", "mode", "iptables", "proxy", "nodes", "client", "pods",
+            "services", "endpointSlices", "dns"}  # fmt: skip
     assert {line.partition(":")[0] for line in refused(StatusAnswer, {}).splitlines()} == keys
     assert "podCIDRs: Required value" in refused(messages.NodeStatus, {})
 

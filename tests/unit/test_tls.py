@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import ssl
 import stat
 import subprocess
@@ -11,6 +12,7 @@ from random import Random
 import pytest
 import yaml
 from aiohttp import web
+from cryptography import x509
 from support.apiserver import ApiServer
 from support.build import FixedClock, service_object
 from support.etcd import Etcd
@@ -24,21 +26,20 @@ from netproxy.client.tcp import proxy_of_environment
 from netproxy.client.tls import ClientTls
 from netproxy.core.errors import ApiError, ManifestError, UnavailableError
 from netproxy.core.names import NamespacedName
+from netproxy.core.user import User
 from netproxy.objects.kinds import SERVICES
-from netproxy.serve.tls import (
+from netproxy.serve.certificates import (
     ADMIN,
     ADMINS,
     LOCAL,
     Pair,
-    add_https_site,
     certificates,
     issue,
     kubeconfig_text,
     make_authority,
-    names_of,
-    server_context,
     write_private,
 )
+from netproxy.serve.tls import add_https_site, server_context
 from netproxy.serve.who import authenticated, user_of
 
 WEB = NamespacedName("default", "web")
@@ -201,8 +202,9 @@ def test_only_the_health_of_the_server_is_told_to_anybody(pki):
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         try:
-            port = await add_https_site(runner, "127.0.0.1", 0, server_context(authority, pair))
-            url = f"https://127.0.0.1:{port}"
+            sock = socket.create_server(("127.0.0.1", 0))
+            await add_https_site(runner, sock, server_context(authority, pair))
+            url = f"https://127.0.0.1:{sock.getsockname()[1]}"
             paths = [
                 "/healthz",
                 "/livez",
@@ -254,8 +256,8 @@ def test_an_application_that_lets_anybody_in_is_not_served(pki):
     async def all_of_it():
         runner = web.AppRunner(web.Application())
         await runner.setup()
-        with pytest.raises(ValueError, match="would let anybody in"):
-            await add_https_site(runner, "127.0.0.1", 0, server_context(pki[0], pki[1]))
+        with socket.socket() as sock, pytest.raises(ValueError, match="would let anybody in"):
+            await add_https_site(runner, sock, server_context(pki[0], pki[1]))
         await runner.cleanup()
 
     asyncio.run(all_of_it())
@@ -283,10 +285,16 @@ def test_a_server_knows_who_asks(pki):
             await server.stop()
 
     asyncio.run(all_of_it())
-    assert seen == [("netproxy-admin", ("system:masters",))]
+    assert seen == [User("netproxy-admin", ("system:masters", "system:authenticated"))]
 
 
 # --- what a cluster keeps
+
+
+def names_of(pair: Pair) -> list[str]:
+    """The addresses and names that a certificate vouches for."""
+    extensions = x509.load_pem_x509_certificate(pair.certificate).extensions
+    return [str(name.value) for name in extensions.get_extension_for_class(x509.SubjectAlternativeName).value]
 
 
 def test_certificates_are_made_once_and_only_for_their_owner(tmp_path):
@@ -302,6 +310,7 @@ def test_certificates_are_made_once_and_only_for_their_owner(tmp_path):
         "ca.crt",
         "ca.key",
         "server.crt",
+        "server.hosts",
         "server.key",
     ]
 
@@ -311,6 +320,12 @@ def test_a_server_with_more_names_gets_another_certificate_of_the_same_authority
     again = certificates(tmp_path, ["192.168.0.2"], now=NOW)
     assert (again.authority, again.admin) == (made.authority, made.admin)
     assert names_of(again.server) == [*LOCAL, "192.168.0.2"]
+
+
+def test_a_server_whose_names_are_not_known_any_more_gets_another_certificate(tmp_path):
+    made = certificates(tmp_path, [], now=NOW)
+    (tmp_path / "server.hosts").write_text("no json")
+    assert certificates(tmp_path, [], now=NOW).server != made.server
 
 
 def test_a_private_file_takes_the_place_of_one_that_anybody_reads(tmp_path):

@@ -1,0 +1,115 @@
+"""A control plane alone: no root, no kernel; what is asked of it comes from programs that nobody here wrote."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import ssl
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+import yaml
+
+CONFIG_MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"a": "b"}}
+DEPLOYMENT = {
+    "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
+    "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "web"}},
+             "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "image": "nginx"}]}}},
+}  # fmt: skip
+
+
+class Plane:
+    """One control plane, by its command line."""
+
+    def __init__(self, state: Path) -> None:
+        self.env = {**os.environ, "NETPROXY_STATE": str(state)}
+
+    def run(self, *args: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "netproxy", *args]
+        return subprocess.run(command, env=self.env, input=stdin, capture_output=True, text=True, timeout=60)
+
+    def get(self, path: str, *, certificate: bool = True) -> tuple[int, dict]:
+        """Ask over HTTPS, as the kubeconfig says."""
+        file = Path(self.run("kubeconfig").stdout.strip())
+        config = yaml.safe_load(file.read_text())
+        context = ssl.create_default_context(cafile=str(file.with_name("ca.crt")))
+        if certificate:
+            context.load_cert_chain(file.with_name("admin.crt"), file.with_name("admin.key"))
+        url = config["clusters"][0]["cluster"]["server"] + path
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+        )
+        try:
+            with opener.open(url) as reply:
+                return reply.status, json.load(reply)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
+
+
+@pytest.fixture
+def plane(tmp_path):
+    made = Plane(tmp_path / "state")
+    (tmp_path / "state").mkdir(mode=0o700)
+    yield made
+    made.run("down", "--all")
+
+
+def test_the_api_alone_is_served_over_https_and_nothing_happens_by_itself(plane):
+    done = plane.run("up", "--api-only", "-f", "-", stdin=json.dumps(DEPLOYMENT))
+    assert done.returncode == 0, done.stderr
+    assert "cluster default: a Kubernetes API, no machines, in " in done.stderr
+    path = plane.run("kubeconfig").stdout.strip()
+    assert f"export KUBECONFIG={path}" in done.stderr
+    assert Path(path).stat().st_mode & 0o777 == 0o600
+    assert plane.get("/api/v1/namespaces", certificate=False)[0] == 401
+    status, found = plane.get("/apis/apps/v1/namespaces/default/deployments/web")
+    assert (status, found["spec"]["replicas"]) == (200, 2)
+    assert plane.get("/api/v1/pods")[1]["items"] == []
+    assert plane.run("status").stdout.splitlines()[0].endswith("a Kubernetes API, no machines")
+
+
+def test_with_its_controllers_a_deployment_gets_pods_that_nobody_runs(plane):
+    assert plane.run("up", "--control-plane-only", "-f", "-", stdin=json.dumps(DEPLOYMENT)).returncode == 0
+    watched = plane.run("get", "pods", "-o", "json")
+    while len(json.loads(watched.stdout)["items"]) < 2:
+        watched = plane.run("get", "pods", "-o", "json")
+    assert {pod["status"]["phase"] for pod in json.loads(watched.stdout)["items"]} == {"Pending"}
+
+
+def test_its_kubeconfig_outlives_its_agent(plane):
+    plane.run("up", "--api-only", "-f", "-", stdin=json.dumps(CONFIG_MAP))
+    config = Path(plane.run("kubeconfig").stdout.strip()).read_text()
+    os.kill(int(plane.run("status", "-o", "json").stdout.partition('"pid":')[2].partition(",")[0]), signal.SIGKILL)
+    assert plane.run("up").returncode == 0
+    assert Path(plane.run("kubeconfig").stdout.strip()).read_text() == config
+    assert plane.get("/api/v1/namespaces/default/configmaps/settings")[1]["data"] == {"a": "b"}
+
+
+def test_what_needs_machines_is_refused_in_words(plane):
+    plane.run("up", "--api-only")
+    done = plane.run("rules", "web")
+    assert done.returncode == 1
+    assert "it was started with --api-only, so nothing runs in it" in done.stderr
+    done = plane.run("up", "--control-plane-only")
+    assert done.returncode == 2
+    assert "cluster default was begun with --api-only: take it down first" in done.stderr
+
+
+def test_it_leaves_nothing(plane):
+    state = Path(plane.env["NETPROXY_STATE"])
+    plane.run("up", "--api-only")
+    assert plane.run("down").returncode == 0
+    assert not (state / "default").exists()
+
+
+@pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl is not installed")
+def test_kubectl_works(plane):
+    plane.run("up", "--api-only")
+    plane.env["KUBECONFIG"] = plane.run("kubeconfig").stdout.strip()
+    done = subprocess.run(["kubectl", "get", "namespaces", "-o", "name"], env=plane.env, capture_output=True, text=True)
+    assert "namespace/kube-system" in done.stdout.splitlines()
