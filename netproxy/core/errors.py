@@ -15,12 +15,21 @@ NetproxyError
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 
 
 class NetproxyError(Exception):
     """Root of all errors that netproxy raises on purpose."""
+
+    details: Mapping[str, Any] | None = None
+    """What an API says about the error beside its message, where that is not what the error's type says."""
+
+    def with_details(self, **details: Any) -> Self:
+        """The error with these details."""
+        self.details = details
+        return self
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from netproxy.registry.given import (
     with_namespaces,
     write_order,
 )
+from netproxy.registry.habits import habits_of
 from netproxy.registry.namespace import NamespaceStrategy, check_namespace
 from netproxy.registry.node import NodeStrategy
 from netproxy.registry.options import PLAIN, WriteOptions
@@ -37,8 +38,9 @@ from netproxy.registry.patch import patched
 from netproxy.registry.pod import PodStrategy, bound
 from netproxy.registry.service import ServiceStrategy
 from netproxy.registry.strategy import Strategy
+from netproxy.registry.versions import check_uid, check_version, first_generation, next_generation, with_fixed
 from netproxy.store.store import Store
-from netproxy.store.transaction import FIXED, Transaction
+from netproxy.store.transaction import Transaction
 
 
 class Registry:
@@ -74,16 +76,22 @@ class Registry:
     def create(self, obj: Object, options: WriteOptions = PLAIN) -> Object:
         """Admit and store a new object. Raises ManifestError, AlreadyExistsError, NotFoundError (no such namespace)."""
         resource, new = self._given(obj)
-        if metadata(new).get("resourceVersion"):
-            raise ApiError(400, "BadRequest", "resourceVersion should not be set on objects to be created")
         with self.transaction(dry_run=options.dry_run) as change:
             return _shown(self._create(change, new, options), resource, None, dry_run=options.dry_run)
+
+    def put(self, obj: Object, options: WriteOptions = PLAIN) -> tuple[Object, bool]:
+        """As `replace`, but an object that is not there is made, where its resource is made so; also, whether it was."""
+        resource, new = self._given(obj)
+        with self.transaction(dry_run=options.dry_run) as change:
+            is_new = habits_of(resource).is_put and change.find(resource, key(new)) is None
+        return (self.create(obj, options) if is_new else self.replace(obj, options)), is_new
 
     def replace(self, obj: Object, options: WriteOptions = PLAIN) -> Object:
         """Put a new state in an object's place; its status stays. Raises ManifestError, ConflictError, NotFoundError."""
         resource, new = self._given(obj)
         with self.transaction(dry_run=options.dry_run) as change:
             old = change.get(resource, key(new))
+            check_uid(new, old, resource)
             return _shown(self._replace(change, new, old, options), resource, old, dry_run=options.dry_run)
 
     def replace_status(self, obj: Object, options: WriteOptions = PLAIN) -> Object:
@@ -91,6 +99,7 @@ class Registry:
         resource, new = self._given(obj)
         with self.transaction(dry_run=options.dry_run) as change:
             old = change.get(resource, key(new))
+            check_uid(new, old, resource)
             return _shown(self._replace_status(change, new, old, options), resource, old, dry_run=options.dry_run)
 
     def finalize(self, obj: Object, options: WriteOptions = PLAIN) -> Object:
@@ -98,6 +107,7 @@ class Registry:
         resource, new = self._given(obj)
         with self.transaction(dry_run=options.dry_run) as change:
             old = change.get(resource, key(new))
+            check_uid(new, old, resource)
             return _shown(self._finalize(change, new, old, options), resource, old, dry_run=options.dry_run)
 
     def bind(self, pod: NamespacedName, node: str, options: WriteOptions = PLAIN) -> Object:
@@ -188,38 +198,46 @@ class Registry:
         if there is not None:
             deleted = "object is being deleted: " if metadata(there).get("deletionTimestamp") else ""
             raise AlreadyExistsError(f'{deleted}{resource.group_resource} "{name(new)}" already exists')
+        if metadata(obj).get("resourceVersion"):
+            raise ApiError(500, "", "resourceVersion should not be set on objects to be created")
         _warn(strategy, new, None, options)
-        return change.create(strategy.settled(new, None))
+        return change.create(first_generation(strategy.settled(new, None), resource))
 
     def _replace(self, change: Transaction, obj: Object, old: Object, options: WriteOptions) -> Object:
-        change.check(obj, old)
-        strategy = self.strategy(served(old))
-        new = strategy.updated(obj, old)
+        resource = served(old)
+        check_version(obj, old, resource)
+        strategy = self.strategy(resource)
+        new = strategy.updated(with_fixed(obj, old), old)
         strategy.check(new, old)
         _warn(strategy, new, old, options)
-        return self._put(change, strategy.settled(new, old), old)
+        return self._put(change, next_generation(strategy.settled(new, old), old, resource), old)
 
     def _replace_status(self, change: Transaction, obj: Object, old: Object, options: WriteOptions) -> Object:
-        change.check(obj, old)
-        if not self.strategy(served(old)).has_status:
+        resource = served(old)
+        check_version(obj, old, resource)
+        strategy = self.strategy(resource)
+        if not strategy.has_status:
             raise NotFoundError("the server could not find the requested resource")
-        new = {**old, "status": obj.get("status") or {}}
-        self.strategy(served(old)).check_status(new)
-        _warn(self.strategy(served(old)), new, old, options)
-        return change.replace(new)
+        new = strategy.reported(with_fixed(obj, old), old)
+        strategy.check_status(new, old)
+        _warn(strategy, new, old, options)
+        return self._put(change, new, old)
 
     def _finalize(self, change: Transaction, obj: Object, old: Object, options: WriteOptions) -> Object:
-        change.check(obj, old)
+        check_version(obj, old, served(old))
         finalizers = spec(obj).get("finalizers") or []
-        return self._put(change, {**old, "spec": {**spec(old), "finalizers": finalizers}}, old)
+        new = {
+            **with_fixed(obj, old),
+            "spec": {**spec(old), "finalizers": finalizers},
+            "status": old.get("status") or {},
+        }
+        return self._put(change, new, old)
 
     def _put(self, change: Transaction, new: Object, old: Object) -> Object:
         """Store a new state; a deleted object that nothing holds any more goes."""
-        kept = {field: metadata(old)[field] for field in (*FIXED, "resourceVersion") if field in metadata(old)}
-        last = {**new, "metadata": {**metadata(new), **kept}}
-        if is_over(last) and not self.strategy(served(old)).is_held(new):
+        if is_over(new) and not self.strategy(served(old)).is_held(new):
             change.remove(served(old), key(old))
-            return last
+            return new
         return change.replace(new)
 
     def _delete(self, change: Transaction, resource: Resource, old: Object, options: Options) -> Object:

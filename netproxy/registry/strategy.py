@@ -66,9 +66,19 @@ class Strategy:
         if wrong:
             raise ManifestError(wrong)
 
-    def check_status(self, new: Object) -> None:
+    def reported(self, obj: Object, old: Object) -> Object:
+        """OLD as a writer of its status leaves it: with OBJ's status and metadata."""
+        meta = {**metadata(obj)}
+        if self.resource is DEPLOYMENTS:  # alone among all kinds
+            meta.pop("labels", None)
+            if metadata(old).get("labels"):
+                meta["labels"] = metadata(old)["labels"]
+        return {**old, "metadata": meta, "status": obj.get("status") or {}}
+
+    def check_status(self, new: Object, old: Object) -> None:
         """Raise ManifestError with everything that is wrong with a new status; whoever writes it has not made the rest."""
-        wrong = [problem for problem in problems(new) if problem.path.startswith("status")]
+        wrong = [problem for problem in problems(new) if problem.path.startswith(("status", "metadata"))]
+        wrong += _finalizer_problems(new, old)
         if wrong:
             raise ManifestError(wrong)
 

@@ -13,7 +13,7 @@ from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import Resource, resource_of
 from netproxy.objects.meta import Object, key, metadata
 
-FIXED = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds")
+FIXED = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
 """Metadata that is the store's: what a writer says about it does not count."""
 
 
@@ -113,7 +113,6 @@ class Transaction:
             raise AlreadyExistsError(f'{resource.group_resource} "{name.name}" already exists')
         meta["uid"] = self._new_uid()
         meta["creationTimestamp"] = timestamp(self._clock.now())
-        meta["generation"] = 1
         return self._write("ADDED", resource, name, {**obj, "metadata": meta}, None)
 
     def replace(self, obj: Object) -> Object:
@@ -134,8 +133,6 @@ class Transaction:
         new = {**obj, "metadata": meta}
         if new == old:
             return old
-        if _desired(new) != _desired(old):
-            meta["generation"] = before.get("generation", 0) + 1
         return self._write("MODIFIED", resource, name, new, old)
 
     def check(self, obj: Object, old: Object) -> None:
@@ -157,13 +154,14 @@ class Transaction:
     ) -> Object:
         """Set or move the deletion timestamp: from then on, whoever has to finish the deletion does.
 
-        CHANGES are made to the object with it (its finalizers, its phase); the generation grows at the first time.
+        CHANGES are made to the object with it (its finalizers, its phase); its generation, if it has one, grows at the first
+        time.
         """
         old = self.get(resource, name)
         new = {**old, **changes}
         meta = {**metadata(new), "deletionTimestamp": at, "deletionGracePeriodSeconds": grace_s}
-        if not metadata(old).get("deletionTimestamp"):
-            meta["generation"] = metadata(old).get("generation", 0) + 1
+        if metadata(old).get("generation") and not metadata(old).get("deletionTimestamp"):
+            meta["generation"] = metadata(old)["generation"] + 1
         new = {**new, "metadata": meta}
         return old if new == old else self._write("MODIFIED", resource, name, new, old)
 
@@ -210,7 +208,3 @@ def _resource(obj: Object) -> Resource:
     if resource is None:
         raise NotFoundError(f"no resource of kind {obj.get('apiVersion')}, {obj.get('kind')} is served")
     return resource
-
-
-def _desired(obj: Object) -> Object:
-    return {k: v for k, v in obj.items() if k not in ("metadata", "status")}

@@ -61,6 +61,21 @@ def pod_object(
     }  # fmt: skip
 
 
+def config_map(**meta: Any) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", **meta}, "data": {"a": "1"}}
+
+
+def namespace_object(name: str = "team") -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+
+
+def deployment(**selector: str) -> dict[str, Any]:
+    labels = selector or {"app": "web"}
+    template = {"metadata": {"labels": {"app": "web", **labels}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
+            "spec": {"selector": {"matchLabels": labels}, "template": template}}  # fmt: skip
+
+
 class FixedClock:
     """Time that stands still until it is moved."""
 

@@ -2,7 +2,7 @@
 
 import pytest
 from support.api import a_registry, a_store
-from support.build import FixedClock, pod_object, service_object, slice_object
+from support.build import FixedClock, config_map, deployment, namespace_object, pod_object, service_object, slice_object
 
 from netproxy.core.clock import timestamp
 from netproxy.core.errors import AlreadyExistsError, ApiError, ConflictError, ManifestError, NotFoundError
@@ -28,21 +28,6 @@ WEB = NamespacedName("default", "web")
 POD = NamespacedName("default", "web-1")
 CONFIG = NamespacedName("default", "c")
 MERGE = "application/merge-patch+json"
-
-
-def config_map(**meta):
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", **meta}, "data": {"a": "1"}}
-
-
-def namespace_object(name="team"):
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-
-
-def deployment(**selector):
-    labels = selector or {"app": "web"}
-    template = {"metadata": {"labels": {"app": "web", **labels}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
-    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
-            "spec": {"selector": {"matchLabels": labels}, "template": template}}  # fmt: skip
 
 
 def seen_types(registry):

@@ -1,0 +1,92 @@
+"""Which state of which object a writer means: uid, resourceVersion, and the generation that counts what was wanted.
+
+Source: kubernetes 1.36 staging/src/k8s.io/apiserver/pkg/registry/generic/registry/store.go (Update) and rest/update.go.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from netproxy.core.errors import ApiError, ConflictError, ManifestError, Problem
+from netproxy.objects.kinds import Resource, stored_resource
+from netproxy.objects.meta import Object, metadata, name, namespace
+from netproxy.registry.habits import habits_of
+
+
+def check_version(obj: Object, old: Object, resource: Resource) -> None:
+    """Raise ConflictError when OBJ was made from another state than OLD; ApiError or ManifestError when it has to say and does not.
+
+    No version means whichever state there is, and so does `0`.
+    """
+    given = str(metadata(obj).get("resourceVersion") or "")
+    if given and not (given.isascii() and given.isdigit()):
+        raise ApiError(500, "", f'strconv.ParseUint: parsing "{given}": invalid syntax')
+    current = metadata(old)["resourceVersion"]
+    if not given or int(given) == 0:
+        if habits_of(resource).needs_version:
+            problem = Problem("metadata.resourceVersion", "Invalid value: 0: must be specified for an update")
+            raise ManifestError([problem]).with_details(kind=resource.plural)
+    elif given != current:
+        why = "the object has been modified; please apply your changes to the latest version and try again"
+        raise _conflict(old, resource, why)
+
+
+def check_uid(obj: Object, old: Object, resource: Resource) -> None:
+    """Raise ConflictError when OBJ is another object of OLD's name."""
+    given, current = metadata(obj).get("uid"), metadata(old).get("uid")
+    if given and given != current:
+        where = habits_of(resource).kept_at or _folder(resource)
+        key = "/".join(part for part in ("/registry", where, namespace(old), name(old)) if part)
+        raise _conflict(
+            old, resource, f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: "
+            f"Precondition failed: UID in precondition: {given}, UID in object meta: {current}",
+        )  # fmt: skip
+
+
+def _folder(resource: Resource) -> str:
+    return stored_resource(resource).plural
+
+
+def _conflict(old: Object, resource: Resource, why: str) -> ConflictError:
+    return ConflictError(f'Operation cannot be fulfilled on {resource.group_resource} "{name(old)}": {why}')
+
+
+def with_fixed(obj: Object, old: Object) -> Object:
+    """A new state of OLD with what no update changes: its version, times, and its uid where none was given."""
+    meta, before = {**metadata(obj)}, metadata(old)
+    meta["resourceVersion"] = before["resourceVersion"]
+    if not meta.get("uid"):
+        meta["uid"] = before.get("uid")
+    for field in ("creationTimestamp", "generation", "deletionTimestamp"):
+        meta.pop(field, None)
+        if field in before:
+            meta[field] = before[field]
+    if meta.get("deletionGracePeriodSeconds") is None and "deletionGracePeriodSeconds" in before:
+        meta["deletionGracePeriodSeconds"] = before["deletionGracePeriodSeconds"]
+    return {**obj, "metadata": meta}
+
+
+def first_generation(obj: Object, resource: Resource) -> Object:
+    """A new object with its generation."""
+    if habits_of(resource).generation is None:
+        return obj
+    return {**obj, "metadata": {**metadata(obj), "generation": 1}}
+
+
+def next_generation(new: Object, old: Object, resource: Resource) -> Object:
+    """The new state of OLD with its generation: one more when something changed that counts."""
+    meta, before = {**metadata(new)}, metadata(old).get("generation")
+    meta.pop("generation", None)
+    counts = habits_of(resource).generation or ()
+    if any((_at(new, path) or None) != (_at(old, path) or None) for path in counts):
+        before = (before or 0) + 1
+    if before is not None:
+        meta["generation"] = before
+    return {**new, "metadata": meta}
+
+
+def _at(obj: Object, path: str) -> Any:
+    here: Any = obj
+    for step in path.split("."):
+        here = here.get(step) if isinstance(here, dict) else None
+    return here
