@@ -53,3 +53,15 @@ def target_of(path: str) -> Target | None:
     if resource is None or rest[3:] or (sub and sub not in resource.subresources) or (at and not resource.namespaced):
         raise NotFoundError(UNKNOWN)
     return Target(resource, at, name, sub, is_watch)
+
+
+def meant(path: str) -> Target | None:
+    """What a path names, if that is served.
+
+    >>> meant("/healthz"), meant("/api/v1/nonsense")
+    (None, None)
+    """
+    try:
+        return target_of(path.rstrip("/"))
+    except NotFoundError:
+        return None

@@ -8,7 +8,6 @@ from typing import Any
 
 import orjson
 
-from netproxy.apiserver.discovery import ROOTS, resources, root
 from netproxy.apiserver.fields import integer
 from netproxy.apiserver.options import (
     check_list,
@@ -18,13 +17,14 @@ from netproxy.apiserver.options import (
     version_of,
     write_options,
 )
+from netproxy.apiserver.pages import page
 from netproxy.apiserver.paths import UNKNOWN, Target, target_of
 from netproxy.apiserver.request import Request, Response, Watch, json_response
 from netproxy.apiserver.status import bad_request, status, status_of, success, warning
 from netproxy.apiserver.tables import table
 from netproxy.core.clock import Clock
 from netproxy.core.errors import ApiError, ManifestError, NetproxyError
-from netproxy.objects.kinds import PODS, SERVICES
+from netproxy.objects.kinds import PODS, RESOURCES, SERVICES
 from netproxy.objects.meta import Object, is_deleting, key, labels, name
 from netproxy.objects.selector import Selector, field_filter, matches, parse_selector
 from netproxy.registry.convert import in_version
@@ -50,12 +50,12 @@ class Api:
         """Answer a request; errors, ours too, become Status objects."""
         target: Target | None = None
         try:
-            path = request.path.rstrip("/")
-            if path in ROOTS:
-                return root(path)
-            target = target_of(path)
+            found = page(request, RESOURCES)
+            if found:
+                return found
+            target = target_of(request.path.rstrip("/"))
             if target is None:
-                return resources(path) or status(404, "NotFound", UNKNOWN, {})
+                return status(404, "NotFound", UNKNOWN, {})
             return self._serve(request, target)
         except NetproxyError as error:
             known = target.resource if target else None

@@ -150,6 +150,17 @@ RESOURCES: tuple[Resource, ...] = (
 )  # fmt: skip
 """All resources; of two versions of one, the preferred (and stored) one comes first."""
 
+REVIEWS: tuple[Resource, ...] = (
+    _core("bindings", "Binding"),
+    _in("authentication.k8s.io", "selfsubjectreviews", "SelfSubjectReview", namespaced=False),
+    _in("authentication.k8s.io", "tokenreviews", "TokenReview", namespaced=False),
+    _in("authorization.k8s.io", "localsubjectaccessreviews", "LocalSubjectAccessReview"),
+    _in("authorization.k8s.io", "selfsubjectaccessreviews", "SelfSubjectAccessReview", namespaced=False),
+    _in("authorization.k8s.io", "selfsubjectrulesreviews", "SelfSubjectRulesReview", namespaced=False),
+    _in("authorization.k8s.io", "subjectaccessreviews", "SubjectAccessReview", namespaced=False),
+)
+"""Resources that are only ever created: a question, and its answer. Nothing of them is kept."""
+
 IDLE: frozenset[Resource] = frozenset((
     REPLICATION_CONTROLLERS, RESOURCE_QUOTAS, LIMIT_RANGES, PERSISTENT_VOLUMES, PERSISTENT_VOLUME_CLAIMS, STATEFUL_SETS,
     DAEMON_SETS, JOBS, CRON_JOBS, HORIZONTAL_POD_AUTOSCALERS, HORIZONTAL_POD_AUTOSCALERS_V1, INGRESSES, NETWORK_POLICIES,

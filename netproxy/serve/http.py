@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -12,6 +13,7 @@ from pathlib import Path
 from aiohttp import web
 from multidict import CIMultiDict
 
+from netproxy.apiserver.paths import meant
 from netproxy.apiserver.request import Request, Response, Watch
 from netproxy.apiserver.routes import Api
 from netproxy.apiserver.status import status, status_of
@@ -19,6 +21,7 @@ from netproxy.apiserver.watch import Frame, Teller, failed, fell_behind, teller
 from netproxy.core.clock import Clock
 from netproxy.core.errors import NetproxyError
 from netproxy.core.user import ANONYMOUS
+from netproxy.serve.metrics import CONTENT_TYPE, Requests, text
 from netproxy.serve.who import authenticated, is_local, user_of
 from netproxy.store.store import Event, Store
 
@@ -52,6 +55,19 @@ async def serve(
 ) -> web.AppRunner:
     """Listen on a Unix socket that only its owner can open; returns what ends it."""
 
+    requests = Requests()
+
+    async def counted(request: web.Request) -> web.StreamResponse:
+        begun = time.perf_counter()
+        if request.path == "/metrics" and request.method == "GET":
+            response: web.StreamResponse = web.Response(
+                body=text(requests, store), headers={"Content-Type": CONTENT_TYPE}
+            )
+        else:
+            response = await answer(request)
+        requests.add(request.method, meant(request.path), response.status, time.perf_counter() - begun)
+        return response
+
     async def answer(request: web.Request) -> web.StreamResponse:
         try:
             return await _answer(
@@ -68,7 +84,7 @@ async def serve(
             return _whole(status_of(error))
 
     app = web.Application(client_max_size=MAX_BODY, middlewares=[authenticated])
-    app.router.add_route("*", "/{path:.*}", answer)
+    app.router.add_route("*", "/{path:.*}", counted)
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.2)
     await runner.setup()
     await web.UnixSite(runner, str(path)).start()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import takewhile
@@ -119,6 +119,10 @@ class Store:
     def count(self, resource: Resource) -> int:
         """How many objects of a resource there are."""
         return len(self._objects[resource.stored])
+
+    def counts(self) -> Mapping[str, int]:
+        """How many objects of every resource there are, by the key under which it is kept."""
+        return {stored: len(objects) for stored, objects in self._objects.items()}
 
     # --- writing
 

@@ -63,7 +63,8 @@ def test_discovery_and_errors_of_paths():
     assert "deployments" in [r["name"] for r in ask("GET", "/apis/apps/v1")[1]["resources"]]
     assert ask("GET", "/version")[1]["major"] == "1"
     assert isinstance(ask("GET", "/healthz"), Response)
-    for path in ("/nothing", "/api/v1/unicorns", "/apis/apps/v1/pods", "/api/v1/namespaces/default/services/web/scale"):
+    assert ask("GET", "/nothing").body == b"404 page not found\n"
+    for path in ("/api/v1/unicorns", "/apis/apps/v1/pods", "/api/v1/namespaces/default/services/web/scale"):
         assert ask("GET", path)[0] == 404
     assert ask("OPTIONS", "/api/v1/pods")[0] == 405
 

@@ -1,0 +1,147 @@
+"""Paths that name no resource: discovery, OpenAPI, health, version. Pure: a Request in, a Response out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from netproxy.apiserver import discovery, openapi
+from netproxy.apiserver.request import JSON, Request, Response, json_response
+from netproxy.apiserver.status import status
+from netproxy.objects.kinds import Resource
+
+TEXT = "text/plain; charset=utf-8"
+METHOD_NOT_ALLOWED = "the server does not allow this method on the requested resource"
+ACCEPTED = "application/json, application/yaml, application/vnd.kubernetes.protobuf"
+
+VERSION = {
+    "major": "1", "minor": "36", "emulationMajor": "1", "emulationMinor": "36", "minCompatibilityMajor": "1",
+    "minCompatibilityMinor": "35", "gitVersion": "v1.36.2", "gitCommit": "", "gitTreeState": "", "buildDate": "1970-01-01T00:00:00Z",
+    "goVersion": "", "compiler": "gc", "platform": "linux/amd64",
+}  # fmt: skip
+"""Whose API this is: clients compare it with their own."""
+
+CHECKS: Mapping[str, tuple[str, ...]] = {
+    "healthz": ("ping", "log", "etcd"), "livez": ("ping", "log", "etcd"), "readyz": ("ping", "log", "informer-sync"),
+}  # fmt: skip
+"""What each health page looks at. The store is called by the name that people look for."""
+
+
+def page(request: Request, served: Sequence[Resource]) -> Response | None:
+    """The answer of a path that names no resource; None for one that does."""
+    steps = [step for step in request.path.split("/") if step]
+    if not steps:
+        return json_response({"paths": paths(served)})
+    found = _PAGES.get(steps[0])
+    if found:
+        return found(request, served, steps[1:])
+    return None if steps[0] in ("api", "apis") else _lost()
+
+
+def paths(served: Sequence[Resource]) -> list[str]:
+    """Every path that leads somewhere and is no resource."""
+    groups = discovery.groups(served)
+    found = ["/api", "/api/v1", "/apis", "/apis/", *(f"/apis/{group}" for group in groups), "/metrics", "/openapi/v2", "/openapi/v3",
+             "/version", *(f"/{name[5:] and name}" for name in openapi.names(served))]  # fmt: skip
+    health = [f"/{name}{step}" for name, checks in CHECKS.items() for step in ("", *(f"/{check}" for check in checks))]
+    return sorted({*found, *health, *(f"/openapi/v3/{name}" for name in openapi.names(served))})
+
+
+def _lost() -> Response:
+    return Response(404, b"404 page not found\n", TEXT)
+
+
+def _refused() -> Response:
+    return status(405, "MethodNotAllowed", METHOD_NOT_ALLOWED, {})
+
+
+# --- discovery
+
+
+def _core(request: Request, served: Sequence[Resource], steps: Sequence[str]) -> Response | None:
+    if not steps:
+        plain = {"kind": "APIVersions", "versions": ["v1"],
+                 "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": ""}]}  # fmt: skip
+        return _negotiated(request, plain, lambda: discovery.aggregated(served, core=True))
+    return _resources(request, served, steps[0]) if len(steps) == 1 else None
+
+
+def _groups(request: Request, served: Sequence[Resource], steps: Sequence[str]) -> Response | None:
+    if not steps:
+        plain = discovery.group_list(served)
+        return _negotiated(request, plain, lambda: discovery.aggregated(served, core=False))
+    if len(steps) == 1:
+        found = discovery.one_group(served, steps[0])
+        return json_response(found) if found else _lost()
+    return _resources(request, served, "/".join(steps)) if len(steps) == 2 else None
+
+
+def _resources(request: Request, served: Sequence[Resource], api_version: str) -> Response | None:
+    found = discovery.resource_list(served, api_version)
+    if found is None:
+        return None
+    return json_response(found) if request.method == "GET" else _refused()
+
+
+def _negotiated(request: Request, plain: discovery.Shown, whole: Callable[[], discovery.Shown]) -> Response:
+    """Everything at once for whoever accepts that, else the plain form, else 406."""
+    for wanted in (part.strip() for part in (request.accept or "*/*").split(",")):
+        kind, *parameters = (word.strip() for word in wanted.split(";"))
+        if kind not in ("application/json", "application/*", "*/*"):
+            continue
+        said = dict(parameter.partition("=")[::2] for parameter in parameters)
+        if "as" not in said:
+            return json_response(plain)
+        if (said.get("g"), said.get("v"), said["as"]) == ("apidiscovery.k8s.io", "v2", "APIGroupDiscoveryList"):
+            return Response(200, json_response(whole()).body, discovery.AGGREGATED)
+    why = f"only the following media types are accepted: {ACCEPTED}"
+    return status(406, "NotAcceptable", why)
+
+
+# --- OpenAPI
+
+
+def _openapi(request: Request, served: Sequence[Resource], steps: Sequence[str]) -> Response | None:
+    match list(steps):
+        case ["v2"]:
+            return json_response(openapi.document_v2(served))
+        case ["v3"] if not request.path.endswith("/"):
+            return Response(200, json_response(openapi.index(served)).body, TEXT)
+        case ["v3", *rest]:
+            return _document(request, served, "/".join(rest))
+        case _:
+            return _lost()
+
+
+def _document(request: Request, served: Sequence[Resource], name: str) -> Response:
+    if name not in openapi.names(served):
+        return Response(404, b"", "")
+    current = openapi.fingerprint(served, name)
+    asked = request.query.get("hash")
+    if asked is not None and asked != current:
+        return Response(301, b"", JSON, (("Location", f"/openapi/v3/{name}?hash={current}"),))
+    return json_response(openapi.document(served, name))
+
+
+# --- health and version
+
+
+def _version(request: Request, _: Sequence[Resource], steps: Sequence[str]) -> Response:
+    if steps:
+        return _lost()
+    return json_response(VERSION) if request.method == "GET" else _refused()
+
+
+def _health(request: Request, _: Sequence[Resource], steps: Sequence[str]) -> Response:
+    name = next(step for step in request.path.split("/") if step)
+    if steps:
+        return Response(200, b"ok", TEXT) if "/".join(steps) in CHECKS[name] else _lost()
+    if "verbose" not in request.query:
+        return Response(200, b"ok", TEXT)
+    left_out = request.values("exclude")
+    lines = [f"[+]{check} excluded: ok" if check in left_out else f"[+]{check} ok" for check in CHECKS[name]]
+    return Response(200, "\n".join([*lines, f"{name} check passed", ""]).encode(), TEXT)
+
+
+_PAGES: dict[str, Callable[[Request, Sequence[Resource], Sequence[str]], Response | None]] = {
+    "api": _core, "apis": _groups, "openapi": _openapi, "version": _version, **dict.fromkeys(CHECKS, _health),
+}  # fmt: skip
