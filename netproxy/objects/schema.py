@@ -149,6 +149,33 @@ def merge_key(of: str, field: str) -> str | None:
     return None if how in (None, "=") else str(how).removeprefix("=")
 
 
+def list_type(of: str, field: str) -> str:
+    """How server-side apply owns a list: `atomic`, `set`, or by the keys of its items.
+
+    >>> list_type("core.v1.ServiceSpec", "ports"), list_type("core.v1.Container", "args")
+    ('port,protocol', 'atomic')
+    """
+    return str(_data()["lists"].get(of, {}).get(field, "atomic"))
+
+
+def is_atomic(of: str, field: str) -> bool:
+    """Whether server-side apply owns an object or a map as a whole.
+
+    >>> is_atomic("core.v1.ServiceSpec", "selector"), is_atomic("core.v1.ServiceSpec", "sessionAffinityConfig")
+    (True, False)
+    """
+    return field in _data()["atomic"].get(of, ())
+
+
+def key_defaults(of: str) -> Mapping[str, str]:
+    """What the keys of a list's items of this type are when an item does not say.
+
+    >>> key_defaults("core.v1.ContainerPort")
+    {'protocol': 'TCP'}
+    """
+    return {"protocol": "TCP"} if of in ("core.v1.ContainerPort", "core.v1.ServicePort") else {}
+
+
 def field_problems(obj: Mapping[str, Any]) -> tuple[list[Problem], list[Problem]]:
     """Return (wrong types, unknown fields) of one object; of a kind without a schema, wrong types in its metadata.
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from netproxy.core.user import ADMIN, User
+from netproxy.objects.kinds import Resource
 
 Warn = Callable[[str], None]
 """Takes what the writer should know, though the write is done."""
@@ -29,6 +30,12 @@ class WriteOptions:
     """What becomes of a body with unknown or repeated fields: Ignore, Warn (and drop them) or Strict (refuse it)."""
     user: User = ADMIN
     warn: Warn = _unheard
+    resource: Resource | None = None
+    """In which group and version the writer sees the object; None: as it is stored."""
+
+    def of(self, resource: Resource) -> WriteOptions:
+        """The same for a writer who sees the object as RESOURCE."""
+        return self if resource is self.resource else replace(self, resource=resource)
 
 
 PLAIN = WriteOptions()

@@ -15,6 +15,7 @@ from netproxy.core.clock import timestamp
 from netproxy.core.errors import AlreadyExistsError, ApiError, ManifestError, NotFoundError, Problem
 from netproxy.core.names import NamespacedName
 from netproxy.objects.cluster import ClusterSpec
+from netproxy.objects.defaulting import with_defaults
 from netproxy.objects.kinds import NAMESPACES, NODES, PODS, SERVICES, Resource
 from netproxy.objects.manifest import Loaded, placed
 from netproxy.objects.meta import Object, key, metadata, name, spec
@@ -31,6 +32,7 @@ from netproxy.registry.given import (
     write_order,
 )
 from netproxy.registry.habits import habits_of
+from netproxy.registry.managed import is_timely
 from netproxy.registry.namespace import NamespaceStrategy, check_namespace
 from netproxy.registry.node import NodeStrategy
 from netproxy.registry.options import PLAIN, WriteOptions
@@ -38,6 +40,7 @@ from netproxy.registry.patch import patched
 from netproxy.registry.pod import PodStrategy, bound
 from netproxy.registry.service import ServiceStrategy
 from netproxy.registry.strategy import Strategy
+from netproxy.registry.tracking import tracked, with_entries
 from netproxy.registry.versions import check_uid, check_version, first_generation, next_generation, with_fixed
 from netproxy.store.store import Store
 from netproxy.store.transaction import Transaction
@@ -76,12 +79,14 @@ class Registry:
     def create(self, obj: Object, options: WriteOptions = PLAIN) -> Object:
         """Admit and store a new object. Raises ManifestError, AlreadyExistsError, NotFoundError (no such namespace)."""
         resource, new = self._given(obj)
+        options = options.of(resource)
         with self.transaction(dry_run=options.dry_run) as change:
             return _shown(self._create(change, new, options), resource, None, dry_run=options.dry_run)
 
     def put(self, obj: Object, options: WriteOptions = PLAIN) -> tuple[Object, bool]:
         """As `replace`, but an object that is not there is made, where its resource is made so; also, whether it was."""
         resource, new = self._given(obj)
+        options = options.of(resource)
         with self.transaction(dry_run=options.dry_run) as change:
             is_new = habits_of(resource).is_put and change.find(resource, key(new)) is None
         return (self.create(obj, options) if is_new else self.replace(obj, options)), is_new
@@ -89,6 +94,7 @@ class Registry:
     def replace(self, obj: Object, options: WriteOptions = PLAIN) -> Object:
         """Put a new state in an object's place; its status stays. Raises ManifestError, ConflictError, NotFoundError."""
         resource, new = self._given(obj)
+        options = options.of(resource)
         with self.transaction(dry_run=options.dry_run) as change:
             old = change.get(resource, key(new))
             check_uid(new, old, resource)
@@ -97,6 +103,7 @@ class Registry:
     def replace_status(self, obj: Object, options: WriteOptions = PLAIN) -> Object:
         """Put the object's status in the stored one's place; all else stays. Versions as in `replace`."""
         resource, new = self._given(obj)
+        options = options.of(resource)
         with self.transaction(dry_run=options.dry_run) as change:
             old = change.get(resource, key(new))
             check_uid(new, old, resource)
@@ -105,6 +112,7 @@ class Registry:
     def finalize(self, obj: Object, options: WriteOptions = PLAIN) -> Object:
         """Put a Namespace's finalizers in the stored ones' place; a deleted Namespace without any goes."""
         resource, new = self._given(obj)
+        options = options.of(resource)
         with self.transaction(dry_run=options.dry_run) as change:
             old = change.get(resource, key(new))
             check_uid(new, old, resource)
@@ -123,7 +131,7 @@ class Registry:
     ) -> Object:  # fmt: skip
         """Change an object by a patch. Raises what `replace` raises, and ManifestError for a patch that does not fit."""
         with self.transaction(dry_run=options.dry_run) as change:
-            old = change.get(resource, at)
+            old, options = change.get(resource, at), options.of(resource)
             obj = patched(in_version(old, resource), body, content_type)
             if not isinstance(obj, dict):
                 raise ApiError(400, "BadRequest", "the patch leaves no object")
@@ -192,7 +200,8 @@ class Registry:
             obj = {**obj, "metadata": {**metadata(obj), "name": generated_name(obj, self.store.new_uid())}}
         check_namespace(change, resource, key(obj))
         strategy = self.strategy(resource)
-        new = strategy.new(obj, with_status=with_status)
+        sent = with_defaults(obj)
+        new = strategy.new(sent, with_status=with_status)
         strategy.check(new, None)
         there = change.find(resource, key(new)) if name(new) else None
         if there is not None:
@@ -201,16 +210,19 @@ class Registry:
         if metadata(obj).get("resourceVersion"):
             raise ApiError(500, "", "resourceVersion should not be set on objects to be created")
         _warn(strategy, new, None, options)
-        return change.create(first_generation(strategy.settled(new, None), resource))
+        new = first_generation(strategy.settled(new, None), resource)
+        return change.create(with_entries(new, self._tracked(None, sent, options)))
 
     def _replace(self, change: Transaction, obj: Object, old: Object, options: WriteOptions) -> Object:
         resource = served(old)
         check_version(obj, old, resource)
         strategy = self.strategy(resource)
-        new = strategy.updated(with_fixed(obj, old), old)
+        sent = with_defaults(obj)
+        new = strategy.updated(with_fixed(sent, old), old)
         strategy.check(new, old)
         _warn(strategy, new, old, options)
-        return self._put(change, next_generation(strategy.settled(new, old), old, resource), old)
+        new = next_generation(strategy.settled(new, old), old, resource)
+        return self._put(change, with_entries(new, self._tracked(old, sent, options)), old)
 
     def _replace_status(self, change: Transaction, obj: Object, old: Object, options: WriteOptions) -> Object:
         resource = served(old)
@@ -221,7 +233,7 @@ class Registry:
         new = strategy.reported(with_fixed(obj, old), old)
         strategy.check_status(new, old)
         _warn(strategy, new, old, options)
-        return self._put(change, new, old)
+        return self._put(change, with_entries(new, self._tracked(old, new, options, "status")), old)
 
     def _finalize(self, change: Transaction, obj: Object, old: Object, options: WriteOptions) -> Object:
         check_version(obj, old, served(old))
@@ -231,14 +243,24 @@ class Registry:
             "spec": {**spec(old), "finalizers": finalizers},
             "status": old.get("status") or {},
         }
-        return self._put(change, new, old)
+        return self._put(change, with_entries(new, self._tracked(old, new, options, "finalize")), old)
 
     def _put(self, change: Transaction, new: Object, old: Object) -> Object:
         """Store a new state; a deleted object that nothing holds any more goes."""
         if is_over(new) and not self.strategy(served(old)).is_held(new):
             change.remove(served(old), key(old))
             return new
+        before = metadata(old).get("managedFields") or []
+        if is_timely(metadata(new).get("managedFields") or [], before) and with_entries(new, before) == old:
+            return old
         return change.replace(new)
+
+    def _tracked(
+        self, old: Object | None, new: Object, options: WriteOptions, subresource: str = ""
+    ) -> list[dict[str, Any]]:
+        """Who manages the fields of what was sent, which is as it is stored, with defaults."""
+        now = timestamp(self.store.clock.now())
+        return tracked(old, new, options.resource or served(new), options.manager, now, subresource)
 
     def _delete(self, change: Transaction, resource: Resource, old: Object, options: Options) -> Object:
         strategy = self.strategy(resource)
@@ -263,7 +285,7 @@ class Registry:
         at = (resource.stored, key(obj))
         if at in seen:
             raise ManifestError([Problem("metadata.name", f"Duplicate value: {at[1]}: it is also in {seen[at]}")])
-        seen[at] = item.source
+        seen[at], options = item.source, options.of(resource)
         old = change.find(resource, key(obj)) if name(obj) else None
         if old is None:
             meta = {field: value for field, value in metadata(obj).items() if field != "resourceVersion"}

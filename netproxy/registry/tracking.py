@@ -1,0 +1,60 @@
+"""What `managed` needs to know of the kinds that are served: their shapes, their versions, what each way to write resets.
+
+Source: kubernetes 1.36 pkg/registry/*/strategy.go (GetResetFields).
+"""
+
+from __future__ import annotations
+
+from netproxy.objects.kinds import CUSTOM_RESOURCE_DEFINITIONS, DEPLOYMENTS, PODS, SERVICE_CIDRS, Resource, resource_of
+from netproxy.objects.meta import Object, metadata
+from netproxy.registry.convert import in_version
+from netproxy.registry.fieldset import NOTHING, FieldSet
+from netproxy.registry.managed import Entries, Kind, Write, updated
+from netproxy.registry.shape import Shape, shape_of
+
+_STATUS: FieldSet = {"f:status": NOTHING}
+_SPEC: FieldSet = {"f:spec": NOTHING}
+_SPEC_AND_METADATA: FieldSet = {"f:spec": NOTHING, "f:metadata": NOTHING}
+_RESET_BY_STATUS: dict[Resource, FieldSet] = {
+    CUSTOM_RESOURCE_DEFINITIONS: _SPEC_AND_METADATA,
+    SERVICE_CIDRS: _SPEC_AND_METADATA,
+    DEPLOYMENTS: {"f:spec": NOTHING, "f:metadata": {"f:labels": NOTHING}},
+    PODS: {"f:spec": NOTHING, "f:metadata": {"f:deletionTimestamp": NOTHING, "f:ownerReferences": NOTHING}},
+}
+
+
+def tracked(
+    old: Object | None, new: Object, resource: Resource, manager: str, now: str, subresource: str = ""
+) -> Entries:
+    """The entries of NEW, which a manager sent as RESOURCE; both objects are as they are stored, NEW with defaults."""
+    write = Write(manager, resource.api_version, now, subresource, reset_of(resource, subresource))
+    if resource.api_version == new.get("apiVersion"):
+        return updated(old, new, write, kind_of(resource))
+    before = None if old is None else in_version(old, resource)
+    return updated(before, in_version(new, resource), write, kind_of(resource))
+
+
+def reset_of(resource: Resource, subresource: str) -> FieldSet:
+    """What a write by this way does not touch."""
+    if subresource == "status":
+        return _RESET_BY_STATUS.get(resource, _SPEC)
+    return _STATUS if "status" in resource.subresources else NOTHING
+
+
+def kind_of(resource: Resource) -> Kind:
+    """The kind of a resource that is served."""
+
+    def shape(api_version: str) -> Shape:
+        return shape_of({"apiVersion": api_version, "kind": resource.kind})
+
+    def seen(obj: Object, api_version: str) -> Object | None:
+        other = resource_of({"apiVersion": api_version, "kind": resource.kind})
+        return in_version(obj, other) if other is not None and other.stored == resource.stored else None
+
+    return Kind(shape, seen)
+
+
+def with_entries(obj: Object, entries: Entries) -> Object:
+    """The object with these entries, or without any."""
+    meta = {field: value for field, value in metadata(obj).items() if field != "managedFields"}
+    return {**obj, "metadata": {**meta, "managedFields": entries} if entries else meta}
