@@ -167,6 +167,18 @@ def is_atomic(of: str, field: str) -> bool:
     return field in _data()["atomic"].get(of, ())
 
 
+@cache
+def atomic_types() -> frozenset[str]:
+    """The types that server-side apply owns as a whole wherever they are.
+
+    >>> "core.v1.LocalObjectReference" in atomic_types()
+    True
+    """
+    data = _data()
+    codes = {data["types"][of][field] for of, fields in data["atomic"].items() for field in fields}
+    return frozenset({code[1:] for code in codes if code.startswith(":")} | {"apis.meta.v1.OwnerReference"})
+
+
 def key_defaults(of: str) -> Mapping[str, str]:
     """What the keys of a list's items of this type are when an item does not say.
 

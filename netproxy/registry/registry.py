@@ -196,12 +196,12 @@ class Registry:
 
     def _create(self, change: Transaction, obj: Object, options: WriteOptions, *, with_status: bool = False) -> Object:
         resource = served(obj)
+        obj = sent = with_defaults(obj)
         if not name(obj) and metadata(obj).get("generateName"):
             obj = {**obj, "metadata": {**metadata(obj), "name": generated_name(obj, self.store.new_uid())}}
         check_namespace(change, resource, key(obj))
         strategy = self.strategy(resource)
-        sent = with_defaults(obj)
-        new = strategy.new(sent, with_status=with_status)
+        new = strategy.new(obj, with_status=with_status)
         strategy.check(new, None)
         there = change.find(resource, key(new)) if name(new) else None
         if there is not None:

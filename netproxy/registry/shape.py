@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from netproxy.objects.meta import Object
-from netproxy.objects.schema import fields_of, is_atomic, key_defaults, list_type, type_of
+from netproxy.objects.schema import atomic_types, fields_of, is_atomic, key_defaults, list_type, type_of
 
 _NO_FIELDS: Mapping[str, Shape] = {}
 
@@ -93,7 +93,7 @@ def _of_field(of: str, field: str, code: str) -> Shape:
 
 def _of_code(code: str) -> Shape:
     if code.startswith(":"):
-        return _of_type(code[1:])
+        return WHOLE if code[1:] in atomic_types() else _of_type(code[1:])
     if code.startswith("{}"):
         return Shape(Owned.FIELDS, items=_of_code(code[2:]))
     return WHOLE

@@ -9,13 +9,12 @@ from netproxy.objects.meta import Object
 
 
 def _namespace(obj: Object) -> Object:
-    name = (obj.get("metadata") or {}).get("name", "")
-    labels = {"kubernetes.io/metadata.name": name, **((obj.get("metadata") or {}).get("labels") or {})}
+    meta = obj.get("metadata") or {}
+    if not meta.get("name"):
+        return obj
     return {
         **obj,
-        "metadata": {**(obj.get("metadata") or {}), "labels": labels},
-        "spec": {"finalizers": ["kubernetes"], **(obj.get("spec") or {})},
-        "status": {"phase": "Active", **(obj.get("status") or {})},
+        "metadata": {**meta, "labels": {"kubernetes.io/metadata.name": meta["name"], **(meta.get("labels") or {})}},
     }
 
 
