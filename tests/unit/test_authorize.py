@@ -1,0 +1,252 @@
+"""Who may do what, and questions about that."""
+
+from __future__ import annotations
+
+import pytest
+from support.build import FixedClock
+
+from netproxy.apiserver.authorize import Attributes, Authorizer, attributes, permits
+from netproxy.apiserver.paths import target_of
+from netproxy.apiserver.reviews import answered
+from netproxy.core.errors import ApiError, ManifestError
+from netproxy.core.user import ADMIN, AUTHENTICATED, User
+from netproxy.objects.kinds import REVIEWS
+from netproxy.registry.bootstrap import SERVICE_ACCOUNTS, default_bindings, default_roles
+from netproxy.store.store import Store
+
+ALICE = User("alice", ("dev", AUTHENTICATED))
+BOT = User("system:serviceaccount:shop:bot", (SERVICE_ACCOUNTS, "system:serviceaccounts:shop", AUTHENTICATED))
+RBAC = "rbac.authorization.k8s.io"
+REVIEW = {resource.kind: resource for resource in REVIEWS}
+GET_PODS = Attributes("get", "pods", namespace="shop", name="web")
+
+
+def role(name: str, *rules: dict, at: str = "shop", **more) -> dict:
+    meta = {"name": name, **({"namespace": at} if at else {}), "labels": more.pop("labels", {})}
+    return {
+        "apiVersion": f"{RBAC}/v1",
+        "kind": "Role" if at else "ClusterRole",
+        "metadata": meta,
+        "rules": list(rules),
+        **more,
+    }
+
+
+def binding(name: str, of: dict, *subjects: dict, at: str = "shop") -> dict:
+    meta = {"name": name, **({"namespace": at} if at else {})}
+    return {"apiVersion": f"{RBAC}/v1", "kind": "RoleBinding" if at else "ClusterRoleBinding", "metadata": meta,
+            "roleRef": {"apiGroup": RBAC, "kind": of["kind"], "name": of["metadata"]["name"]}, "subjects": list(subjects)}  # fmt: skip
+
+
+def user(name: str) -> dict:
+    return {"kind": "User", "apiGroup": RBAC, "name": name}
+
+
+READ = {"verbs": ["get", "list"], "apiGroups": [""], "resources": ["pods"]}
+
+
+def authorizer(*objects: dict, defaults: bool = False) -> Authorizer:
+    numbers = iter(range(10_000))
+    store = Store(FixedClock(), lambda: f"{next(numbers):05}")
+    with store.transaction() as change:
+        for obj in (*objects, *(default_roles() if defaults else ()), *(default_bindings() if defaults else ())):
+            change.create(obj)
+    return Authorizer(store)
+
+
+@pytest.mark.parametrize(
+    ("rule", "wanted", "allowed"),
+    [
+        (READ, GET_PODS, True),
+        (READ, Attributes("delete", "pods"), False),
+        (READ, Attributes("get", "pods", group="apps"), False),
+        (READ, Attributes("get", "pods", subresource="log"), False),
+        ({**READ, "resources": ["pods/log"]}, Attributes("get", "pods", subresource="log"), True),
+        ({**READ, "resources": ["*/log"]}, Attributes("get", "pods", subresource="log"), True),
+        ({**READ, "resources": ["*"]}, Attributes("get", "pods", subresource="log"), True),
+        ({**READ, "resourceNames": ["web"]}, GET_PODS, True),
+        ({**READ, "resourceNames": ["web"]}, Attributes("get", "pods", name="other"), False),
+        ({**READ, "resourceNames": ["web"]}, Attributes("list", "pods"), False),
+        ({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}, GET_PODS, True),
+        (READ, Attributes("get", path="/healthz"), False),
+        ({"verbs": ["get"], "nonResourceURLs": ["/healthz"]}, Attributes("get", path="/healthz"), True),
+        ({"verbs": ["get"], "nonResourceURLs": ["/healthz/*"]}, Attributes("get", path="/healthz"), False),
+        ({"verbs": ["get"], "nonResourceURLs": ["*"]}, Attributes("get", path="/x"), True),
+        ({"verbs": ["get"], "nonResourceURLs": ["*"]}, GET_PODS, False),
+    ],
+)
+def test_a_rule(rule, wanted, allowed):
+    assert permits(rule, wanted) is allowed
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "verb"),
+    [("GET", "/api/v1/pods", "list"), ("GET", "/api/v1/namespaces/a/pods/b", "get"), ("DELETE", "/api/v1/namespaces/a/pods", "deletecollection"),
+     ("DELETE", "/api/v1/namespaces/a/pods/b", "delete"), ("POST", "/api/v1/namespaces/a/pods", "create"),
+     ("PUT", "/api/v1/nodes/a/status", "update"), ("PATCH", "/api/v1/nodes/a", "patch"), ("GET", "/api/v1/watch/pods", "watch")],
+)  # fmt: skip
+def test_the_verb_of_a_request(method, path, verb):
+    assert attributes(method, path, target_of(path)).verb == verb
+
+
+def test_a_watch_is_a_verb_of_its_own():
+    assert attributes("GET", "/api/v1/pods", target_of("/api/v1/pods"), watch=True).verb == "watch"
+
+
+def test_a_role_holds_in_its_namespace_and_a_cluster_role_everywhere():
+    reader = role("reader", READ)
+    asked = authorizer(reader, binding("a", reader, user("alice")))
+    assert asked.allows(ALICE, GET_PODS)
+    assert not asked.allows(ALICE, Attributes("get", "pods", namespace="other"))
+    everywhere = role("reader", READ, at="")
+    asked = authorizer(everywhere, binding("a", everywhere, {"kind": "Group", "name": "dev"}, at=""))
+    assert asked.allows(ALICE, Attributes("list", "pods"))
+    asked = authorizer(everywhere, binding("a", everywhere, user("alice")))
+    assert asked.allows(ALICE, GET_PODS)
+    assert not asked.allows(ALICE, Attributes("list", "pods"))
+
+
+def test_a_service_account_is_a_user():
+    reader = role("reader", READ)
+    asked = authorizer(reader, binding("a", reader, {"kind": "ServiceAccount", "name": "bot", "namespace": "shop"}))
+    assert asked.allows(BOT, GET_PODS)
+    assert not asked.allows(ALICE, GET_PODS)
+
+
+def test_a_role_may_be_made_of_others():
+    whole = role(
+        "whole",
+        at="",
+        aggregationRule={"clusterRoleSelectors": [{"matchLabels": {"part": "yes"}}]},
+        labels={"part": "yes"},
+    )
+    part = role("part", READ, at="", labels={"part": "yes"})
+    asked = authorizer(whole, part, binding("a", whole, user("alice"), at=""))
+    assert asked.allows(ALICE, GET_PODS)
+
+
+def test_a_binding_to_a_role_that_is_not_there_gives_nothing():
+    asked = authorizer(binding("a", role("none"), user("alice")), binding("b", role("none", at=""), user("alice")))
+    assert not asked.allows(ALICE, GET_PODS)
+
+
+def test_new_roles_count_at_once():
+    asked = authorizer()
+    assert not asked.allows(ALICE, GET_PODS)
+    reader = role("reader", READ)
+    with asked._store.transaction() as change:
+        change.create(reader)
+        change.create(binding("a", reader, user("alice")))
+    assert asked.allows(ALICE, GET_PODS)
+
+
+def test_what_everybody_may_do_in_a_new_cluster():
+    asked = authorizer(defaults=True)
+    assert asked.allows(ADMIN, Attributes("delete", "nodes", name="node1"))
+    for who in (ALICE, BOT):
+        assert asked.allows(who, Attributes("get", path="/api/v1"))
+        assert asked.allows(who, Attributes("create", "selfsubjectaccessreviews", "authorization.k8s.io"))
+        assert not asked.allows(who, GET_PODS)
+    assert asked.allows(BOT, Attributes("get", path="/openid/v1/jwks"))
+
+
+@pytest.mark.parametrize(("name", "may"), [("view", "get"), ("edit", "create"), ("admin", "create")])
+def test_the_roles_for_people(name, may):
+    given = binding("a", role(name, at=""), user("alice"))
+    asked = authorizer(given, defaults=True)
+    assert asked.allows(ALICE, Attributes(may, "pods", namespace="shop"))
+    assert asked.allows(ALICE, Attributes("get", "secrets", namespace="shop")) == (name != "view")
+    assert asked.allows(ALICE, Attributes("create", "roles", RBAC, namespace="shop")) == (name == "admin")
+    assert not asked.allows(ALICE, Attributes("get", "nodes"))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        (Attributes("list", "pods", namespace="default"),
+         'pods is forbidden: User "alice" cannot list resource "pods" in API group "" in the namespace "default"'),
+        (Attributes("get", "deployments", "apps", "scale", "default", "web"),
+         ('deployments.apps "web" is forbidden: User "alice" cannot get resource "deployments/scale" in API group "apps" '
+          'in the namespace "default"')),
+        (Attributes("list", "nodes"), 'nodes is forbidden: User "alice" cannot list resource "nodes" in API group "" at the cluster scope'),
+        (Attributes("get", path="/metrics"), 'forbidden: User "alice" cannot get path "/metrics"'),
+    ],
+)  # fmt: skip
+def test_the_refusal(wanted, said):
+    with pytest.raises(ApiError) as refused:
+        authorizer().check(ALICE, wanted)
+    assert (refused.value.code, str(refused.value)) == (403, said)
+    authorizer().check(ADMIN, wanted)
+
+
+# --- reviews
+
+
+def review(
+    kind: str, spec: dict | None = None, *, who: User = ALICE, asked: Authorizer | None = None, **meta: str
+) -> dict:
+    obj = {"apiVersion": REVIEW[kind].api_version, "kind": kind, "metadata": meta, "spec": spec or {}}
+    return answered(REVIEW[kind], obj, who, asked or authorizer(), {"good": BOT}.get, now="now")
+
+
+def test_who_i_am():
+    assert review("SelfSubjectReview", who=User("a", ("g",), "1", {"k": ("v",)}))["status"] == {
+        "userInfo": {"username": "a", "uid": "1", "groups": ["g"], "extra": {"k": ["v"]}}
+    }
+    assert review("SelfSubjectReview", who=User("a"))["status"] == {"userInfo": {"username": "a"}}
+
+
+def test_may_i():
+    pods = {"resourceAttributes": {"verb": "get", "resource": "pods", "namespace": "shop"}}
+    assert review("SelfSubjectAccessReview", pods)["status"] == {"allowed": False}
+    assert review("SelfSubjectAccessReview", pods, who=ADMIN)["status"] == {"allowed": True}
+    path = {"nonResourceAttributes": {"verb": "get", "path": "/healthz"}}
+    assert review("SelfSubjectAccessReview", path, asked=authorizer(defaults=True))["status"] == {"allowed": True}
+
+
+def test_may_she():
+    reader = role("reader", READ)
+    asked = authorizer(reader, binding("a", reader, user("alice")))
+    pods = {"resourceAttributes": {"verb": "get", "resource": "pods", "namespace": "shop"}}
+    assert review("SubjectAccessReview", {**pods, "user": "alice", "extra": {"a": ["b"]}}, who=ADMIN, asked=asked)[
+        "status"
+    ]["allowed"]
+    local = review("LocalSubjectAccessReview", {**pods, "user": "bob"}, who=ADMIN, asked=asked, namespace="shop")
+    assert not local["status"]["allowed"]
+    with pytest.raises(ApiError, match="must match namespace: other"):
+        review("LocalSubjectAccessReview", {**pods, "user": "bob"}, namespace="other")
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "meta", "path"),
+    [
+        ("SelfSubjectAccessReview", {}, {}, "spec.resourceAttributes"),
+        ("SelfSubjectAccessReview", {"resourceAttributes": {}, "nonResourceAttributes": {}}, {}, "spec.nonResourceAttributes"),
+        ("SelfSubjectAccessReview", {"resourceAttributes": {}}, {"name": "x"}, "metadata"),
+        ("SubjectAccessReview", {"resourceAttributes": {}}, {}, "spec.user"),
+    ],
+)  # fmt: skip
+def test_a_question_that_is_none(kind, spec, meta, path):
+    with pytest.raises(ManifestError) as refused:
+        review(kind, spec, **meta)
+    assert [problem.path for problem in refused.value.problems] == [path]
+
+
+def test_what_may_i():
+    said = review("SelfSubjectRulesReview", {"namespace": "default"}, asked=authorizer(defaults=True))
+    assert {"verbs": ["create"], "apiGroups": ["authentication.k8s.io"], "resources": ["selfsubjectreviews"]} in (
+        said["status"]["resourceRules"]
+    )
+    assert any("/version" in rule["nonResourceURLs"] for rule in said["status"]["nonResourceRules"])
+    everything = review("SelfSubjectRulesReview", {"namespace": "default"}, who=ADMIN)["status"]
+    assert everything["resourceRules"] == [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]
+    with pytest.raises(ApiError, match="no namespace on request"):
+        review("SelfSubjectRulesReview")
+
+
+def test_whose_a_token_is():
+    assert review("TokenReview", {"token": "good"})["status"]["user"]["username"] == BOT.name
+    assert review("TokenReview", {"token": "good", "audiences": ["a"]})["status"]["audiences"] == ["a"]
+    assert review("TokenReview", {"token": "bad"})["status"] == {"user": {}, "error": "invalid bearer token"}
+    with pytest.raises(ApiError, match="token is required"):
+        review("TokenReview")
