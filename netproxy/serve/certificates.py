@@ -64,6 +64,17 @@ def certificates(folder: Path, hosts: Sequence[str], *, now: float) -> Certifica
     return Certificates(authority, server, admin)
 
 
+def new_key(file: Path) -> bytes:
+    """The private key that FILE keeps, as PEM; it is made, and written (mode 0600), when it is not there."""
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        from cryptography.hazmat.primitives.asymmetric import ec
+
+        write_private(file, _pem(ec.generate_private_key(ec.SECP256R1())))
+        return file.read_bytes()
+
+
 def _vouched(folder: Path) -> list[str]:
     """What the server's certificate vouches for, as it was written down: to read it would be to import a lot."""
     try:
@@ -184,10 +195,15 @@ def _pair(builder: x509.CertificateBuilder, key: Any, issuer_key: Any) -> Pair:
     from cryptography.hazmat.primitives import hashes, serialization
 
     certificate = builder.sign(issuer_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return Pair(certificate, private)
+    return Pair(certificate, _pem(key))
+
+
+def _pem(key: Any) -> bytes:
+    """A private key as text."""
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    pem: bytes = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return pem
 
 
 # --- a way in

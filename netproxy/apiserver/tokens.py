@@ -1,0 +1,149 @@
+"""Tokens of service accounts: what is in one, who gets one, and whose one is. Pure: whoever signs is a port.
+
+Source: kubernetes 1.36 pkg/serviceaccount/claims.go and pkg/registry/core/serviceaccount/storage/token.go (behaviour).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from netproxy.apiserver.status import bad_request
+from netproxy.core.clock import timestamp
+from netproxy.core.errors import ConflictError, ManifestError, Problem
+from netproxy.core.names import NamespacedName
+from netproxy.core.user import AUTHENTICATED, User
+from netproxy.objects.kinds import NODES, PODS, SECRETS, SERVICE_ACCOUNTS, Resource
+from netproxy.objects.meta import Object, is_deleting, metadata, name, namespace, spec
+from netproxy.store.store import Store
+
+ISSUER = "https://kubernetes.default.svc"
+AUDIENCE = ISSUER
+PRIVATE = "kubernetes.io"
+"""The claim that has everything of Kubernetes' own."""
+PREFIX = "authentication.kubernetes.io/"
+CREDENTIAL = PREFIX + "credential-id"
+SHORTEST_S, USUAL_S, LONGEST_S = 600, 3600, 1 << 32
+ALL_OF_THEM = "system:serviceaccounts"
+
+_BINDABLE: dict[tuple[str, str], Resource] = {("v1", "Pod"): PODS, ("v1", "Node"): NODES, ("v1", "Secret"): SECRETS}
+"""What a token may end with."""
+
+Claims = Mapping[str, Any]
+
+
+class Signer(Protocol):
+    """Makes texts that only it can make."""
+
+    def sign(self, claims: Claims) -> str:
+        """A JSON web token that says CLAIMS."""
+        ...
+
+    def claims(self, token: str) -> Claims | None:
+        """What a token says; None when it is not one of ours, or its time is over or has not come."""
+        ...
+
+
+def requested(account: Object, asked: Object, store: Store, signer: Signer, *, now: float, uid: str) -> Object:
+    """A TokenRequest with its token. UID is the token's own name. Raises ManifestError, ApiError."""
+    meta, wish = metadata(account), spec(asked)
+    seconds = wish.get("expirationSeconds") or USUAL_S
+    wrong = [*_name_problems(account, asked), *_seconds_problems(seconds)]
+    if wrong:
+        raise ManifestError(wrong)
+    audiences = list(wish.get("audiences") or [AUDIENCE])
+    said: dict[str, Any] = {
+        "namespace": meta["namespace"],
+        "serviceaccount": {"name": meta["name"], "uid": meta["uid"]},
+    }
+    bound = wish.get("boundObjectRef")
+    if bound is not None:
+        said |= _bound(bound, meta["namespace"], store)
+    begin, end = int(now), int(now) + seconds
+    claims = {"aud": audiences, "exp": end, "iat": begin, "iss": ISSUER, "jti": uid, PRIVATE: said, "nbf": begin,
+              "sub": f"system:serviceaccount:{meta['namespace']}:{meta['name']}"}  # fmt: skip
+    kept = {field: meta[field] for field in ("name", "namespace", "uid")}
+    return {
+        **asked, "metadata": {**kept, "creationTimestamp": timestamp(now)},
+        "spec": {"audiences": audiences, "expirationSeconds": seconds, "boundObjectRef": bound},
+        "status": {"token": signer.sign(claims), "expirationTimestamp": timestamp(end)},
+    }  # fmt: skip
+
+
+def _name_problems(account: Object, asked: Object) -> list[Problem]:
+    wrong = []
+    for field, found in (("name", name), ("namespace", namespace)):
+        given = found(asked)
+        if given and given != found(account):
+            why = f"Invalid value: {json.dumps(given)}: must match the service account {field} if specified"
+            wrong.append(Problem(f"metadata.{field}", why))
+    return wrong
+
+
+def _seconds_problems(seconds: int) -> list[Problem]:
+    if SHORTEST_S <= seconds <= LONGEST_S:
+        return []
+    why = (
+        "may not specify a duration less than 10 minutes"
+        if seconds < SHORTEST_S
+        else "may not specify a duration larger than 2^32 seconds"
+    )
+    return [Problem("spec.expirationSeconds", f"Invalid value: {seconds}: {why}")]
+
+
+def _bound(bound: Mapping[str, Any], in_namespace: str, store: Store) -> dict[str, Any]:
+    """What a token says of the object that it ends with. Raises NotFoundError, ApiError, ConflictError."""
+    version, kind = bound.get("apiVersion", ""), bound.get("kind", "")
+    resource = _BINDABLE.get((version, kind))
+    if resource is None:
+        group, _, short = str(version).rpartition("/")
+        raise bad_request(f"cannot bind token to object of type {group}/{short}, Kind={kind}")
+    obj = store.get(resource, NamespacedName(in_namespace if resource.namespaced else "", str(bound.get("name", ""))))
+    uid = metadata(obj)["uid"]
+    if bound.get("uid") not in (None, "", uid):
+        why = (f"the UID in the bound object reference ({bound['uid']}) does not match the UID in record. "
+               "The object might have been deleted and then recreated")  # fmt: skip
+        raise ConflictError(f'Operation cannot be fulfilled on {resource.group_resource} "{name(obj)}": {why}')
+    said: dict[str, Any] = {kind.lower(): {"name": name(obj), "uid": uid}}
+    if resource is PODS and spec(obj).get("nodeName"):
+        said["node"] = _node(spec(obj)["nodeName"], store)
+    return said
+
+
+def _node(node: str, store: Store) -> dict[str, str]:
+    found = store.find(NODES, NamespacedName("", node))
+    return {"name": node, "uid": metadata(found)["uid"]} if found else {"name": node}
+
+
+def user_of(claims: Claims, store: Store) -> User | None:
+    """Whose a good token is; None when its account, or the object that it ends with, is not there any more."""
+    if claims.get("iss") != ISSUER or AUDIENCE not in (claims.get("aud") or ()):
+        return None
+    said = claims.get(PRIVATE) or {}
+    at = str(said.get("namespace"))
+    if not _is_there(SERVICE_ACCOUNTS, at, said.get("serviceaccount"), store):
+        return None
+    extra = {CREDENTIAL: (f"JTI={claims['jti']}",)} if claims.get("jti") else {}
+    for word, resource in (("pod", PODS), ("secret", SECRETS), ("node", NODES)):
+        bound = said.get(word)
+        if bound is None:
+            continue
+        if resource is not NODES and not _is_there(resource, at, bound, store):
+            return None
+        if resource is not SECRETS:
+            extra |= {
+                f"authentication.kubernetes.io/{word}-{field}": (bound[field],)
+                for field in ("name", "uid")
+                if field in bound
+            }
+    account = said["serviceaccount"]
+    groups = (ALL_OF_THEM, f"{ALL_OF_THEM}:{at}", AUTHENTICATED)
+    return User(f"system:serviceaccount:{at}:{account['name']}", groups, account["uid"], extra)
+
+
+def _is_there(resource: Resource, in_namespace: str, said: Mapping[str, Any] | None, store: Store) -> bool:
+    if not said:
+        return False
+    found = store.find(resource, NamespacedName(in_namespace, str(said.get("name"))))
+    return found is not None and metadata(found)["uid"] == said.get("uid") and not is_deleting(found)
