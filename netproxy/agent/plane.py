@@ -18,11 +18,13 @@ from aiohttp import web
 from netproxy.agent.boot import put_first
 from netproxy.agent.paths import Paths, Scope
 from netproxy.apiserver.routes import Api
+from netproxy.apiserver.tokens import user_of
 from netproxy.client.cache import Cache
 from netproxy.client.local import LocalApi
 from netproxy.client.port import EVERYTHING
 from netproxy.client.supervise import Backoff, supervised
 from netproxy.controllers import ALL
+from netproxy.core.user import User
 from netproxy.linux.clock import SystemClock
 from netproxy.manager.manager import Manager
 from netproxy.objects.cluster import ClusterSpec, cluster_spec
@@ -31,6 +33,7 @@ from netproxy.objects.manifest import Loaded
 from netproxy.objects.meta import name, spec
 from netproxy.registry.registry import Registry
 from netproxy.serve import http
+from netproxy.serve.jwt import KeySigner
 from netproxy.store.sqlite import SqliteBacking
 from netproxy.store.store import Store
 
@@ -58,6 +61,7 @@ class ControlPlane:
         self.client = LocalApi(self.registry)
         self.known = Cache(self.client, dict.fromkeys(CACHED, EVERYTHING), clock=self.clock, random=self.random)
         self.manager = Manager(LocalApi(self.registry, "kube-controller-manager"), self.known, ALL, self.clock)
+        self.signer = KeySigner(paths.tls / "service-accounts.key", self.clock.now)
         self.started = self.clock.now()
         self.over = asyncio.Event()
         self._incoming = incoming
@@ -94,7 +98,14 @@ class ControlPlane:
         with suppress(FileNotFoundError):
             self.paths.socket.unlink()
         api = Api(self.registry, self.clock)
-        self._runner = await http.serve(self.paths.socket, api, self.store, self.clock, extra)
+        self._runner = await http.serve(
+            self.paths.socket, api, self.store, self.clock, extra, token_user=self._token_user
+        )
+
+    def _token_user(self, token: str) -> User | None:
+        """Whose a bearer token is."""
+        claims = self.signer.claims(token)
+        return user_of(claims, self.store) if claims else None
 
     async def listen_https(self) -> str:
         """Serve the API on the socket that was handed in, and write a kubeconfig that leads there; its path, or empty."""

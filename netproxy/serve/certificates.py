@@ -27,7 +27,7 @@ BACKDATED = timedelta(hours=1)
 """Clocks of clients may be slow."""
 
 LOCAL = ("127.0.0.1", "::1", "localhost")
-ADMIN = "netproxy-admin"
+ADMIN = "kubernetes-admin"
 ADMINS = "system:masters"
 
 
@@ -71,6 +71,7 @@ def new_key(file: Path) -> bytes:
     except FileNotFoundError:
         from cryptography.hazmat.primitives.asymmetric import ec
 
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_private(file, _pem(ec.generate_private_key(ec.SECP256R1())))
         return file.read_bytes()
 

@@ -20,9 +20,9 @@ from netproxy.apiserver.status import status, status_of
 from netproxy.apiserver.watch import Frame, Teller, failed, fell_behind, teller
 from netproxy.core.clock import Clock
 from netproxy.core.errors import NetproxyError
-from netproxy.core.user import ANONYMOUS
+from netproxy.core.user import ANONYMOUS, User
 from netproxy.serve.metrics import CONTENT_TYPE, Requests, text
-from netproxy.serve.who import authenticated, is_local, user_of
+from netproxy.serve.who import TOKEN_USER, authenticated, is_local, user_of
 from netproxy.store.store import Event, Store
 
 log = logging.getLogger(__name__)
@@ -51,10 +51,10 @@ LIMITS = Limits()
 
 
 async def serve(
-    path: Path, api: Api, store: Store, clock: Clock, extra: Extra, *, limits: Limits = LIMITS
-) -> web.AppRunner:
-    """Listen on a Unix socket that only its owner can open; returns what ends it."""
-
+    path: Path, api: Api, store: Store, clock: Clock, extra: Extra, *, limits: Limits = LIMITS,
+    token_user: Callable[[str], User | None] | None = None,
+) -> web.AppRunner:  # fmt: skip
+    """Listen on a Unix socket that only its owner can open; returns what ends it. TOKEN_USER: see `who.TOKEN_USER`."""
     requests = Requests()
 
     async def counted(request: web.Request) -> web.StreamResponse:
@@ -84,6 +84,8 @@ async def serve(
             return _whole(status_of(error))
 
     app = web.Application(client_max_size=MAX_BODY, middlewares=[authenticated])
+    if token_user:
+        app[TOKEN_USER] = token_user
     app.router.add_route("*", "/{path:.*}", counted)
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.2)
     await runner.setup()

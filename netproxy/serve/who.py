@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import socket
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -13,10 +16,20 @@ OPEN_PATHS = frozenset(("/healthz", "/livez", "/readyz"))
 """What anybody may ask."""
 
 
+TOKEN_USER: web.AppKey[Callable[[str], User | None]] = web.AppKey("TOKEN_USER")
+"""Of an application: whose a bearer token is; None for one that is good for nobody. Without it no token is good."""
+
+CREDENTIAL = "authentication.kubernetes.io/credential-id"
+
+
 @web.middleware
 async def authenticated(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Let in whoever came by the Unix socket (its owner), shows a good client certificate, or asks for OPEN_PATHS only."""
-    if user_of(request) is not None or request.path.rstrip("/") in OPEN_PATHS:
+    """Let in who came by the Unix socket (its owner), shows a good certificate or token, or asks for OPEN_PATHS only.
+
+    A token that is good for nobody is refused, whatever is asked for.
+    """
+    user = user_of(request)
+    if user is not None or (not _token(request) and request.path.rstrip("/") in OPEN_PATHS):
         return await handler(request)
     failure = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": "Unauthorized",
                "reason": "Unauthorized", "code": 401}  # fmt: skip
@@ -24,16 +37,28 @@ async def authenticated(request: web.Request, handler: Handler) -> web.StreamRes
 
 
 def user_of(request: web.Request) -> User | None:
-    """Who asks: the socket's owner, or whom the client certificate names; None for neither."""
+    """Who asks: the socket's owner, or whom the client certificate names, or whose the bearer token is; None for nobody."""
     if is_local(request):
         return ADMIN
     shown = request.transport.get_extra_info("peercert") if request.transport else None
-    if not shown:
-        return None
+    if shown:
+        return _of_certificate(request, shown)
+    token, whose = _token(request), request.app.get(TOKEN_USER)
+    return whose(token) if token and whose else None
+
+
+def _of_certificate(request: web.Request, shown: Mapping[str, Any]) -> User:
     parts = [pair for group in shown.get("subject", ()) for pair in group]
     name = next((value for kind, value in parts if kind == "commonName"), "")
     groups = (value for kind, value in parts if kind == "organizationName")
-    return User(name, (*groups, AUTHENTICATED))
+    connection = request.transport.get_extra_info("ssl_object") if request.transport else None
+    digest = hashlib.sha256(connection.getpeercert(binary_form=True)).hexdigest() if connection else ""
+    return User(name, (*groups, AUTHENTICATED), extra={CREDENTIAL: (f"X509SHA256={digest}",)} if digest else {})
+
+
+def _token(request: web.Request) -> str:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def is_local(request: web.Request) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import socket
 import ssl
 import stat
@@ -40,7 +41,7 @@ from netproxy.serve.certificates import (
     write_private,
 )
 from netproxy.serve.tls import add_https_site, server_context
-from netproxy.serve.who import authenticated, user_of
+from netproxy.serve.who import TOKEN_USER, authenticated, user_of
 
 WEB = NamespacedName("default", "web")
 NOW = 1_800_000_000.0
@@ -225,6 +226,38 @@ def test_only_the_health_of_the_server_is_told_to_anybody(pki):
     assert set(found.values()) == {200, 401}
 
 
+def test_a_token_comes_in_when_it_is_somebodys(pki):
+    bot = User("bot")
+
+    async def is_bot(request):
+        return web.json_response(user_of(request) == bot)
+
+    async def all_of_it():
+        import aiohttp
+
+        app = web.Application(middlewares=[authenticated])
+        app[TOKEN_USER] = {"good": bot}.get
+        app.router.add_get("/{path:.*}", is_bot)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        try:
+            sock = socket.create_server(("127.0.0.1", 0))
+            await add_https_site(runner, sock, server_context(pki[0], pki[1]))
+            url = f"https://127.0.0.1:{sock.getsockname()[1]}"
+            context = ssl.create_default_context(cadata=pki[0].certificate.decode())
+            async with aiohttp.ClientSession() as session:
+                for header, path, status in (("Bearer good", "/api", 200), ("bearer  good", "/api", 200),
+                                             ("Bearer bad", "/api", 401), ("Bearer bad", "/healthz", 401),
+                                             ("Basic good", "/api", 401), ("Basic good", "/healthz", 200)):  # fmt: skip
+                    async with session.get(url + path, ssl=context, headers={"Authorization": header}) as response:
+                        assert response.status == status, (header, path)
+                        assert status != 200 or await response.json() is (path == "/api")
+        finally:
+            await runner.cleanup()
+
+    asyncio.run(all_of_it())
+
+
 def test_by_plain_tcp_nobody_comes_in():
     async def all_of_it():
         server = ApiServer(Etcd())
@@ -285,7 +318,10 @@ def test_a_server_knows_who_asks(pki):
             await server.stop()
 
     asyncio.run(all_of_it())
-    assert seen == [User("netproxy-admin", ("system:masters", "system:authenticated"))]
+    (user,) = seen
+    assert (user.name, user.groups) == ("kubernetes-admin", ("system:masters", "system:authenticated"))
+    (credential,) = user.extra["authentication.kubernetes.io/credential-id"]
+    assert re.fullmatch("X509SHA256=[0-9a-f]{64}", credential)
 
 
 # --- what a cluster keeps
