@@ -25,6 +25,7 @@ ROOTS = {
     "v1/Node": "io.k8s.api.core.v1.Node",
     "v1/Namespace": "io.k8s.api.core.v1.Namespace",
     "v1/ConfigMap": "io.k8s.api.core.v1.ConfigMap",
+    "v1/Secret": "io.k8s.api.core.v1.Secret",
     "v1/Event": "io.k8s.api.core.v1.Event",
     "v1/Endpoints": "io.k8s.api.core.v1.Endpoints",
     "v1/Binding": "io.k8s.api.core.v1.Binding",

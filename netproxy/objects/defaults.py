@@ -5,6 +5,7 @@ Source: kubernetes pkg/apis/core/v1/defaults.go, apps/v1/defaults.go, discovery/
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
 
@@ -121,6 +122,14 @@ def _namespace(obj: Object) -> Object:
     }
 
 
+def _secret(obj: Object) -> Object:
+    """What is given as text is kept in base64, as everything else."""
+    given = {key: b64encode(str(value).encode()).decode() for key, value in (obj.get("stringData") or {}).items()}
+    kept = {field: value for field, value in obj.items() if field != "stringData"}
+    data = {**(obj.get("data") or {}), **given}
+    return {**kept, "type": obj.get("type") or "Opaque", **({"data": data} if data else {})}
+
+
 _FILLERS: dict[str, Callable[[Object], Object]] = {
     "Service": _service,
     "EndpointSlice": _endpoint_slice,
@@ -129,4 +138,5 @@ _FILLERS: dict[str, Callable[[Object], Object]] = {
     "Deployment": _workload,
     "ReplicaSet": _workload,
     "Namespace": _namespace,
+    "Secret": _secret,
 }

@@ -77,6 +77,7 @@ PODS = _core("pods", "Pod", "po", sub=("binding", "status"))
 SERVICES = _core("services", "Service", "svc", sub=_STATUS)
 EVENTS = _core("events", "Event", "ev")
 CONFIG_MAPS = _core("configmaps", "ConfigMap", "cm")
+SECRETS = _core("secrets", "Secret")
 ENDPOINTS = _core("endpoints", "Endpoints", "ep")
 DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment", short=("deploy",), subresources=_STATUS)
 REPLICA_SETS = Resource("apps", "v1", "replicasets", "ReplicaSet", short=("rs",), subresources=_STATUS)
@@ -98,7 +99,7 @@ CLUSTERS = Resource("netproxy.dev", "v1alpha1", "clusters", "Cluster", namespace
 IMAGES = Resource("netproxy.dev", "v1alpha1", "images", "Image", namespaced=False)
 
 RESOURCES: tuple[Resource, ...] = (
-    NAMESPACES, NODES, PODS, SERVICES, EVENTS, CONFIG_MAPS, ENDPOINTS, DEPLOYMENTS, REPLICA_SETS, HORIZONTAL_POD_AUTOSCALERS,
+    NAMESPACES, NODES, PODS, SERVICES, EVENTS, CONFIG_MAPS, SECRETS, ENDPOINTS, DEPLOYMENTS, REPLICA_SETS, HORIZONTAL_POD_AUTOSCALERS,
     HORIZONTAL_POD_AUTOSCALERS_V1, ENDPOINT_SLICES, EVENTS_V1, SERVICE_CIDRS, KUBE_PROXY_CONFIGURATIONS, CLUSTERS, IMAGES,
 )  # fmt: skip
 """All resources; of two versions of one, the preferred (and stored) one comes first."""

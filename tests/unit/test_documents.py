@@ -277,7 +277,7 @@ def test_a_kind_that_only_ends_in_list_is_an_object():
 @pytest.mark.parametrize(
     ("version", "kind"),
     [("serving.knative.dev/v1", "Service"), ("postgresql.cnpg.io/v1", "Cluster"), ("cluster.x-k8s.io/v1beta1", "Cluster"),
-     ("apps.kruise.io/v1alpha1", "Deployment"), ("metrics.k8s.io/v1beta1", "Node"), ("v1", "Secret"), ("example.com/v1", "Servce")],
+     ("apps.kruise.io/v1alpha1", "Deployment"), ("metrics.k8s.io/v1beta1", "Node"), ("v1", "ResourceQuota"), ("example.com/v1", "Servce")],
 )  # fmt: skip
 def test_a_kind_of_somebody_else_is_left_out(version, kind):
     error, warning = unknown_kind({"apiVersion": version, "kind": kind})
