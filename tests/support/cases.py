@@ -25,6 +25,8 @@ LAST = "this must be the last rule"
 RECORDINGS = {V1_30: "kube-proxy-1.30.5", V1_36: "kube-proxy-1.36.2"}
 """Where in a case's folder the states of a version are."""
 FILES = {Family.IPV4: "iptables.txt", Family.IPV6: "ip6tables.txt"}
+DIGESTS = {Family.IPV4: "nft4.txt", Family.IPV6: "nft6.txt"}
+"""Tables of nftables of which only a digest was kept: support/digests.py."""
 DEFECTS_OF_KUBE_PROXY = {"slice-moves"}
 """Recorded, and not copied: docs/versions.md says why."""
 
@@ -119,8 +121,6 @@ class Case:
     def recorded(self, name: str, step: int = 0) -> str | None:
         """A file of the recording, behind a STEP of change.yaml; None where nothing is recorded."""
         prefix = "" if step == 0 else "after." if step == 1 else f"after{step}."
-        if name == "nft.ruleset" and self._file(f"{prefix}nft4.txt").exists():  # one file a family
-            return "".join(self._file(f"{prefix}{part}").read_text() for part in ("nft4.txt", "nft6.txt"))
         file = self._file(f"{prefix}{name}")
         return file.read_text() if file.exists() else None
 
