@@ -3,13 +3,12 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from netproxy.core.net import Family
+from netproxy.objects.document import document
 from netproxy.objects.manifest import parse_manifests
 from netproxy.proxy.build import build
 from netproxy.proxy.config import node_view
@@ -66,17 +65,20 @@ class Case:
         )
 
     def config(self) -> dict[str, Any]:
-        return parse_manifests((self.folder / "config.yaml").read_bytes(), "config.yaml")[0].obj
+        return _objects(self.folder / "config.yaml")[0]
 
     def addresses(self) -> list[str]:
-        return yaml.safe_load((self.folder / "host.yaml").read_text())["interfaceAddresses"]
+        return _read(self.folder / "host.yaml")["interfaceAddresses"]
 
     def steps(self) -> list[dict[str, Any]]:
-        file = self.folder / "change.yaml"
-        return yaml.safe_load(file.read_text()) if file.exists() else []
+        return _read(self.folder / "change.yaml") if self.has_steps else []
+
+    @property
+    def has_steps(self) -> bool:
+        return (self.folder / "change.yaml").exists()
 
     def flows(self) -> dict[str, Any]:
-        return _flows(self.folder)
+        return _read(self.folder / "flows.yaml")
 
     @property
     def counts(self) -> bool:
@@ -138,13 +140,14 @@ def _tell(tracker: Tracker, obj: dict[str, Any], old: dict[str, Any] | None, *, 
             tracker.set_service_cidr(obj, deleted=deleted)
 
 
+@lru_cache(64)  # a test asks for its case's many times, and the next test is often of the same case
 def _objects(file: Path) -> list[dict[str, Any]]:
     return [item.obj for item in parse_manifests(file.read_bytes(), file.name)]
 
 
 @cache
-def _flows(folder: Path) -> dict[str, Any]:
-    return yaml.safe_load((folder / "flows.yaml").read_text())
+def _read(file: Path) -> Any:
+    return document(file.read_bytes(), file.name)
 
 
 AGAINST_THE_RECORDING = {"headless-and-externalname-ignored/externalname-ip"}

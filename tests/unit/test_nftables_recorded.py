@@ -65,7 +65,7 @@ def test_the_table_is_that_of_which_a_digest_was_kept(case: Case, family: Family
         assert facts(table) == facts_of(digest)
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c.steps()], ids=lambda case: case.id)
+@pytest.mark.parametrize("case", [c for c in CASES if c.has_steps], ids=lambda case: case.id)
 def test_the_table_follows_the_objects_as_kube_proxy_does(case: Case) -> None:
     compiler, state = None, None
     for family, step, view, snapshot in case.moments("nftables"):

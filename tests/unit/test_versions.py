@@ -18,7 +18,7 @@ from netproxy.ruleset.ipvs import Ipvs, VirtualServer, parse_servers, parse_sets
 
 CASES = [c for c in recorded_cases(kinds="recorded flows differences") if c.folder.name not in DEFECTS_OF_KUBE_PROXY]
 RANDOM = recorded_cases(kinds="random")
-STEPS = [c for c in (*CASES, *RANDOM) if c.steps() and c.folder.name != "large-cluster"]
+STEPS = [c for c in (*CASES, *RANDOM) if c.has_steps and c.folder.name != "large-cluster"]
 """A large cluster's stale chains linger in the kernel: tests/kernel/test_recorded.py."""
 
 
