@@ -15,6 +15,8 @@ from netproxy.proxy.config import node_view
 from netproxy.proxy.model import NodeView, Snapshot
 from netproxy.proxy.tracker import Tracker
 from netproxy.proxy.versions import V1_30, V1_36, KubeProxyVersion
+from netproxy.ruleset import nftables
+from netproxy.ruleset.nft import Table
 
 ROOT = Path(__file__).parents[1] / "cases"
 UNORDERED = {"KUBE-SERVICES", "KUBE-NODEPORTS", "KUBE-EXTERNAL-SERVICES", "KUBE-PROXY-FIREWALL"}
@@ -126,6 +128,10 @@ class Case:
         file = self._file(f"{prefix}{name}")
         return file.read_text() if file.exists() else None
 
+    def tables(self, step: int = 0) -> tuple[Table, ...]:
+        """The recorded nftables tables, one for each family."""
+        return _tables(self.recorded("nft.ruleset", step) or "")
+
     def _file(self, name: str) -> Path:
         return self.folder / RECORDINGS[self.version] / name
 
@@ -143,6 +149,11 @@ def _tell(tracker: Tracker, obj: dict[str, Any], old: dict[str, Any] | None, *, 
 @lru_cache(64)  # a test asks for its case's many times, and the next test is often of the same case
 def _objects(file: Path) -> list[dict[str, Any]]:
     return [item.obj for item in parse_manifests(file.read_bytes(), file.name)]
+
+
+@lru_cache(16)  # the steps of a case are gone through once for each family
+def _tables(text: str) -> tuple[Table, ...]:
+    return tuple(nftables.parse(text))
 
 
 @cache

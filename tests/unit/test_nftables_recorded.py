@@ -37,7 +37,7 @@ CASES = [Deaf(c.folder, c.version) if c.id in DEAF else c for c in recorded_case
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_the_table_is_that_of_kube_proxy(case: Case) -> None:
-    tables = parse(case.recorded("nft.ruleset") or "")
+    tables = case.tables()
     assert tables
     for recorded in tables:
         view = case.view(recorded.family, "nftables")
@@ -74,8 +74,7 @@ def test_the_table_follows_the_objects_as_kube_proxy_does(case: Case) -> None:
         change = compiler.change(snapshot) if state else None
         state = nft_plan.applied(state, change) if state and change is not None else compiler.whole(snapshot)
         assert state is not None
-        text = case.recorded("nft.ruleset", step)
-        for recorded in parse(text or ""):
+        for recorded in case.tables(step):
             if recorded.family is family:
                 assert_same(state, recorded, snapshot, view)
 
@@ -125,7 +124,7 @@ def lines(chain: Chain) -> list[str]:
 
 def test_a_stale_chain_is_no_difference_but_one_in_use_is() -> None:
     case = next(c for c in CASES if c.id == "recorded/nodeport-tcp@1.36")
-    (table, *_) = parse(case.recorded("nft.ruleset") or "")
+    (table, *_) = case.tables()
     service = next(name for name in table.chains if name.startswith("service-"))
     more = {service: Chain(service), "external-gone/": Chain("external-gone/")}
     assert set(without_stale(replace(table, chains={**table.chains, **more}))) == set(table.chains)
