@@ -37,6 +37,7 @@ _PARTS: dict[str, dict[str, Any]] = {
     "EndpointSlice": {k: v for k, v in slice_object().items() if k not in ("metadata", "apiVersion", "kind")},
     "Endpoints": {"subsets": [{"addresses": [{"ip": "10.0.0.1"}], "ports": [{"name": "http", "port": 80}]}]},
     "ConfigMap": {"data": {"a": "b"}},
+    "Secret": {"type": "Opaque", "data": {"a": "Yg=="}},
     "Deployment": {"spec": _WORKLOAD, "status": {"replicas": 1, "readyReplicas": 1, "availableReplicas": 1}},
     "ReplicaSet": {"spec": _WORKLOAD, "status": {"replicas": 1, "readyReplicas": 1, "availableReplicas": 1}},
     "HorizontalPodAutoscaler": {"spec": {"minReplicas": 1, "maxReplicas": 2, "metrics": [_METRIC],
