@@ -26,7 +26,8 @@ from netproxy.objects.kinds import (
 )
 from netproxy.objects.messages import ModeAnswer, ModeRequest, Nothing
 from netproxy.objects.meta import Object
-from netproxy.objects.validate import KUBE_PROXY_VERSIONS, NFTABLES_LAYOUTS, PROXY_MODES
+from netproxy.objects.proxyconfig import PROXY_MODES
+from netproxy.objects.validate import KUBE_PROXY_VERSIONS, NFTABLES_LAYOUTS
 
 
 class _Side(click.ParamType[tuple[str, str]]):

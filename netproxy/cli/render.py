@@ -16,7 +16,8 @@ from netproxy.core.errors import ManifestError, Problem
 from netproxy.core.names import host_name
 from netproxy.core.net import Family, is_address
 from netproxy.objects.meta import Object, name
-from netproxy.objects.validate import KUBE_PROXY_VERSIONS, NFTABLES_LAYOUTS, PROXY_MODES
+from netproxy.objects.proxyconfig import PROXY_MODES
+from netproxy.objects.validate import KUBE_PROXY_VERSIONS, NFTABLES_LAYOUTS
 
 if TYPE_CHECKING:
     from netproxy.proxy.model import NodeView, Snapshot

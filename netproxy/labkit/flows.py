@@ -18,7 +18,7 @@ from netproxy.objects.document import document
 from netproxy.objects.kinds import SERVICES
 from netproxy.objects.limits import MOST_BYTES
 from netproxy.objects.meta import Object
-from netproxy.objects.validate import PROXY_MODES
+from netproxy.objects.proxyconfig import PROXY_MODES
 
 RESULTS = ("accept", "reject", "drop", "pass")
 WAIT_S = 1.0

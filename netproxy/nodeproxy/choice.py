@@ -8,12 +8,12 @@ from typing import Any
 
 from netproxy.core.errors import ManifestError, Problem
 from netproxy.objects.meta import Object, annotations_of
+from netproxy.objects.proxyconfig import PROXY_MODES
 from netproxy.objects.validate import (
     KUBE_PROXY_VERSIONS,
     LAYOUT_ANNOTATION,
     MODE_ANNOTATION,
     NFTABLES_LAYOUTS,
-    PROXY_MODES,
     VERSION_ANNOTATION,
 )
 from netproxy.proxy.versions import DEFAULT, VERSIONS, KubeProxyVersion

@@ -20,7 +20,7 @@ from netproxy.nodeproxy.choice import Choice
 from netproxy.nodeproxy.modes import Line, Mode, Pending, Wanted, make_mode, may_be_left
 from netproxy.nodeproxy.settings import write_sysctls
 from netproxy.objects.meta import Object
-from netproxy.objects.validate import PROXY_MODES
+from netproxy.objects.proxyconfig import PROXY_MODES
 from netproxy.proxy.blame import Blame, culprits, without
 from netproxy.proxy.config import node_view
 from netproxy.proxy.conntrack import stale_flows, udp_targets

@@ -8,8 +8,9 @@ from typing import Annotated, Any, ClassVar
 from netproxy.core.clock import LONGEST_WAIT_S
 from netproxy.core.errors import ManifestError, Problem
 from netproxy.objects.meta import Object
+from netproxy.objects.proxyconfig import PROXY_MODES
 from netproxy.objects.typed import Message, Rule
-from netproxy.objects.validate import KUBE_PROXY_VERSIONS, NFTABLES_LAYOUTS, PROXY_MODES
+from netproxy.objects.validate import KUBE_PROXY_VERSIONS, NFTABLES_LAYOUTS
 
 FAMILIES = ("ipv4", "ipv6")
 

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from netproxy.core.errors import Problem
-from netproxy.core.names import host_name, is_dns_label, is_dns_subdomain
+from netproxy.core.names import is_dns_label, is_dns_subdomain
 from netproxy.core.net import is_address, is_cidr, sloppy_address, sloppy_network
-from netproxy.objects.durations import duration_problems
 from netproxy.objects.endpoints import problems as _endpoints
 from netproxy.objects.meta import Object, metadata
+from netproxy.objects.proxyconfig import PROXY_MODES, configuration_problems
 from netproxy.objects.quantity import bytes_of
 from netproxy.objects.ranges import node_range_problems, range_problems
 from netproxy.objects.refusal import PROTOCOLS as _PROTOCOLS
@@ -39,6 +39,8 @@ VERSION_ANNOTATION = "netproxy.dev/kube-proxy-version"
 SMALLEST_LOG_BYTES = 64 << 10
 MOST_LOG_FILES = 1000
 MOST_NODES = 100
+NODE_FIELDS = ("name", "zone", "labels", "proxyMode")
+"""Of a node in a Cluster's list."""
 _TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
 
 
@@ -193,8 +195,11 @@ def _service_outside(spec: Mapping[str, Any], kind: str) -> Problems:
             "Forbidden: may only be used when `type` is 'LoadBalancer'",
             reason="FieldValueForbidden",
         )
-    for index, family in enumerate(spec.get("ipFamilies") or ()):
+    families = spec.get("ipFamilies") or ()
+    for index, family in enumerate(families):
         yield from _one_of(f"spec.ipFamilies[{index}]", family, ("IPv4", "IPv6"))
+        if family in families[:index]:
+            yield Problem(f"spec.ipFamilies[{index}]", f'Duplicate value: "{family}"', reason="FieldValueDuplicate")
     yield from _one_of("spec.ipFamilyPolicy", spec.get("ipFamilyPolicy"),
                        ("SingleStack", "PreferDualStack", "RequireDualStack"))  # fmt: skip
 
@@ -340,35 +345,6 @@ def _service_cidr(obj: Object) -> Problems:
             yield _invalid(f"spec.cidrs[{index}]", cidr, "must be a valid CIDR value, (e.g. 10.9.8.0/24)")
 
 
-def _proxy_configuration(obj: Object) -> Problems:
-    yield from _one_of("mode", obj.get("mode") or None, PROXY_MODES)
-    yield from _one_of("detectLocalMode", obj.get("detectLocalMode") or None,
-                       ("ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix"))  # fmt: skip
-    for index, cidr in enumerate(filter(None, str(obj.get("clusterCIDR") or "").split(","))):
-        if not is_cidr(cidr.strip()):
-            yield _invalid("clusterCIDR" + (f"[{index}]" if index else ""), cidr, "must be a valid CIDR value")
-    for index, cidr in enumerate(obj.get("nodePortAddresses") or ()):
-        if cidr != "primary" and not is_cidr(cidr):
-            yield _invalid(f"nodePortAddresses[{index}]", cidr, 'must be a valid CIDR value or "primary"')
-    for section in ("iptables", "nftables"):
-        bit = (obj.get(section) or {}).get("masqueradeBit")
-        if bit is not None and not 0 <= bit <= 31:
-            yield _invalid(f"{section}.masqueradeBit", bit, "must be within the range [0, 31]")
-    scheduler = (obj.get("ipvs") or {}).get("scheduler")
-    yield from _one_of("ipvs.scheduler", scheduler or None, IPVS_SCHEDULERS)
-    yield from duration_problems(obj)
-    if (given := obj.get("hostnameOverride")) and not host_name(given):
-        yield _invalid("hostnameOverride", given, "empty hostname is invalid; leave it out for the machine's own name")
-    detect = obj.get("detectLocal") or {}
-    for field, longest in (("bridgeInterface", 15), ("interfaceNamePrefix", 14)):
-        given = detect.get(field)
-        if given and not (len(given) <= longest and _LINK.fullmatch(given)):
-            yield _invalid(f"detectLocal.{field}", given, f"must be at most {longest} characters of a link's name")
-
-
-_LINK = re.compile(r"[a-zA-Z0-9_.@-]+")
-
-
 def _node(obj: Object) -> Problems:
     annotations = metadata(obj).get("annotations") or {}
     for key, choices in (
@@ -378,10 +354,8 @@ def _node(obj: Object) -> Problems:
     yield from node_range_problems(obj.get("spec") or {})
 
 
-PROXY_MODES = ("iptables", "ipvs", "nftables", "userspace")
 KUBE_PROXY_VERSIONS = ("1.36", "1.30")
 NFTABLES_LAYOUTS = ("kube-proxy", "flat")
-IPVS_SCHEDULERS = ("rr", "wrr", "lc", "wlc", "sh", "dh", "sed", "nq", "mh")
 
 
 def _cluster(obj: Object) -> Problems:
@@ -391,14 +365,18 @@ def _cluster(obj: Object) -> Problems:
     if not nodes:
         yield from range_problems(spec)
     domain = spec.get("dnsDomain")
-    if domain and not is_dns_subdomain(domain.removesuffix(".")):
-        yield _invalid("spec.dnsDomain", domain, "must be a lowercase RFC 1123 subdomain (e.g. cluster.local)")
+    if domain and not _is_domain(domain):
+        why = "must be a lowercase RFC 1123 subdomain (e.g. cluster.local), with at most 63 characters between dots"
+        yield _invalid("spec.dnsDomain", domain, why)
     yield from _one_of("spec.proxyMode", spec.get("proxyMode"), PROXY_MODES)
     yield from _one_of("spec.kubeProxyVersion", spec.get("kubeProxyVersion"), KUBE_PROXY_VERSIONS)
     yield from _one_of("spec.iptables", spec.get("iptables"), ("nft", "legacy"))
     yield from _one_of("spec.dnsPodsMode", spec.get("dnsPodsMode"), ("disabled", "insecure", "verified"))
-    for index, family in enumerate(spec.get("ipFamilies") or ()):
+    families = spec.get("ipFamilies") or ()
+    for index, family in enumerate(families):
         yield from _one_of(f"spec.ipFamilies[{index}]", family, ("IPv4", "IPv6"))
+        if family in families[:index]:
+            yield Problem(f"spec.ipFamilies[{index}]", f'Duplicate value: "{family}"', reason="FieldValueDuplicate")
     ports = spec.get("nodePortRange")
     if ports is not None and not _is_port_range(ports):
         yield _invalid("spec.nodePortRange", ports, "must be FIRST-LAST, both between 1 and 65535")
@@ -446,11 +424,19 @@ def _cluster_node(path: str, node: Any, names: list[Any]) -> Problems:
     if not isinstance(node, dict):
         return
     yield from _one_of(f"{path}.proxyMode", node.get("proxyMode") or None, PROXY_MODES)
+    for field in node.keys() - set(NODE_FIELDS):
+        why = f"unknown field; a node of a Cluster has {', '.join(NODE_FIELDS)}: write a Node object for the rest"
+        yield Problem(f"{path}.{field}", why, reason="FieldValueUnknown")
     if not isinstance(node.get("zone"), str | None):
         yield _invalid(f"{path}.zone", node["zone"], "must be of type string; put it into quotes")
     given = node.get("labels") or {}
     if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
         yield _invalid(f"{path}.labels", given, "must be an object of strings; put numbers into quotes")
+
+
+def _is_domain(text: str) -> bool:
+    bare = text.removesuffix(".")
+    return is_dns_subdomain(bare) and all(is_dns_label(label) for label in bare.split("."))
 
 
 def _is_port_range(text: Any) -> bool:
@@ -467,6 +453,6 @@ _CHECKS: dict[str, Callable[[Object], Problems]] = {
     "Deployment": _workload,
     "ReplicaSet": _workload,
     "ServiceCIDR": _service_cidr,
-    "KubeProxyConfiguration": _proxy_configuration,
+    "KubeProxyConfiguration": configuration_problems,
     "Cluster": _cluster,
 }

@@ -6,7 +6,7 @@ from support.node import SAVE, Node
 
 from netproxy.core.net import Family
 from netproxy.linux.command import run
-from netproxy.objects.validate import IPVS_SCHEDULERS
+from netproxy.objects.proxyconfig import IPVS_SCHEDULERS
 from netproxy.proxy.versions import V1_30
 from netproxy.ruleset.ipvs import VirtualServer, parse_servers, parse_sets
 

@@ -3,7 +3,7 @@
 import pytest
 from support.build import a_node, a_service, an_endpoint
 
-from netproxy.objects.validate import PROXY_MODES
+from netproxy.objects.proxyconfig import PROXY_MODES
 from netproxy.proxy.decisions import (
     Origin,
     Policy,

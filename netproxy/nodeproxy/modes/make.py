@@ -16,7 +16,7 @@ from netproxy.nodeproxy.modes.userspace import UserspaceMode
 from netproxy.objects.cluster import modes_asked
 from netproxy.objects.manifest import Loaded
 from netproxy.objects.meta import describe
-from netproxy.objects.validate import PROXY_MODES
+from netproxy.objects.proxyconfig import PROXY_MODES
 from netproxy.proxy.model import NodeView
 
 
