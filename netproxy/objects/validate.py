@@ -14,6 +14,7 @@ from netproxy.core.errors import Problem
 from netproxy.core.names import is_dns_label, is_dns_subdomain
 from netproxy.core.net import is_address, is_cidr, sloppy_address, sloppy_network
 from netproxy.objects.endpoints import problems as _endpoints
+from netproxy.objects.labels import annotation_problems, bad_value, label_problems, selector_problems
 from netproxy.objects.meta import Object, metadata
 from netproxy.objects.proxyconfig import PROXY_MODES, configuration_problems
 from netproxy.objects.quantity import bytes_of
@@ -55,6 +56,8 @@ def problems(obj: Object) -> list[Problem]:
 
 def _metadata(obj: Object) -> Problems:
     meta = metadata(obj)
+    yield from label_problems("metadata.labels", meta.get("labels"))
+    yield from annotation_problems("metadata.annotations", meta.get("annotations"))
     for index, owner in enumerate(meta.get("ownerReferences") or ()):
         for field in ("apiVersion", "kind", "name", "uid"):
             if not owner.get(field):
@@ -96,6 +99,7 @@ def _port_or_name(path: str, value: Any) -> Problems:
 def _service(obj: Object) -> Problems:
     spec = obj.get("spec") or {}
     yield from _one_of("spec.type", spec.get("type"), _TYPES)
+    yield from label_problems("spec.selector", spec.get("selector"))
     yield from _service_ports(spec)
     yield from _service_ips(spec)
     yield from _service_ingress(obj.get("status") or {})
@@ -274,6 +278,7 @@ def _pod_spec(spec: Mapping[str, Any], path: str) -> Problems:
     containers = spec.get("containers") or ()
     if not containers:
         yield _required(f"{path}.containers")
+    yield from label_problems(f"{path}.nodeSelector", spec.get("nodeSelector"))
     names: set[str] = set()
     for group in ("containers", "initContainers"):
         for index, container in enumerate(spec.get(group) or ()):
@@ -326,13 +331,16 @@ def _probe(probe: Mapping[str, Any], path: str) -> Problems:
 def _workload(obj: Object) -> Problems:
     spec = obj.get("spec") or {}
     template = spec.get("template")
+    selector = list(selector_problems("spec.selector", spec.get("selector")))
+    yield from selector
     if not spec.get("selector"):
         yield _required("spec.selector")
     if not template:
         yield _required("spec.template")
         return
     labels = (template.get("metadata") or {}).get("labels") or {}
-    if spec.get("selector") and not matches(label_selector(spec["selector"]), labels):
+    yield from label_problems("spec.template.metadata.labels", labels)
+    if spec.get("selector") and not selector and not matches(label_selector(spec["selector"]), labels):
         yield _invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
     if (spec.get("replicas") or 0) < 0:
         yield _invalid("spec.replicas", spec["replicas"], "must be greater than or equal to 0")
@@ -429,9 +437,13 @@ def _cluster_node(path: str, node: Any, names: list[Any]) -> Problems:
         yield Problem(f"{path}.{field}", why, reason="FieldValueUnknown")
     if not isinstance(node.get("zone"), str | None):
         yield _invalid(f"{path}.zone", node["zone"], "must be of type string; put it into quotes")
+    elif why := bad_value(node.get("zone") or ""):
+        yield _invalid(f"{path}.zone", node["zone"], why)
     given = node.get("labels") or {}
     if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
         yield _invalid(f"{path}.labels", given, "must be an object of strings; put numbers into quotes")
+    else:
+        yield from label_problems(f"{path}.labels", given)
 
 
 def _is_domain(text: str) -> bool:
