@@ -11,15 +11,19 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
 from netproxy.core.errors import KernelError
 from netproxy.linux import libc, mounts
 
+STAGE = "/.volumes"
+"""Where the volumes wait until nothing leads out of the new root any more: only then is anything looked for in them."""
 OWN = {"tmp": 0o1777, "run": 0o755, "root": 0o700, "home": 0o755}
 """Folders that are the container's own and begin empty."""
+Volume = tuple[Mapping[str, Any], str]
+"""A volume, and where it is found."""
 _OPTIONS = "mode=0755,size=1g"
 _NO_PROGRAMS = libc.MS_NOSUID | libc.MS_NODEV | libc.MS_NOEXEC
 _TO_READ = libc.MS_RDONLY | libc.MS_NODEV
@@ -42,22 +46,22 @@ _LINKS = {
 }  # fmt: skip
 
 
-def build(view: Mapping[str, Any]) -> None:
+def build(view: Mapping[str, Any], sockets: Iterable[str] = ()) -> None:
     """Make the calling process's mount namespace, which is its own, what a container sees.
 
-    VIEW: `root` an empty folder to build on, `etc` the folder of files for /etc, `shm` the one for /dev/shm, `hidden` and
-    `keep` paths that are not, or nevertheless, to be seen, `mounts` the volumes (`source`, `target`, `readOnly`), `cwd`,
-    `readOnly` whether the root is read-only. Raises OSError, KernelError.
+    VIEW: `root` an empty folder to build on, `etc` the folder of files for /etc, `shm` the one for /dev/shm, `keep` paths
+    that are nevertheless to be seen, `hidden` those that never are, `mounts` the volumes (`source`, `within` it, `target`, `readOnly`),
+    `cwd`, `readOnly` whether the root is read-only. SOCKETS of this machine are hidden, too. Raises OSError, KernelError.
     """
     mounts.set_apart()
-    real = {path: os.path.realpath(path) for path in (view["etc"], view["shm"], *view["keep"])}
-    real |= {volume["source"]: os.path.realpath(volume["source"]) for volume in view["mounts"]}
     os.umask(0)
+    real = {path: os.path.realpath(path) for path in (view["etc"], view["shm"], *view["keep"])}
+    volumes = opened(view["mounts"])
     old = mounts.new_root(view["root"], _OPTIONS)
     _show_machine(old)
     _make_kernel_views(old)
     _make_devices(old, old + real[view["shm"]])
-    for path in (*_MASKED, *_SECRETS, *view["hidden"]):
+    for path in (*_MASKED, *_SECRETS):
         _mask(path)
     for path in _READ_ONLY:
         if os.path.exists(path):
@@ -65,10 +69,15 @@ def build(view: Mapping[str, Any]) -> None:
     put_files(old + real[view["etc"]])
     for path in view["keep"]:
         put(old + real[path], path, _TO_READ)
-    put_volumes(view["mounts"], {source: old + path for source, path in real.items()})
+    for path in (*view["hidden"], *sockets):
+        _mask(path)
+    staged = _staged(volumes)
+    mounts.forget_old()
+    put_volumes(staged)
+    libc.umount(STAGE)
+    os.rmdir(STAGE)
     if not os.path.exists(view["cwd"]):
         mounts.place(view["cwd"], folder=True)
-    mounts.forget_old()
     mounts.restrict("/dev", libc.MS_RDONLY, recursive=False)
     if view["readOnly"]:
         mounts.restrict("/", libc.MS_RDONLY, recursive=False)
@@ -146,8 +155,30 @@ def put_files(folder: str) -> None:
         put(f"{folder}/{file}", target, libc.MS_NODEV)
 
 
-def put_volumes(volumes: Sequence[Mapping[str, Any]], real: Mapping[str, str], *, aside: bool = False) -> None:
-    """Show the volumes, outer ones first; REAL tells where a source is."""
-    for volume in sorted(volumes, key=lambda volume: str(volume["target"])):
-        flags = libc.MS_NODEV | (libc.MS_RDONLY if volume["readOnly"] else 0)
-        put(real[volume["source"]], volume["target"], 0 if aside and not volume["readOnly"] else flags, aside=aside)
+def opened(volumes: Iterable[Mapping[str, Any]]) -> list[Volume]:
+    """The volumes, outer ones first, each with a path that leads to it whatever becomes of the names on the way.
+
+    Raises OSError, KernelError.
+    """
+    return [
+        (volume, f"/proc/self/fd/{mounts.open_inside(volume['source'], volume['within'])}")
+        for volume in sorted(volumes, key=lambda volume: str(volume["target"]))
+    ]
+
+
+def _staged(volumes: Iterable[Volume]) -> list[Volume]:
+    os.mkdir(STAGE)
+    libc.mount("tmpfs", STAGE, "tmpfs", libc.MS_NODEV | libc.MS_NOSUID, "mode=0700,size=1m")
+    staged = []
+    for number, (volume, source) in enumerate(volumes):
+        at = f"{STAGE}/{number}"
+        mounts.make(at, folder=os.path.isdir(source))
+        mounts.bind(source, at, libc.MS_NODEV | (libc.MS_RDONLY if volume["readOnly"] else 0))
+        staged.append((volume, at))
+    return staged
+
+
+def put_volumes(volumes: Iterable[Volume], *, aside: bool = False) -> None:
+    """Show the volumes at their targets."""
+    for volume, source in volumes:
+        put(source, volume["target"], libc.MS_RDONLY if aside and volume["readOnly"] else 0, aside=aside)

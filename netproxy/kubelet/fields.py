@@ -51,7 +51,7 @@ def ignored(pod: Object) -> tuple[str, ...]:
     """The fields of a Pod that are set and do nothing here, sorted, without the places in lists.
 
     >>> ignored({"spec": {"containers": [{"name": "c", "image": "i", "resources": {"limits": {"cpu": "1"}}}], "tolerations": []}})
-    ('spec.containers.resources.limits',)
+    ('spec.containers.resources',)
     """
     return tuple(sorted(set(_ignored(spec(pod), _POD, "spec"))))
 

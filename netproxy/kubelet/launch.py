@@ -18,6 +18,7 @@ from netproxy.kubelet.needs import needed_by, needed_by_ours
 from netproxy.kubelet.ports import Objects, Place
 from netproxy.kubelet.security import IMAGE, HeldError, Security, security
 from netproxy.linux.command import find, run
+from netproxy.linux.files import remove_tree
 from netproxy.objects.cluster import ClusterSpec
 from netproxy.objects.meta import Object, key, name, namespace, spec, uid
 
@@ -148,7 +149,7 @@ class Launch:
         folder, clusters = self.folder(pod), self._place.state.parent
         return {
             "root": str(folder / "root"), "etc": str(folder / "etc"), "shm": str(folder / "shm"), "mounts": mounts, "keep": keep,
-            "hidden": [str(self._place.state if str(clusters) == "/" else clusters)], "cwd": cwd, "readOnly": wanted.read_only_root,
+            "hidden": [str(self._place.state if clusters.parent == Path("/") else clusters)], "cwd": cwd, "readOnly": wanted.read_only_root,
         }  # fmt: skip
 
     def _found(self, argv: list[str]) -> list[str]:
@@ -158,7 +159,9 @@ class Launch:
     def _nginx(self, pod: Object) -> list[str]:
         """nginx with a configuration of its own, so that every Pod has one and this machine's stays untouched."""
         folder = self.folder(pod) / "nginx"
-        folder.mkdir(parents=True, exist_ok=True)
+        remove_tree(folder)  # what the container may have made of it, nobody follows
+        folder.mkdir(parents=True)
+        folder.chmod(0o777)
         (folder / "index.html").write_text(
             "<!DOCTYPE html>\n<title>Welcome to nginx!</title>\n<h1>Welcome to nginx!</h1>\n"
         )

@@ -1,7 +1,8 @@
 """Which paths of this machine a program needs to run, among those that a container does not see.
 
 Only the program itself counts, the interpreter that its first line names, the script that an interpreter is given first,
-and the working directory: what else an argument names is to be a volume.
+and the working directory: what else an argument names is to be a volume. Nothing of /run, where the sockets are, and no
+script or working directory in a hidden folder, where the keys are.
 """
 
 from __future__ import annotations
@@ -17,18 +18,20 @@ from pathlib import Path
 import netproxy
 from netproxy.kubelet.confine import OWN
 
+_PROGRAMS = OWN.keys() - {"run"}
+"""The folders that are empty in a container in which there may be programs."""
 _INTERPRETERS = ("python", "pypy", "sh", "bash", "dash", "busybox", "perl", "ruby", "node", "php", "lua", "java")
 
 
 def needed_by(argv: Sequence[str], cwd: str, env: Mapping[str, str]) -> list[str]:
     """The files and folders that a container must see beside the system's own, sorted."""
     program = shutil.which(argv[0], path=env.get("PATH", ""))
-    wanted = [cwd] if cwd != "/" and os.path.isdir(cwd) else []
+    wanted = [cwd] if _is_open(cwd) and os.path.isdir(cwd) else []
     if program:
         wanted += [*_around(program), *(found for name in _interpreter(program) for found in _around(name))]
         if os.path.basename(program).startswith(_INTERPRETERS):
             script = next((word for word in argv[1:] if not word.startswith("-")), "")
-            wanted += _around(script) if os.path.isabs(script) and os.path.isfile(script) else []
+            wanted += _around(script) if _is_open(script) and os.path.isfile(script) else []
     return _unseen(wanted)
 
 
@@ -65,6 +68,11 @@ def _around(file: str) -> list[str]:
     return found
 
 
+def _is_open(path: str) -> bool:
+    """Whether a path names nothing hidden: a manifest may name what it likes."""
+    return os.path.isabs(path) and not any(word.startswith(".") for word in os.path.realpath(path).split("/"))
+
+
 def _is_home(folder: str) -> bool:
     """Whether a folder has more than one program's things."""
     top, _, rest = folder.strip("/").partition("/")
@@ -73,6 +81,6 @@ def _is_home(folder: str) -> bool:
 
 def _unseen(paths: Iterable[str]) -> list[str]:
     """Those that are below a folder that is empty in a container, without those that are inside of another."""
-    own = (path for path in paths if path.strip("/").partition("/")[0] in OWN and not _is_home(path))
+    own = (path for path in map(os.path.normpath, paths) if path.split("/")[1] in _PROGRAMS and not _is_home(path))
     there = sorted({path for path in own if os.path.exists(path)})
     return [path for path in there if not any(path.startswith(other + "/") for other in there)]

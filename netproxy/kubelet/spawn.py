@@ -128,6 +128,7 @@ def reason(failure: BaseException) -> str:
 
 def enter_new(message: Message, company: Company) -> None:
     """Move this process into its Pod's network and into namespaces of its own. Raises OSError, KernelError."""
+    sockets = netns.socket_files()
     _enter_network(message["namespace"])
     own_ipc = message["ownIpc"] and not company.beside
     libc.unshare(libc.CLONE_NEWNS | libc.CLONE_NEWUTS | (libc.CLONE_NEWIPC if own_ipc else 0))
@@ -138,11 +139,11 @@ def enter_new(message: Message, company: Company) -> None:
     libc.sethostname(message["hostname"][:63])
     netns.write_sysctls(message["sysctls"])
     if message.get("view"):
-        confine.build(message["view"])
+        confine.build(message["view"], sockets)
         return
     mounts.set_apart(libc.MS_SLAVE)
     confine.put_files(message["etc"])
-    confine.put_volumes(message["mounts"], {each["source"]: each["source"] for each in message["mounts"]}, aside=True)
+    confine.put_volumes(confine.opened(message["mounts"]), aside=True)
     if company.first:
         with contextlib.suppress(KernelError):  # where parts of /proc are hidden, a new one is refused
             libc.mount("proc", "/proc", "proc")

@@ -39,7 +39,7 @@ def write(pod: Object, folder: Path, sources: Sources) -> None:
         at.mkdir(parents=True, exist_ok=True)
         at.chmod(0o777 if volume.get("emptyDir") is not None else 0o755)
         for path, (data, mode) in files.items():
-            file = at / path
+            file = at / _safe(path)
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(data)
             file.chmod(mode)
@@ -49,9 +49,9 @@ def write(pod: Object, folder: Path, sources: Sources) -> None:
 
 def _give(folder: Path, group: int) -> None:
     """Let a group write to it, and have what is made in it."""
-    for path in (folder, *folder.rglob("*")):
+    for path in (folder, *(path for path in folder.rglob("*") if not path.is_symlink())):
         try:
-            os.chown(path, -1, group)
+            os.chown(path, -1, group, follow_symlinks=False)
         except OSError:  # no such group in this user namespace
             return
         path.chmod(path.stat().st_mode | (0o2770 if path.is_dir() else 0o060))
@@ -129,9 +129,9 @@ def _safe(path: str) -> str:
     return path
 
 
-def mount(source: str, target: str, *, read_only: bool = False) -> dict[str, Any]:
-    """What `confine.put_volumes` takes."""
-    return {"source": source, "target": target, "readOnly": read_only}
+def mount(source: str, target: str, *, within: str = "", read_only: bool = False) -> dict[str, Any]:
+    """What `confine.opened` takes. WITHIN is a path in the source, without symbolic links."""
+    return {"source": source, "within": within, "target": target, "readOnly": read_only}
 
 
 def mounts(pod: Object, container: Mapping[str, Any], folder: Path, env: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -145,13 +145,28 @@ def mounts(pod: Object, container: Mapping[str, Any], folder: Path, env: Mapping
         host = volume.get("hostPath")
         source = Path(host["path"]) if host else folder / "volumes" / wanted["name"]
         sub = _safe(expand(str(wanted.get("subPathExpr") or ""), env) or str(wanted.get("subPath") or ""))
-        if sub:
-            source /= sub
-            if not source.resolve().is_relative_to((Path(host["path"]) if host else folder).resolve()):
-                raise HeldError(f'subPath "{sub}" leads out of the volume', CREATE_ERROR)
-            if not source.exists():
-                source.mkdir(parents=True)
-                source.chmod(0o777)
         filled = any(volume.get(kind) for kind in ("configMap", "secret", "downwardAPI", "projected"))
-        result.append(mount(str(source), str(wanted["mountPath"]), read_only=bool(wanted.get("readOnly")) or filled))
+        result.append(
+            mount(
+                str(source),
+                _target(str(wanted["mountPath"])),
+                within=_within(source, sub),
+                read_only=bool(wanted.get("readOnly")) or filled,
+            )
+        )
     return result
+
+
+def _within(volume: Path, sub: str) -> str:
+    """Where a path in a volume really leads to; whoever mounts it follows no links, so that nobody changes that meanwhile."""
+    real = (volume / sub).resolve()
+    if not real.is_relative_to(volume.resolve()):
+        raise HeldError(f'subPath "{sub}" leads out of the volume', CREATE_ERROR)
+    return str(real.relative_to(volume.resolve())) if sub else ""
+
+
+def _target(path: str) -> str:
+    target = os.path.normpath(f"/{path}").replace("//", "/")
+    if target == "/" or f"{target}/".startswith("/proc/"):
+        raise HeldError(f'nothing can be mounted at "{path}"', CREATE_ERROR)
+    return target

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import shlex
-import shutil
 import signal
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Executor
@@ -27,6 +26,7 @@ from netproxy.kubelet.runtime import Runtime, ShimLostError
 from netproxy.kubelet.security import IMAGE, HeldError
 from netproxy.kubelet.state import ContainerState, Seen, ended, lost, terminated
 from netproxy.linux import netns
+from netproxy.linux.files import remove_tree
 from netproxy.objects.meta import Object, key, name, spec, uid
 
 log = logging.getLogger(__name__)
@@ -141,7 +141,7 @@ class Worker:
                 news()
             found = self._room.objects.pod(self._at)
             if found is None or uid(found) != self._uid:
-                self._clean_up()
+                await self._clean_up()
                 self._finished = True
                 return None
             self._pod = found
@@ -171,7 +171,7 @@ class Worker:
             case plan.WriteStatus():
                 await self._room.objects.write_status({**self._pod, "status": dict(action.status)})
             case plan.Finish():
-                self._clean_up()
+                await self._clean_up()
                 await self._room.objects.delete_finished(self._pod)
                 self._finished = True
             case _:
@@ -261,7 +261,7 @@ class Worker:
     def _signal(self, container: str, number: signal.Signals) -> None:
         self._room.runtime.kill(f"{self._uid}/{container}", number)
 
-    def _clean_up(self) -> None:
+    async def _clean_up(self) -> None:
         """Nothing of the Pod stays: what still runs is killed, its namespace, its files and its logs go."""
         for state in self.seen.all():
             self._signal(state.name, signal.SIGKILL)
@@ -269,8 +269,8 @@ class Worker:
             namespace = self._room.place.pod_namespace(self._at)
             netns.end_processes(namespace)  # what `exec` has left behind there
             netns.delete(namespace)
-        shutil.rmtree(self._room.launch.folder(self._pod), ignore_errors=True)
-        shutil.rmtree(self._room.launch.log_folder(self._pod), ignore_errors=True)
+        folders = (self._room.launch.folder(self._pod), self._room.launch.log_folder(self._pod))
+        await asyncio.get_running_loop().run_in_executor(self._room.executor, remove_tree, *folders)
         self._room.runtime.forget(f"{self._uid}/")
 
     # --- probes

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import struct
 from contextlib import suppress
 from pathlib import Path
@@ -112,6 +113,25 @@ def _mounts_in(target: str) -> list[tuple[str, int]]:
         if point == path or point.startswith(path.rstrip("/") + "/"):
             found.append((point, sum(_HELD.get(word, 0) for word in fields[5].split(","))))
     return found
+
+
+def open_inside(base: str, path: str) -> int:
+    """A descriptor of what is at PATH inside of BASE, a folder when there was nothing. No symbolic link is followed from BASE on.
+
+    Raises OSError, KernelError.
+    """
+    at = os.open(base, os.O_PATH | os.O_CLOEXEC)
+    for name in [word for word in path.split("/") if word not in ("", ".")]:
+        if name == "..":
+            raise KernelError(f"{path} leads out of {base}")
+        with suppress(FileExistsError):
+            os.mkdir(name, dir_fd=at)
+        inner = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
+        os.close(at)
+        at = inner
+        if stat.S_ISLNK(os.fstat(at).st_mode):
+            raise KernelError(f"{path} leads through a symbolic link")
+    return at
 
 
 def place(target: str, *, folder: bool, aside: bool = False) -> None:

@@ -16,6 +16,7 @@ from netproxy.core.net import is_address, is_cidr, sloppy_address, sloppy_networ
 from netproxy.objects.endpoints import problems as _endpoints
 from netproxy.objects.labels import annotation_problems, bad_value, label_problems, selector_problems
 from netproxy.objects.meta import Object, metadata
+from netproxy.objects.podspec import data_problems, env_problems, mount_problems, user_problems, volume_problems
 from netproxy.objects.proxyconfig import PROXY_MODES, configuration_problems
 from netproxy.objects.quantity import bytes_of
 from netproxy.objects.ranges import node_range_problems, range_problems
@@ -284,10 +285,13 @@ def _pod_spec(spec: Mapping[str, Any], path: str) -> Problems:
         for index, container in enumerate(spec.get(group) or ()):
             place = f"{path}.{group}[{index}]"
             yield from _container(container, place)
+            yield from mount_problems(container, spec.get("volumes") or (), place)
             name = container.get("name") or ""
             if name in names:
                 yield Problem(f"{place}.name", f'Duplicate value: "{name}"', reason="FieldValueDuplicate")
             names.add(name)
+    yield from volume_problems(spec, path)
+    yield from user_problems(spec, path)
     yield from _one_of(f"{path}.restartPolicy", spec.get("restartPolicy"), ("Always", "OnFailure", "Never"))
     policy = spec.get("dnsPolicy")
     yield from _one_of(f"{path}.dnsPolicy", policy, ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"))
@@ -308,6 +312,8 @@ def _container(container: Mapping[str, Any], path: str) -> Problems:
         yield _invalid(f"{path}.name", name, "must be a lowercase RFC 1123 label")
     if not container.get("image"):
         yield _required(f"{path}.image")
+    yield from env_problems(container, path)
+    yield from user_problems(container, path)
     for index, port in enumerate(container.get("ports") or ()):
         yield from _port(f"{path}.ports[{index}].containerPort", port.get("containerPort"))
         yield from _one_of(f"{path}.ports[{index}].protocol", port.get("protocol"), _PROTOCOLS)
@@ -464,6 +470,8 @@ _CHECKS: dict[str, Callable[[Object], Problems]] = {
     "Pod": _pod,
     "Deployment": _workload,
     "ReplicaSet": _workload,
+    "ConfigMap": data_problems,
+    "Secret": data_problems,
     "ServiceCIDR": _service_cidr,
     "KubeProxyConfiguration": configuration_problems,
     "Cluster": _cluster,

@@ -5,6 +5,8 @@ Each is asked for from inside, as root in the container, with and without root o
 
 import json
 import os
+import socket
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -84,6 +86,72 @@ def inside(cluster: Cluster, script: str, target: str = "p") -> tuple[int, str]:
 def test_what_a_container_must_not_do_fails(cluster: Cluster, attempt: str):
     code, output = inside(cluster, attempt)
     assert code != 0, output
+
+
+def test_a_user_namespace_of_its_own_gives_nothing_back(cluster: Cluster):
+    for attempt in (
+        "umount /etc/shadow",
+        "mount -o remount,bind,rw /usr",
+        "umount -l /usr",
+        "mount --bind /etc /mnt; touch /mnt/x",
+    ):
+        assert inside(cluster, f"unshare -Urm sh -c '{attempt}'")[0] != 0
+
+
+def test_where_it_works_shows_nothing_of_the_agent(cluster: Cluster):
+    for number, folder in enumerate((cluster.folder, cluster.folder.parent, "/run/netns", "/root/.ssh")):
+        cluster("apply", "-f", "-", "--wait", "20", stdin=pod(f"at{number}", {"workingDir": str(folder)}))
+        assert inside(cluster, "pwd; ls -A", f"at{number}") == (0, str(folder))
+        cluster("delete", "pod", f"at{number}")
+
+
+def test_a_server_s_socket_is_a_file_that_leads_nowhere(cluster: Cluster, kind: str):
+    with tempfile.TemporaryDirectory(dir="/srv") as folder, socket.socket(socket.AF_UNIX) as listener:
+        os.chmod(folder, 0o755)
+        listener.bind(f"{folder}/sock")
+        listener.listen()
+        cluster("apply", "-f", "-", "--wait", "20", stdin=pod("caller"))
+        script = f"import socket; socket.socket(socket.AF_UNIX).connect('{folder}/sock')"
+        assert "ConnectionRefusedError" in inside(cluster, f'python3 -c "{script}"', "caller")[1]
+        cluster("delete", "pod", "caller")
+
+
+def test_links_in_a_volume_lead_nowhere_outside(cluster: Cluster, tmp_path: Path):
+    links = "; ".join(
+        f"ln -s {way}{tmp_path} /v/l{at}" for at, way in enumerate(("", "/.old", "/proc/1/root", "../../../../.."))
+    )
+    mounts = [{"name": "v", "mountPath": "/v"}, *({"name": "w", "mountPath": f"/v/l{at}/made"} for at in range(4))]
+    wanted = pod("linked", {"volumeMounts": mounts}, volumes=[{"name": "v", "emptyDir": {}}, {"name": "w", "emptyDir": {}}],
+                 initContainers=[{"name": "i", "image": "busybox", "command": ["sh", "-c", links],
+                                  "volumeMounts": mounts[:1]}])  # fmt: skip
+    cluster("apply", "-f", "-", "--wait", "3", stdin=wanted, check=False)
+    wait_until(lambda: "/v/l0" in cluster("get", "events"))
+    assert list(tmp_path.iterdir()) == []
+    cluster("delete", "pod", "linked")
+
+
+def test_a_link_that_a_sub_path_meets_is_not_followed(cluster: Cluster, tmp_path: Path):
+    mounts = [{"name": "v", "mountPath": "/v"}, {"name": "v", "mountPath": "/w", "subPath": "l/made"}]
+    wanted = pod("sub", {"volumeMounts": mounts[1:]}, volumes=[{"name": "v", "emptyDir": {}}], initContainers=[
+        {"name": "i", "image": "busybox", "command": ["ln", "-s", str(tmp_path), "/v/l"], "volumeMounts": mounts[:1]}])  # fmt: skip
+    cluster("apply", "-f", "-", "--wait", "3", stdin=wanted, check=False)
+    states = cluster.get("pods", "sub")["status"]["containerStatuses"]
+    assert states[0]["state"]["waiting"]["message"] == 'subPath "l/made" leads out of the volume'
+    assert list(tmp_path.iterdir()) == []
+    cluster("delete", "pod", "sub")
+
+
+def test_folders_that_are_deep_locked_or_many_go_with_the_pod(cluster: Cluster):
+    deep = "import os\nos.chdir('/v')\nfor n in range(3000): os.mkdir('d'); os.chdir('d')"
+    wanted = pod("deep", {"volumeMounts": [{"name": "v", "mountPath": "/v"}]}, volumes=[{"name": "v", "emptyDir": {}}])
+    cluster("apply", "-f", "-", "--wait", "20", stdin=wanted)
+    assert inside(
+        cluster,
+        f'python3 -c "{deep}"; mkdir /v/x; touch /v/x/y; chmod 0 /v/x; seq -f /v/n%g 3000 | xargs touch',
+        "deep",
+    ) == (0, "")
+    cluster("delete", "pod", "deep")
+    wait_until(lambda: len(list((cluster.folder / "pods").iterdir())) == len(cluster.get("pods", "-A")["items"]))
 
 
 def test_a_device_that_is_made_opens_nothing(cluster: Cluster):

@@ -168,14 +168,19 @@ def test_mounts_lead_to_the_volume_and_never_out_of_it(tmp_path):
         {"name": "own", "mountPath": "/a", "subPathExpr": "$(WHO)"}, {"name": "m", "mountPath": "/b"},
     ]}  # fmt: skip
     assert volumes.mounts(pod, container, tmp_path, {"WHO": "me"}) == [
-        {"source": str(tmp_path / "volumes/own/me"), "target": "/a", "readOnly": False},
-        {"source": str(tmp_path / "volumes/m"), "target": "/b", "readOnly": True},
+        {"source": str(tmp_path / "volumes/own"), "within": "me", "target": "/a", "readOnly": False},
+        {"source": str(tmp_path / "volumes/m"), "within": "", "target": "/b", "readOnly": True},
     ]
+    (tmp_path / "volumes/own").mkdir(parents=True)
     (tmp_path / "volumes/own/out").symlink_to("/")
+    (tmp_path / "volumes/own/up").symlink_to("../..")
     for mount, why in (
         ({"name": "own", "mountPath": "/a", "subPath": "../.."}, "may not contain"),
         ({"name": "own", "mountPath": "/a", "subPath": "out/etc"}, "leads out of the volume"),
+        ({"name": "own", "mountPath": "/a", "subPath": "up/other"}, "leads out of the volume"),
         ({"name": "none", "mountPath": "/a"}, "is not one of the Pod"),
+        ({"name": "own", "mountPath": "/a/.."}, 'nothing can be mounted at "/a/.."'),
+        ({"name": "own", "mountPath": "//proc/self"}, "nothing can be mounted"),
     ):
         with pytest.raises(HeldError, match=why):
             volumes.mounts(pod, {"volumeMounts": [mount]}, tmp_path, {})
