@@ -8,17 +8,17 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 from support.cluster import Cluster
+from support.examples import USUAL
 
 from netproxy.linux import netns
 from netproxy.linux.ipvs import missing_modules
 
-usual = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a machine may be busy
-settings.register_profile("usual", usual)
+usual = settings(max_examples=USUAL, deadline=None, suppress_health_check=[HealthCheck.too_slow])  # busy machines
+settings.register_profile("usual", usual)  # `make test`
 settings.load_profile("usual")
-settings.register_profile(
-    "same", usual, derandomize=True, database=None
-)  # `make check`: no branch is reached by chance
-settings.register_profile("long", usual, max_examples=2000)  # `make test`: whoever asks the API, for about a minute
+settings.register_profile("quick", usual, max_examples=USUAL // 5)  # `make quick`
+settings.register_profile("same", usual, derandomize=True, database=None)  # `make check`: no branch by chance
+settings.register_profile("long", usual, max_examples=20 * USUAL)  # `make test` of whoever asks the API: a minute
 signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that fixtures clean up after it, too
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell ignores for what runs in its background
 HOME = os.stat("/proc/self/ns/net").st_ino

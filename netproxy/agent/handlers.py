@@ -119,7 +119,7 @@ def _ready_pods_of(agent: Agent, kind: str, at: NamespacedName) -> list[Object]:
 
 def _machine_entry(agent: Agent, machine: str) -> messages.EntryAnswer:
     etc = str(agent.paths.client_etc) if machine == CLIENT else ""
-    return messages.EntryAnswer(agent.paths.namespace_of(machine), machine, etc, {}, "")
+    return messages.EntryAnswer(agent.paths.namespace_of(machine), machine, etc, {}, "", 0, {}, "")
 
 
 async def _logs(agent: Agent, asked: messages.LogsRequest) -> Message:

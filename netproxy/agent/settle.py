@@ -13,7 +13,7 @@ from netproxy.store.store import Store
 
 LOOK_AGAIN_S = 0.02
 """While the kubelet has not seen every Pod; that it has is not told by a change of an object."""
-STUCK = ("ImagePullBackOff", "CrashLoopBackOff")
+STUCK = ("ImagePullBackOff", "CrashLoopBackOff", "CreateContainerConfigError", "CreateContainerError")
 
 
 async def settle(

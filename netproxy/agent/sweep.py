@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable
 
 from netproxy.agent.machines import journalled
@@ -10,6 +9,7 @@ from netproxy.agent.marks import kill_all, processes_of, remove_control_groups
 from netproxy.agent.paths import Paths
 from netproxy.core.errors import KernelError
 from netproxy.linux import netns
+from netproxy.linux.files import remove_tree
 
 ROUNDS = 50
 """How often to look again for processes that others started while they were ended."""
@@ -24,7 +24,7 @@ def sweep(paths: Paths, *, spared: Iterable[int] = ()) -> None:
     for name in () if paths.is_rootless else journalled(paths):
         netns.delete(name)
     remove_control_groups(paths.state)
-    shutil.rmtree(paths.state, ignore_errors=True)
+    remove_tree(paths.state)
 
 
 def end_processes(paths: Paths, *, spared: Iterable[int] = ()) -> None:

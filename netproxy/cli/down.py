@@ -8,10 +8,10 @@ import click
 
 from netproxy.agent.lock import ClusterLock, holder, wait_a_tick
 from netproxy.agent.marks import kill_all, processes_of
-from netproxy.agent.paths import Paths, clusters, paths
+from netproxy.agent.paths import Paths, clusters
 from netproxy.agent.sweep import sweep
 from netproxy.cli.client import Agent, answers, progress
-from netproxy.cli.options import cluster_option
+from netproxy.cli.options import checked_paths, cluster_name_option, is_cluster_name
 from netproxy.core.errors import ApiError, KernelError, NotFoundError
 from netproxy.objects.messages import DownAnswer, Nothing
 
@@ -24,16 +24,16 @@ ANSWER_S = 5.0
 @click.option("--all", "everything", is_flag=True, help="Every cluster of this user.")
 @click.option("--wait", "wait_s", type=click.FloatRange(0, 1e6), default=LIMIT_S, show_default=True,
               help="Seconds that the agent, or whoever starts the cluster, may take.")  # fmt: skip
-@cluster_option
+@cluster_name_option
 @click.pass_context
-def down(ctx: click.Context, everything: bool, wait_s: float, where: Paths) -> None:
+def down(ctx: click.Context, everything: bool, wait_s: float, cluster: str) -> None:
     """Take a cluster down: processes, namespaces, rules and files.
 
     Twice is fine; only a cluster named by --cluster must be there.
     """
     named = ctx.get_parameter_source("cluster") is click.core.ParameterSource.COMMANDLINE
-    for name in clusters() if everything else [where.cluster]:
-        found = take_down(paths(name), wait_s)
+    for name in clusters() if everything else [cluster]:
+        found = (is_cluster_name(name) or not named) and take_down(checked_paths(name), wait_s)
         if named and not found:
             raise NotFoundError(f"there is no cluster {name}; {_what_there_is()}")
         progress(f"cluster {name} is down")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -58,11 +57,8 @@ def shell(target: str, container: str | None, namespace: str, where: Paths) -> N
     enter_and_run(where, target, namespace, container, [os.environ.get("SHELL") or "/bin/sh"])
 
 
-def _environment(where: Paths, place: EntryAnswer) -> dict[str, str]:
-    """A container's own variables, and nothing of the caller's but its terminal; on a node and outside, the caller's."""
-    if place.env:
-        terminal = {"TERM": os.environ["TERM"]} if "TERM" in os.environ and sys.stdin.isatty() else {}
-        return {**terminal, **place.env}
+def _environment(where: Paths) -> dict[str, str]:
+    """On a node and outside: the caller's own variables."""
     env = {**os.environ, "NETPROXY_CLUSTER": where.cluster}  # `netproxy` in there means this cluster
     env.setdefault("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
     if "/usr/sbin" not in env["PATH"].split(":"):
@@ -79,13 +75,20 @@ def enter_and_run(
     if not argv:
         raise click.UsageError("no command: netproxy exec TARGET -- COMMAND")
     agent.join()
+    if place.pid:
+        from netproxy.kubelet.visit import visit
+
+        sys.stdout.flush()
+        visit(place.pid, place.namespace, place.user, place.group, dict(place.env), place.cwd)
+        _become(argv, dict(os.environ))
     from netproxy.kubelet.spawn import enter
 
     enter(place.namespace, place.hostname, place.etc or None)
-    env = _environment(where, place)
-    if place.cwd and place.cwd != "/" and Path(place.cwd).is_dir():
-        os.chdir(place.cwd)
     sys.stdout.flush()
+    _become(argv, _environment(where))
+
+
+def _become(argv: list[str], env: dict[str, str]) -> NoReturn:
     try:
         os.execvpe(argv[0], argv, env)
     except OSError as error:

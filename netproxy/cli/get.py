@@ -18,8 +18,12 @@ from netproxy.client.wire import delete_options, path_of, target_of
 from netproxy.core.errors import ManifestError, NotFoundError, Problem
 from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import RESOURCES, Resource, resource_of_word
+from netproxy.objects.manifest import placed
 from netproxy.objects.messages import ApplyAnswer, ApplyItem, ApplyRequest
+from netproxy.objects.meta import metadata
 
+READY_S = 30.0
+"""How long `--wait` waits when no number is given, as `up` does."""
 _TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 
 
@@ -122,12 +126,16 @@ def _watch(agent: Agent, kind: Resource, wanted: Selector, *, wide: bool) -> Non
 @click.command()
 @click.option("-f", "--filename", "files", multiple=True, required=True, metavar="PATH", help="File, folder or -.",
               shell_complete=complete.files)  # fmt: skip
-@click.option("--wait", "wait_s", type=click.FloatRange(0, 1e6), metavar="SECONDS",
-              help="Wait so long for Pods to be ready and rules to be written; exit status 1 when they are not.")  # fmt: skip
+@click.option("--wait", "wait_s", type=click.FloatRange(0, 1e6), metavar="[SECONDS]",
+              is_flag=False, flag_value=READY_S,
+              help=f"Wait so long ({READY_S:g} when no number is given) for Pods to be ready and rules to be written; exit status 1 "
+                   "when they are not.")  # fmt: skip
 @cluster_option
 def apply(files: tuple[str, ...], wait_s: float | None, where: Paths) -> int:
     """Create or update objects in a running cluster; all of them or none."""
     loaded = read_manifests(files)
+    if not loaded:
+        raise ManifestError([Problem("-f", "no objects passed to apply; the files are empty")])
     agent = Agent(where)
     items = tuple(ApplyItem(item.obj, item.source) for item in loaded)
     for line in agent.order("apply", ApplyRequest(items), ApplyAnswer).applied:
@@ -150,6 +158,7 @@ def delete(
     grace_period: int | None, everything: bool, where: Paths,
 ) -> None:  # fmt: skip
     """Delete objects by kind and name, by label, or by file."""
+    written = _written(files)
     agent = Agent(where)
     doomed: list[tuple[Resource, str, str]] = []
     if kind and "/" in kind:
@@ -161,9 +170,7 @@ def delete(
             listed = agent.ask("GET", target_of(found, Selector(namespace, selector)))["items"]
             names = (*names, *(item["metadata"]["name"] for item in listed))
         doomed += [(found, namespace, name) for name in names]
-    for item in read_manifests(files, quiet=True) if files else ():
-        meta = item.obj["metadata"]
-        doomed.append((kind_named(item.obj["kind"]), meta.get("namespace") or "default", meta["name"]))
+    doomed += written
     if not doomed and not (selector or everything):
         raise click.UsageError("say what to delete: KIND NAME, KIND -l SELECTOR, or -f FILE")
     missing = []
@@ -176,3 +183,14 @@ def delete(
             missing.append(str(error))
     if missing:
         raise NotFoundError("\n".join(missing))
+
+
+def _written(files: tuple[str, ...]) -> list[tuple[Resource, str, str]]:
+    """The objects that files name: kind, namespace, name. Raises ManifestError."""
+    named = []
+    for item in read_manifests(files, quiet=True) if files else ():
+        meta = metadata(item.obj)
+        if not meta.get("name"):
+            raise ManifestError(placed([Problem("metadata.name", "Required value: say which one to delete")], item))
+        named.append((kind_named(item.obj["kind"]), meta.get("namespace") or "default", meta["name"]))
+    return named

@@ -15,7 +15,7 @@ import click
 from netproxy.agent.paths import Paths
 from netproxy.cli import complete
 from netproxy.cli.client import Agent
-from netproxy.cli.options import cluster_option, namespace_option, node_option
+from netproxy.cli.options import OneOf, cluster_option, namespace_option, node_option
 from netproxy.cli.show import output_option, print_table, print_value
 from netproxy.client.port import EVERYTHING
 from netproxy.core.errors import NotFoundError
@@ -66,7 +66,7 @@ def status(output: str | None, where: Paths) -> None:
 @click.argument("service", shell_complete=complete.services)
 @namespace_option
 @node_option("On which node (default: the first).")
-@click.option("--family", type=click.Choice(["ipv4", "ipv6"]), default="ipv4", show_default=True)
+@click.option("--family", type=OneOf(["ipv4", "ipv6"]), default="ipv4", show_default=True)
 @output_option
 @cluster_option
 def rules(service: str, namespace: str, node: str | None, family: str, output: str | None, where: Paths) -> None:

@@ -14,6 +14,7 @@ from netproxy.agent.paths import paths
 from netproxy.cli.client import Agent, agent_pid, progress
 from netproxy.cli.complete import lab_names, machines
 from netproxy.cli.exec import enter_and_run
+from netproxy.cli.options import OneOf
 from netproxy.cli.show import print_table
 from netproxy.core.errors import NotFoundError
 from netproxy.labkit import shelf
@@ -51,7 +52,7 @@ def list_() -> None:
 @lab.command()
 @lab_argument
 @click.option(
-    "--variant", type=click.Choice(VARIANTS), default="start", show_default=True, help="With the solution, or broken."
+    "--variant", type=OneOf(VARIANTS), default="start", show_default=True, help="With the solution, or broken."
 )
 @_anyway
 def up(name: str, variant: str, anyway: bool) -> int:

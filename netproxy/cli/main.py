@@ -60,12 +60,11 @@ class LazyGroup(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            import difflib
+            from netproxy.cli.options import meant
 
-            close = difflib.get_close_matches(args[0].lower(), _COMMANDS, 1, 0.6)
-            if not close or args[0] in _COMMANDS:
+            if args[0] in _COMMANDS:
                 raise
-            raise click.UsageError(f"{error.message} Did you mean '{close[0]}'?", ctx) from error
+            raise click.UsageError(error.message + meant(args[0], _COMMANDS), ctx) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help without importing anything."""

@@ -11,7 +11,7 @@ from netproxy.agent.paths import Paths
 from netproxy.cli import complete
 from netproxy.cli.client import Agent
 from netproxy.cli.files import read_manifests
-from netproxy.cli.options import cluster_option, node_option
+from netproxy.cli.options import OneOf, cluster_option, meant, node_option
 from netproxy.cli.render import FAMILIES, Spec, addressed
 from netproxy.cli.show import output_option, print_table, print_value
 from netproxy.client.port import EVERYTHING
@@ -38,11 +38,8 @@ class _Side(click.ParamType[tuple[str, str]]):
         mode, at, version = str(value).partition("@")
         for word, known in ((mode, PROXY_MODES), (version if at else KUBE_PROXY_VERSIONS[0], KUBE_PROXY_VERSIONS)):
             if word not in known:
-                self.fail(
-                    f"{word!r} is not one of {', '.join(known)}; a mode, or a mode of a version: nftables@1.30",
-                    param,
-                    ctx,
-                )
+                said = f"{word!r} is not one of {', '.join(known)}; a mode, or a mode of a version: nftables@1.30."
+                self.fail(said + meant(word, known), param, ctx)
         return mode, version
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -53,17 +50,17 @@ class _Side(click.ParamType[tuple[str, str]]):
 
 
 @click.command()
-@click.argument("mode", required=False, type=click.Choice(PROXY_MODES))
+@click.argument("mode", required=False, type=OneOf(PROXY_MODES))
 @node_option("Only this node (default: every node).")
-@click.option("--layout", type=click.Choice(NFTABLES_LAYOUTS), help="Of mode nftables.")
-@click.option("--kube-proxy-version", "version", type=click.Choice(KUBE_PROXY_VERSIONS),
+@click.option("--layout", type=OneOf(NFTABLES_LAYOUTS), help="Of mode nftables.")
+@click.option("--kube-proxy-version", "version", type=OneOf(KUBE_PROXY_VERSIONS),
               help="Give the nodes the rules of this kube-proxy (docs/versions.md).")  # fmt: skip
 @click.option("--diff", "pair", nargs=2, type=_Side(), metavar="MODE[@VERSION] MODE[@VERSION]",
               help="Say where two modes, or versions of one, treat the Services that exist differently; changes nothing, "
                    "needs no root.")  # fmt: skip
 @click.option("-f", "--filename", "files", multiple=True, metavar="SPEC",
               help="With --diff: the Services of these files, not those of the cluster.", shell_complete=complete.files)  # fmt: skip
-@click.option("--family", type=click.Choice(sorted(FAMILIES)), default="ipv4", show_default=True, help="With --diff.")
+@click.option("--family", type=OneOf(sorted(FAMILIES)), default="ipv4", show_default=True, help="With --diff.")
 @output_option
 @cluster_option
 def mode(

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from netproxy.cli.options import OneOf
 from netproxy.nodeproxy.options import BACK_ENDS, FLAGS, settings
 from netproxy.objects.choices import KUBE_PROXY_VERSIONS, NFTABLES_LAYOUTS
 
@@ -45,17 +46,17 @@ def _kube_proxy_flags(command: Decorated) -> Decorated:
     metavar="BOOL",
     help="Take all rules of all modes away, and end.",
 )
-@click.option("--nftables-layout", type=click.Choice(NFTABLES_LAYOUTS), help="Of mode nftables.")
+@click.option("--nftables-layout", type=OneOf(NFTABLES_LAYOUTS), help="Of mode nftables.")
 @click.option(
     "--kube-proxy-version",
     "version",
-    type=click.Choice(KUBE_PROXY_VERSIONS),
+    type=OneOf(KUBE_PROXY_VERSIONS),
     help="Whose rules (docs/versions.md).",
 )
 @click.option(
     "--iptables",
     "back_end",
-    type=click.Choice(BACK_ENDS),
+    type=OneOf(BACK_ENDS),
     default="auto",
     show_default=True,
     help="The back end of iptables; auto is the kubelet's.",

@@ -12,6 +12,7 @@ import click
 
 from netproxy.cli import complete
 from netproxy.cli.files import read_manifests
+from netproxy.cli.options import OneOf
 from netproxy.core.errors import ManifestError, Problem
 from netproxy.core.names import host_name
 from netproxy.core.net import Family, is_address
@@ -25,11 +26,11 @@ FAMILIES = {"ipv4": Family.IPV4, "ipv6": Family.IPV6}
 
 
 @click.command()
-@click.option("--mode", type=click.Choice(PROXY_MODES), default="iptables", show_default=True,
+@click.option("--mode", type=OneOf(PROXY_MODES), default="iptables", show_default=True,
               help="Proxy mode.")  # fmt: skip
-@click.option("--layout", type=click.Choice(NFTABLES_LAYOUTS), default=NFTABLES_LAYOUTS[0], show_default=True,
+@click.option("--layout", type=OneOf(NFTABLES_LAYOUTS), default=NFTABLES_LAYOUTS[0], show_default=True,
               help="Of mode nftables: chains as kube-proxy makes them, or flat maps.")  # fmt: skip
-@click.option("--kube-proxy-version", "version", type=click.Choice(KUBE_PROXY_VERSIONS),
+@click.option("--kube-proxy-version", "version", type=OneOf(KUBE_PROXY_VERSIONS),
               help="Whose rules (docs/versions.md; default: what the Node or the Cluster says, else the newest).")  # fmt: skip
 @click.option(
     "--nfacct", is_flag=True, help="With rules that count packets, for a kernel that has nfacct (1.36, iptables)."
@@ -37,7 +38,7 @@ FAMILIES = {"ipv4": Family.IPV4, "ipv6": Family.IPV6}
 @click.option(
     "--node", "node_name", help="The node whose rules are wanted (default: the only Node, or hostnameOverride)."
 )
-@click.option("--family", type=click.Choice(sorted(FAMILIES)), default="ipv4", show_default=True)
+@click.option("--family", type=OneOf(sorted(FAMILIES)), default="ipv4", show_default=True)
 @click.option("--node-address", "addresses", multiple=True, metavar="CIDR",
               help="An address of the node's interfaces; may be given again (default: the Node's InternalIPs).")  # fmt: skip
 @click.option(

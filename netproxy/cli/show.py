@@ -8,8 +8,10 @@ from typing import Any
 
 import click
 
+from netproxy.cli.options import OneOf
+
 output_option = click.option(
-    "-o", "--output", type=click.Choice(["json", "yaml", "wide", "name"]), help="Another form than the table."
+    "-o", "--output", type=OneOf(["json", "yaml", "wide", "name"]), help="Another form than the table."
 )
 
 

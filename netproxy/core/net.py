@@ -66,10 +66,10 @@ def is_address(text: object) -> bool:
 def is_cidr(text: object) -> bool:
     """Tell whether TEXT is `address/length`; host bits may be set.
 
-    >>> is_cidr("10.0.0.1/8"), is_cidr("10.0.0.1"), is_cidr("10.0.0.1/33"), is_cidr("fe80::%a b/64")
-    (True, False, False, False)
+    >>> is_cidr("10.0.0.1/8"), is_cidr("10.0.0.1"), is_cidr("10.0.0.1/33"), is_cidr("fe80::%a b/64"), is_cidr("10.0.0.0/255.0.0.0")
+    (True, False, False, False, False)
     """
-    if not isinstance(text, str) or "/" not in text or "%" in text:
+    if not isinstance(text, str) or "%" in text or not text.partition("/")[2].isdigit():
         return False
     try:
         ipaddress.ip_network(text, strict=False)

@@ -127,7 +127,7 @@ def _part(service: Object, slices: Sequence[Object], base: str) -> Part:
     for ip in vips:
         drafts.setdefault(base, _Draft()).addresses[ip] = None
         for port in spec(service).get("ports") or ():
-            _srv(drafts, base, port, base)
+            _srv(drafts, _with_port(base, port), port, base)
     everyone = bool(spec(service).get("publishNotReadyAddresses"))
     for item in slices:
         if item.get("addressType") in ("IPv4", "IPv6"):
@@ -137,8 +137,8 @@ def _part(service: Object, slices: Sequence[Object], base: str) -> Part:
                 endpoints.setdefault(reverse_name(address), {})[host] = None
                 if not vips:
                     drafts.setdefault(base, _Draft()).addresses[address] = None
-                    for port in item.get("ports") or ({},):
-                        _srv(drafts, base, port, host)
+                for port in item.get("ports") or ({},):
+                    _srv(drafts, (host,) if vips else (host, *_with_port(base, port)), port, host)
     names = {at: _EMPTY for draft in drafts for at in _between(draft, base)}
     names.update((at, draft.records()) for at, draft in drafts.items())
     reverse = {at: Records(ptr=tuple(hosts)) for at, hosts in endpoints.items()}
@@ -160,14 +160,18 @@ def _ready(item: Object, *, everyone: bool) -> Iterator[tuple[str, str]]:
                     yield address, (endpoint.get("hostname") or _dashed(text)).lower()
 
 
-def _srv(drafts: dict[str, _Draft], base: str, port: Mapping[str, Any], target: str) -> None:
+def _with_port(base: str, port: Mapping[str, Any]) -> Iterator[str]:
+    """A Service's name, and that of one of its ports."""
+    yield base
+    if port.get("name"):
+        yield f"_{port['name'].lower()}._{(port.get('protocol') or 'TCP').lower()}.{base}"
+
+
+def _srv(drafts: dict[str, _Draft], names: Iterable[str], port: Mapping[str, Any], target: str) -> None:
     """One more among whom the weight is shared; a port without a number only counts.
 
     Source: coredns plugin/backend_lookup.go, SRV; plugin/kubernetes/object/endpoint.go (the port -1).
     """
-    names = [base]
-    if port.get("name"):
-        names.append(f"_{port['name'].lower()}._{(port.get('protocol') or 'TCP').lower()}.{base}")
     for at in names:
         draft = drafts.setdefault(at, _Draft())
         draft.shares += 1

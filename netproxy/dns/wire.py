@@ -186,16 +186,16 @@ def _write(out: bytearray, rr: Rr, names: dict[str, int]) -> None:
     struct.pack_into(">H", out, start + 8, len(out) - start - _FIXED.size)
 
 
-def _write_name(out: bytearray, name: str, names: dict[str, int] | None = None) -> None:
-    """The name; what was written before (NAMES) is pointed at."""
+def _write_name(out: bytearray, name: str, names: dict[str, int] | None = None, *, in_full: bool = False) -> None:
+    """The name; what was written before (NAMES) is pointed at, unless it must be there IN_FULL."""
     if len(name) - 3 * name.count("\\") > MAX_NAME - 2:
         raise WireError("a name is too long")
     while name:
-        if names is not None and name in names:
+        if names is not None and name in names and not in_full:
             out += (_POINTER | names[name]).to_bytes(2, "big")
             return
         if names is not None and len(out) < 0x4000:
-            names[name] = len(out)
+            names.setdefault(name, len(out))
         word, _, name = name.partition(".")
         label = _label(word)
         out.append(len(label))
@@ -210,7 +210,7 @@ def _write_value(out: bytearray, rr: Rr, names: dict[str, int]) -> None:
             out += _address(value)
         case "SRV":
             out += struct.pack(">3H", *value[:3])
-            _write_name(out, value[3])
+            _write_name(out, value[3], names, in_full=True)
         case "TXT":
             text = value.encode()
             for at in range(0, len(text), 255):

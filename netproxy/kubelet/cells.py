@@ -28,11 +28,14 @@ FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signa
 class Cells(Protocol):
     """Containers by name; a command may be run inside of one that is there."""
 
-    own_proc: bool
-    """Whether a container sees other process numbers than the machine, so that it needs a /proc of its own."""
+    always_own_pids: bool
+    """Whether every container has a PID namespace of its own, also one that asks for this machine's."""
 
-    def fork(self, name: str, inside: str) -> int:
-        """Fork for the cell NAME, or for a command INSIDE of another: 0 in the child. Raises OSError, KernelError."""
+    def fork(self, name: str, inside: str, *, own_pids: bool) -> int:
+        """Fork for the cell NAME, or for a command INSIDE of another: 0 in the child. Raises OSError, KernelError.
+
+        OWN_PIDS: the child is the first process of a PID namespace.
+        """
         ...
 
     def enter(self, name: str, inside: str) -> None:
@@ -63,6 +66,17 @@ def cluster_group(mark: str) -> str:
     'netproxy/05da078692d0'
     """
     return f"netproxy/{sha256(mark.encode()).hexdigest()[:12]}"
+
+
+def _spelled(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.-]", "_", name)
+
+
+def container_group(note: Path, name: str) -> str:
+    """The folder of a container's cgroup; empty where there are none. NOTE is that of `cells_of`."""
+    with suppress(OSError):
+        return str(Path(note.read_text().strip()) / _spelled(name))
+    return ""
 
 
 def cells_of(mark: str, note: Path) -> Cells:
@@ -140,14 +154,14 @@ def _end_leftovers(note: Path) -> None:
 class Cgroups:
     """Each container in a cgroup (v2) of its own below FOLDER."""
 
-    own_proc = False
+    always_own_pids = False
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def path(self, name: str) -> Path:
         """The cgroup of a container."""
-        return self._folder / re.sub(r"[^A-Za-z0-9.-]", "_", name)
+        return self._folder / _spelled(name)
 
     def names(self) -> list[str]:
         """The cgroups that are there."""
@@ -155,11 +169,11 @@ class Cgroups:
             return [path.name for path in self._folder.iterdir() if path.is_dir()]
         return []
 
-    def fork(self, name: str, inside: str) -> int:
+    def fork(self, name: str, inside: str, *, own_pids: bool) -> int:
         """Make the cgroup, and fork."""
         if not inside:
             self.path(name).mkdir(parents=True, exist_ok=True)
-        return os.fork()
+        return libc.fork_into_pid_namespace() if own_pids and not inside else os.fork()
 
     def enter(self, name: str, inside: str) -> None:
         """Move before anything else is done; should the shim end meanwhile, this process ends with it."""
@@ -202,13 +216,14 @@ class Cgroups:
 class PidNamespaces:
     """Each container in a PID namespace of its own; it also ends with the shim, whatever ends that."""
 
-    own_proc = True
+    always_own_pids = True
 
     def __init__(self) -> None:
         self._first: dict[str, int] = {}
 
-    def fork(self, name: str, inside: str) -> int:
+    def fork(self, name: str, inside: str, *, own_pids: bool) -> int:
         """What the parent sees is the first process of the namespace, or the one that watches a command."""
+        del own_pids
         if inside:
             if inside not in self._first:
                 raise ProcessLookupError(f"container {inside} does not run")
@@ -218,15 +233,9 @@ class PidNamespaces:
         return pid
 
     def enter(self, name: str, inside: str) -> None:
-        """Fork again: the child goes on, this process waits for it."""
+        """It ends with the shim."""
+        del name, inside
         libc.die_with_parent()
-        if inside:
-            fd = os.open(f"/proc/{self._first[inside]}/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-            libc.setns(fd, libc.CLONE_NEWPID)
-            os.close(fd)
-        _wait_for_child()
-        if inside:
-            libc.die_with_parent()
 
     def signal(self, name: str, pid: int, number: int) -> None:
         """It hands signals on; killed, it takes all with it."""
@@ -249,7 +258,7 @@ class PidNamespaces:
         """Nothing is left."""
 
 
-def _wait_for_child() -> None:
+def wait_for_child() -> None:
     """Fork: the child returns; this process waits for it, hands signals on, and ends as it does."""
     signal.set_wakeup_fd(-1)
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)

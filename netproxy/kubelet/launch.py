@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-import os
+import pwd
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from netproxy.core import programs
-from netproxy.kubelet import image, resolv
-from netproxy.kubelet.container import command_of, environment
+from netproxy.kubelet import image, resolv, volumes
+from netproxy.kubelet.cells import container_group
+from netproxy.kubelet.container import Sources, command_of, environment
 from netproxy.kubelet.logs import run_file
+from netproxy.kubelet.needs import needed_by, needed_by_ours
 from netproxy.kubelet.ports import Objects, Place
+from netproxy.kubelet.security import IMAGE, HeldError, Security, security
 from netproxy.linux.command import find, run
+from netproxy.linux.files import remove_tree
 from netproxy.objects.cluster import ClusterSpec
 from netproxy.objects.meta import Object, key, name, namespace, spec, uid
 
 Message = dict[str, Any]
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+_NGINX = "/run/nginx"
+"""Where nginx sees its folder."""
 
 
 @cache
@@ -51,20 +59,28 @@ class Launch:
         """Where the output of a container goes; of all of them, without one."""
         return self._place.state / "logs" / f"{namespace(pod)}_{name(pod)}_{uid(pod)}" / container
 
-    def write_etc(self, pod: Object, ips: tuple[str, ...]) -> None:
-        """Write the files that the Pod sees in /etc."""
-        folder = self.folder(pod) / "etc"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "resolv.conf").write_text(resolv.resolv_conf(pod, self._cluster, self._place.host_resolv_conf))
-        (folder / "hosts").write_text(resolv.hosts(pod, ips, self._cluster))
-        (folder / "hostname").write_text(resolv.pod_hostname(pod) + "\n")
+    def write_files(self, pod: Object, ips: tuple[str, ...]) -> None:
+        """Write what the Pod sees in /etc, and its volumes. Raises OSError; HeldError when a volume's source is missing."""
+        folder = self.folder(pod)
+        for name_, mode in (("etc", 0o755), ("root", 0o755), ("shm", 0o1777)):
+            (folder / name_).mkdir(parents=True, exist_ok=True)
+            (folder / name_).chmod(mode)
+        etc = folder / "etc"
+        (etc / "resolv.conf").write_text(resolv.resolv_conf(pod, self._cluster, self._place.host_resolv_conf))
+        (etc / "hosts").write_text(resolv.hosts(pod, ips, self._cluster))
+        (etc / "hostname").write_text(self._hostname(pod) + "\n")
+        volumes.write(pod, folder, self._sources(pod, ips))
+
+    def _sources(self, pod: Object, ips: tuple[str, ...]) -> Sources:
+        return Sources(pod, ips, self._objects.config_map, self._objects.secret)
+
+    def _hostname(self, pod: Object) -> str:
+        return str(spec(pod)["nodeName"]) if spec(pod).get("hostNetwork") else resolv.pod_hostname(pod)
 
     # --- what is started
 
-    def start(
-        self, pod: Object, container: Mapping[str, Any], ips: tuple[str, ...], restarts: int
-    ) -> Message | image.Unknown:
-        """What the shim is asked for, or why the container's image cannot be run."""
+    def start(self, pod: Object, container: Mapping[str, Any], ips: tuple[str, ...], restarts: int) -> Message:
+        """What the shim is asked for. Raises HeldError when that cannot be run now, OSError."""
         env = self.environment(pod, container, ips)
         command, args = command_of(container, env)
         loaded = image.loaded_images(list(self._objects.images()))
@@ -72,61 +88,113 @@ class Launch:
             container["image"], command, args, loaded=loaded, installed=lambda program: bool(find(program))
         )
         if isinstance(what, image.Unknown):
-            return what
+            raise HeldError(what.why, IMAGE)
         log = {"path": str(run_file(self.log_folder(pod, container["name"]), restarts)),
                "maxBytes": self._cluster.log_bytes, "maxFiles": self._cluster.log_files}  # fmt: skip
         return {**self._message(pod, container, env, what), "log": log}
 
     def command(self, pod: Object, container: Mapping[str, Any], ips: tuple[str, ...], argv: list[str]) -> Message:
-        """The same for a command that is run inside of a container."""
-        env = self.environment(pod, container, ips)
+        """The same for a command that is run inside of a container. Raises HeldError."""
+        env = self.environment(pod, container, ips, lenient=True)
         return {
-            **self._message(pod, container, env, image.Run(tuple(argv))), "inside": f"{uid(pod)}/{container['name']}"
+            "inside": f"{uid(pod)}/{container['name']}", "argv": self._found(argv), "env": env,
+            "cwd": container.get("workingDir") or "/", "user": _user(self._security(pod, container)),
         }  # fmt: skip
 
-    def entry(self, pod: Object, container: Mapping[str, Any], ips: tuple[str, ...]) -> Message:
-        """What somebody needs to enter a Pod: namespace, host name, files, environment."""
+    def entry(self, pod: Object, container: Mapping[str, Any], ips: tuple[str, ...]) -> dict[str, Any]:
+        """What somebody needs to enter a container: namespace, environment, user, control group."""
+        at = f"{uid(pod)}/{container['name']}"
         return {
-            "namespace": self.network(pod), "hostname": resolv.pod_hostname(pod), "etc": str(self.folder(pod) / "etc"),
-            "env": self.environment(pod, container, ips), "cwd": container.get("workingDir") or "/",
+            "namespace": self.network(pod), "hostname": self._hostname(pod), "etc": str(self.folder(pod) / "etc"),
+            "env": self.environment(pod, container, ips, lenient=True), "cwd": container.get("workingDir") or "/",
+            "user": _user(self._security(pod, container)), "group": container_group(self._place.state / "cgroup", at),
         }  # fmt: skip
 
-    def environment(self, pod: Object, container: Mapping[str, Any], ips: tuple[str, ...]) -> dict[str, str]:
-        """A container's variables."""
+    def environment(
+        self, pod: Object, container: Mapping[str, Any], ips: tuple[str, ...], *, lenient: bool = False
+    ) -> dict[str, str]:  # fmt: skip
+        """A container's variables. Raises HeldError when one's source is missing, unless LENIENT."""
         base = {
-            "PATH": _PATH, "HOSTNAME": resolv.pod_hostname(pod), "HOME": os.environ.get("HOME", "/"),
-            "LANG": os.environ.get("LANG", "C.UTF-8"),
-        }  # fmt: skip
-        return environment(
-            pod, container, ips=ips, services=list(self._objects.services(namespace(pod))),
-            config_map=self._objects.config_map, base=base,
-        )  # fmt: skip
+            "PATH": _PATH,
+            "HOSTNAME": self._hostname(pod),
+            "HOME": _home(self._security(pod, container).uid),
+            "LANG": "C.UTF-8",
+        }
+        services = list(self._objects.services(namespace(pod)))
+        return environment(container, self._sources(pod, ips), services=services, base=base, lenient=lenient)
+
+    def _security(self, pod: Object, container: Mapping[str, Any]) -> Security:
+        return security(pod, container, _group, one_user=_one_user())
 
     def _message(self, pod: Object, container: Mapping[str, Any], env: Mapping[str, str], what: image.Run) -> Message:
         argv, builtin = list(what.argv), what.builtin
+        wanted = self._security(pod, container)
+        mounts = volumes.mounts(pod, container, self.folder(pod), env)
         if builtin == "nginx":
             argv, builtin = self._nginx(pod), ""
-        elif not builtin and find(argv[0]) is None and argv[0] in _applets():
-            argv = ["busybox", *argv]
+            mounts.append(volumes.mount(str(self.folder(pod) / "nginx"), _NGINX))
+        argv = argv if builtin else self._found(argv)
         dns = {"entry": programs.NAME_SERVER, "dns": dict(self._place.dns)} if builtin == "dns" else {}
-        hostname = spec(pod)["nodeName"] if spec(pod).get("hostNetwork") else resolv.pod_hostname(pod)
+        cwd = container.get("workingDir") or "/"
+        keep = needed_by_ours() if builtin else needed_by(argv, cwd, env)
         return {
-            "namespace": self.network(pod), "hostname": hostname, "etc": str(self.folder(pod) / "etc"), "argv": argv,
-            "builtin": builtin, "flags": list(what.flags), "env": dict(env), "cwd": container.get("workingDir") or "/", **dns,
+            "namespace": self.network(pod), "hostname": self._hostname(pod), "etc": str(self.folder(pod) / "etc"), "argv": argv,
+            "builtin": builtin, "flags": list(what.flags), "env": dict(env), "cwd": cwd, "mounts": mounts,
+            "ownPids": wanted.own_pids, "ownIpc": wanted.own_ipc, "sysctls": [list(each) for each in wanted.sysctls],
+            "user": _user(wanted), "view": None if wanted.privileged else self._view(pod, wanted, mounts, keep, cwd), **dns,
         }  # fmt: skip
+
+    def _view(self, pod: Object, wanted: Security, mounts: list[Message], keep: list[str], cwd: str) -> Message:
+        """What the container sees of this machine: see `confine.build`."""
+        folder, clusters = self.folder(pod), self._place.state.parent
+        return {
+            "root": str(folder / "root"), "etc": str(folder / "etc"), "shm": str(folder / "shm"), "mounts": mounts, "keep": keep,
+            "hidden": [str(self._place.state if clusters.parent == Path("/") else clusters)], "cwd": cwd, "readOnly": wanted.read_only_root,
+        }  # fmt: skip
+
+    def _found(self, argv: list[str]) -> list[str]:
+        """The same; what only busybox has is asked of busybox."""
+        return ["busybox", *argv] if find(argv[0]) is None and argv[0] in _applets() else argv
 
     def _nginx(self, pod: Object) -> list[str]:
         """nginx with a configuration of its own, so that every Pod has one and this machine's stays untouched."""
         folder = self.folder(pod) / "nginx"
-        folder.mkdir(parents=True, exist_ok=True)
-        index = folder / "index.html"
-        index.write_text("<!DOCTYPE html>\n<title>Welcome to nginx!</title>\n<h1>Welcome to nginx!</h1>\n")
-        config = folder / "nginx.conf"
-        config.write_text(
-            f"daemon off; master_process off; pid {folder}/pid; error_log stderr; worker_processes 1;\n"
-            f"events {{ worker_connections 256; }}\n"
-            f"http {{ access_log /dev/stdout; default_type text/html;\n  client_body_temp_path {folder}; proxy_temp_path {folder};"
-            f" fastcgi_temp_path {folder}; uwsgi_temp_path {folder}; scgi_temp_path {folder};\n"
-            f"  server {{ listen 80; root {folder}; }} }}\n"
+        remove_tree(folder)  # what the container may have made of it, nobody follows
+        folder.mkdir(parents=True)
+        folder.chmod(0o777)
+        (folder / "index.html").write_text(
+            "<!DOCTYPE html>\n<title>Welcome to nginx!</title>\n<h1>Welcome to nginx!</h1>\n"
         )
-        return ["nginx", "-c", str(config), "-p", str(folder)]
+        paths = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        (folder / "nginx.conf").write_text(
+            f"daemon off; master_process off; pid {_NGINX}/pid; error_log stderr; worker_processes 1;\n"
+            f"events {{ worker_connections 256; }}\n"
+            f"http {{ access_log /dev/stdout; default_type text/html;\n  {' '.join(f'{path}_temp_path {_NGINX};' for path in paths)}\n"
+            f"  server {{ listen 80; root {_NGINX}; }} }}\n"
+        )
+        return ["nginx", "-c", f"{_NGINX}/nginx.conf", "-p", _NGINX]
+
+
+def _user(wanted: Security) -> Message:
+    return {
+        "uid": wanted.uid, "gid": wanted.gid, "groups": list(wanted.groups), "capabilities": list(wanted.capabilities),
+        "gainNothing": wanted.gain_nothing,
+    }  # fmt: skip
+
+
+@cache
+def _one_user() -> bool:
+    """Whether there is no other user in this process's user namespace."""
+    return [line.split()[2] for line in Path("/proc/self/uid_map").read_text().splitlines()] == ["1"]
+
+
+def _home(user: int) -> str:
+    with suppress(KeyError):
+        return pwd.getpwuid(user).pw_dir
+    return "/"
+
+
+def _group(user: int) -> int:
+    with suppress(KeyError):
+        return pwd.getpwuid(user).pw_gid
+    return 0

@@ -17,6 +17,7 @@ from netproxy.core.clock import Clock
 from netproxy.core.errors import NotFoundError
 from netproxy.core.names import NamespacedName
 from netproxy.kubelet.addresses import pod_addresses, pod_link
+from netproxy.kubelet.fields import ignored
 from netproxy.kubelet.launch import Launch
 from netproxy.kubelet.plan import Alive, Dead, Found, taken_over_pod
 from netproxy.kubelet.ports import Objects, Place, Tell
@@ -50,10 +51,12 @@ class Kubelet:
         }
         self._room = Room(
             objects, runtime, self._launch, place, clock, executor, tell, plug=self._plug, addresses=self._addresses,
-            host_ip=lambda node: self._nodes[node].addresses[0],
+            host_ip=lambda node: self._nodes[node].addresses[0], warn=self._warn,
         )  # fmt: skip
         self._workers: dict[str, Worker] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._warned: set[tuple[str, str]] = set()
+        """Of whom (a Pod, or who made it) which field is known to do nothing."""
         self._named: dict[NamespacedName, asyncio.Task[None]] = {}
         """The work on the Pod that last had a name."""
 
@@ -148,7 +151,7 @@ class Kubelet:
     # --- what others ask
 
     def entry(self, at: NamespacedName, container: str | None) -> dict[str, Any]:
-        """What `exec` needs to enter a Pod: namespace, host name, files, environment. Raises NotFoundError."""
+        """What `exec` needs to enter a container that runs: see `Launch.entry`; and its process. Raises NotFoundError."""
         pod = self._objects.pod(at)
         if pod is None:
             raise NotFoundError(f'pods "{at.name}" not found')
@@ -160,7 +163,10 @@ class Kubelet:
         worker = self._workers.get(uid(pod))
         if worker is None or not worker.seen.plugged:
             raise NotFoundError(f"pod {at.name} has not started yet")
-        return self._launch.entry(pod, chosen, worker.seen.ips)
+        pid = self._runtime.running.get(f"{uid(pod)}/{chosen['name']}")
+        if pid is None:
+            raise NotFoundError(f"container {chosen['name']} of pod {at.name} is not running")
+        return {**self._launch.entry(pod, chosen, worker.seen.ips), "pid": pid}
 
     def log_folder(self, pod: Object, container: str) -> Path:
         """Where a container's output is."""
@@ -205,6 +211,15 @@ class Kubelet:
         known = me.seen.ips if me else ()
         taken = {ip for worker in self._workers.values() if worker is not me for ip in worker.seen.ips}
         return pod_addresses(node, known, taken | _told(self._objects.pods(), besides=uid(pod)))
+
+    def _warn(self, pod: Object) -> None:
+        """Once for each field of a Pod that nobody made, or of all Pods that somebody made."""
+        owners = pod["metadata"].get("ownerReferences") or ()
+        whose = str(owners[0].get("uid")) if owners else uid(pod)
+        for field in ignored(pod):
+            if (whose, field) not in self._warned:
+                self._warned.add((whose, field))
+                self._room.tell(pod, "Warning", "FieldIgnored", f"{field} does nothing here")
 
     def _plug(self, pod: Object, ips: tuple[str, ...]) -> None:
         where = self._place.pod_namespace(key(pod))

@@ -10,7 +10,7 @@ from netproxy.client.port import Api
 from netproxy.core.errors import ConflictError, NotFoundError
 from netproxy.core.names import NamespacedName
 from netproxy.objects.change import View
-from netproxy.objects.kinds import CONFIG_MAPS, IMAGES, PODS, SERVICES
+from netproxy.objects.kinds import CONFIG_MAPS, IMAGES, PODS, SECRETS, SERVICES
 from netproxy.objects.meta import Object, key, uid
 
 
@@ -44,6 +44,10 @@ class ApiObjects:
     def config_map(self, at: NamespacedName) -> Object | None:
         """One ConfigMap."""
         return self._known.find(CONFIG_MAPS, at)
+
+    def secret(self, at: NamespacedName) -> Object | None:
+        """One Secret."""
+        return self._known.find(SECRETS, at)
 
     def images(self) -> Iterable[Object]:
         """The images that the user made known."""

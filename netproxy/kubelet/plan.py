@@ -142,12 +142,23 @@ def _container(
         return [Start(at, init=init)], []
     if state.running:
         return _running(pod, container, state, now)
-    if state.phase == "waiting" or not should_restart(policy, state.exit_code):
+    if state.phase == "waiting":
+        return _held(state, now, init=init)
+    if not should_restart(policy, state.exit_code):
         return [], []
     if state.restart_at is None:
         return [RestartLater(at, wait_before_restart_s(state))], []
     if now >= state.restart_at:
         return [Start(at, state.restarts + 1, init=init)], []
+    return [], [state.restart_at]
+
+
+def _held(state: ContainerState, now: float, *, init: bool) -> _Step:
+    """What could not be started is tried again when it is time to."""
+    if state.restart_at is None:
+        return [], []
+    if now >= state.restart_at:
+        return [Start(state.name, state.restarts, init=init)], []
     return [], [state.restart_at]
 
 

@@ -33,6 +33,10 @@ class Objects(Protocol):
         """One ConfigMap."""
         ...
 
+    def secret(self, at: NamespacedName) -> Object | None:
+        """One Secret."""
+        ...
+
     def images(self) -> Iterable[Object]:
         """The images that the user made known."""
         ...

@@ -243,7 +243,8 @@ class Shim:
             raise KernelError(f"{name} runs already" if name in self._running else "the cluster is being taken down")
         relay = Relay(message["log"]) if message.get("log") else None
         try:
-            pid, why = self._fork(message, relay)
+            company = self._company(message, inside)
+            pid, why = self._fork(message, relay, company)
         except BaseException:
             if relay:
                 relay.close()
@@ -260,14 +261,27 @@ class Shim:
         if relay:
             self._selector.register(relay.pipe, selectors.EVENT_READ, lambda: self._carry(process))
 
-    def _fork(self, message: Message, relay: Relay | None) -> tuple[int, int]:
+    def _company(self, message: Message, inside: str) -> spawn.Company:
+        """Who else there is of the Pod. Raises KernelError for a command in a container that does not run."""
+        if inside:
+            there = self._running.get(inside)
+            if there is None or there.ended_at:
+                raise KernelError(f"container {inside} does not run")
+            return spawn.Company(inside=there.pid, mortal=self.cells.always_own_pids)
+        pod = message["id"].partition("/")[0] + "/"
+        others = (p for p in self._running.values() if p.name.startswith(pod) and not p.inside and not p.ended_at)
+        beside = next((p.pid for p in others if p.why < 0), 0)  # its program has begun: it is in its namespaces
+        always = self.cells.always_own_pids
+        return spawn.Company(beside=beside, first=message["ownPids"] or always, mortal=always)
+
+    def _fork(self, message: Message, relay: Relay | None, company: spawn.Company) -> tuple[int, int]:
         """The child's process number, and the pipe on which it says why it fails. The child never returns."""
         read, write = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(read, False)
         try:
-            pid = self.cells.fork(message["id"], message.get("inside") or "")
+            pid = self.cells.fork(message["id"], message.get("inside") or "", own_pids=company.first)
             if pid == 0:
-                self._child(message, relay.write_end if relay else os.open(os.devnull, os.O_WRONLY), write)
+                self._child(message, relay.write_end if relay else os.open(os.devnull, os.O_WRONLY), write, company)
         except BaseException:
             os.close(read)
             raise
@@ -275,11 +289,11 @@ class Shim:
             os.close(write)
         return pid, read
 
-    def _child(self, message: Message, output: int, why: int) -> NoReturn:
+    def _child(self, message: Message, output: int, why: int, company: spawn.Company) -> NoReturn:
         try:
             signal.set_wakeup_fd(-1)
             self.cells.enter(message["id"], message.get("inside") or "")
-            spawn.become(message, output, why, self.files, own_proc=self.cells.own_proc)
+            spawn.become(message, output, why, self.files, company)
         except BaseException as failure:
             with contextlib.suppress(OSError):
                 os.write(why, spawn.reason(failure).encode()[:4000])
@@ -352,6 +366,7 @@ def main() -> None:
     listener.listen(4)  # an agent may connect already; it is greeted when what was left behind has ended
     for module in sys.argv[2:]:
         importlib.import_module(module)
+    libc.own_words()  # what copies cannot ask
     gc.freeze()  # copies share what nobody writes to
     cells = cells_of(os.environ.get(MARK) or str(path.parent), path.parent / "cgroup")
     Shim(cells, listener, files).run()

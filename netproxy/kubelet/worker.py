@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import shlex
-import shutil
 import signal
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Executor
@@ -21,12 +20,13 @@ from typing import Any, assert_never
 from netproxy.core.clock import Clock
 from netproxy.core.errors import ConflictError, KernelError, NotFoundError
 from netproxy.kubelet import plan, probe, verdict
-from netproxy.kubelet.image import Unknown
 from netproxy.kubelet.launch import Launch
 from netproxy.kubelet.ports import Objects, Place, Tell
 from netproxy.kubelet.runtime import Runtime, ShimLostError
+from netproxy.kubelet.security import IMAGE, HeldError
 from netproxy.kubelet.state import ContainerState, Seen, ended, lost, terminated
 from netproxy.linux import netns
+from netproxy.linux.files import remove_tree
 from netproxy.objects.meta import Object, key, name, spec, uid
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 STALE_S = 0.02
 FIRST_RETRY_S = 0.2
 LONGEST_RETRY_S = 30.0
+HELD_S = 2.0
+"""How soon it is tried again to start what lacks something, as a ConfigMap."""
 NOT_FOUND = 127
 """The exit status of a container whose program did not begin, as a shell tells it."""
 
@@ -55,6 +57,8 @@ class Room:
     """Choose a Pod's addresses, taking none that another Pod has. Raises ConflictError."""
     host_ip: Callable[[str], str]
     """A node's address."""
+    warn: Callable[[Object], None] = lambda _: None
+    """Tell which fields of a Pod do nothing here, unless that was told."""
 
 
 class Worker:
@@ -108,6 +112,8 @@ class Worker:
                 try:
                     again_at = await self._round()
                     retry_s = FIRST_RETRY_S
+                except HeldError:  # it has said what it lacks
+                    again_at = self._room.clock.now() + HELD_S
                 except (ConflictError, NotFoundError):  # what we know of the Pod is old: the news is on its way
                     again_at = self._room.clock.now() + STALE_S
                 except Exception:
@@ -135,7 +141,7 @@ class Worker:
                 news()
             found = self._room.objects.pod(self._at)
             if found is None or uid(found) != self._uid:
-                self._clean_up()
+                await self._clean_up()
                 self._finished = True
                 return None
             self._pod = found
@@ -165,7 +171,7 @@ class Worker:
             case plan.WriteStatus():
                 await self._room.objects.write_status({**self._pod, "status": dict(action.status)})
             case plan.Finish():
-                self._clean_up()
+                await self._clean_up()
                 await self._room.objects.delete_finished(self._pod)
                 self._finished = True
             case _:
@@ -192,10 +198,6 @@ class Worker:
     def _event(self, kind: str, reason: str, message: str) -> None:
         self._room.tell(self._pod, kind, reason, message)
 
-    def _container(self, at: str) -> Mapping[str, Any]:
-        listed = (*(spec(self._pod).get("initContainers") or ()), *(spec(self._pod).get("containers") or ()))
-        return dict(next(container for container in listed if container["name"] == at))
-
     # --- actions
 
     async def _plug(self) -> None:
@@ -203,27 +205,29 @@ class Worker:
             ips = self._room.addresses(self._pod)
             self.seen = replace(self.seen, ips=ips)  # before anything is waited for: no other Pod takes them
             if not spec(self._pod).get("hostNetwork"):
-                loop = asyncio.get_running_loop()
-                await loop.run_in_executor(self._room.executor, self._room.plug, self._pod, ips)
-            self._room.launch.write_etc(self._pod, ips)
+                await asyncio.get_running_loop().run_in_executor(self._room.executor, self._room.plug, self._pod, ips)
+            self._room.launch.write_files(self._pod, ips)
+        except HeldError as error:
+            self._event("Warning", error.reason, str(error))
+            raise
         except (ConflictError, KernelError, OSError) as error:
             why = f"Failed to create pod sandbox: {error}"
             self._event("Warning", "FailedCreatePodSandBox", why)
             raise KernelError(why) from error
         self.seen = replace(self.seen, plugged=True)
+        self._room.warn(self._pod)
 
     async def _start(self, action: plan.Start) -> None:
-        container = self._container(action.container)
+        container = _container_of(self._pod, action.container)
         before = self.seen.find(action.container)
-        last = () if before is None else before.last
-        if before and before.phase == "terminated":
-            last = tuple(terminated(before).items())
-        state = ContainerState(action.container, container["image"], restarts=action.restarts, last=last)
-        message = self._room.launch.start(self._pod, container, self.seen.ips, action.restarts)
+        state = _to_begin(container, action, before)
         now = self._room.clock.now()
-        if isinstance(message, Unknown):
-            state = replace(state, reason="ImagePullBackOff", message=message.why)
-            self._event("Warning", "Failed", message.why)
+        try:
+            message = self._room.launch.start(self._pod, container, self.seen.ips, action.restarts)
+        except HeldError as error:
+            state = _held(state, error, now)
+            if before is None or (before.reason, before.message) != (state.reason, state.message):
+                self._event("Warning", "Failed", f"{'' if error.reason == IMAGE else 'Error: '}{error}")
         else:
             note = {"ips": list(self.seen.ips), "restarts": action.restarts, "startedAt": now}
             try:
@@ -257,7 +261,7 @@ class Worker:
     def _signal(self, container: str, number: signal.Signals) -> None:
         self._room.runtime.kill(f"{self._uid}/{container}", number)
 
-    def _clean_up(self) -> None:
+    async def _clean_up(self) -> None:
         """Nothing of the Pod stays: what still runs is killed, its namespace, its files and its logs go."""
         for state in self.seen.all():
             self._signal(state.name, signal.SIGKILL)
@@ -265,15 +269,15 @@ class Worker:
             namespace = self._room.place.pod_namespace(self._at)
             netns.end_processes(namespace)  # what `exec` has left behind there
             netns.delete(namespace)
-        shutil.rmtree(self._room.launch.folder(self._pod), ignore_errors=True)
-        shutil.rmtree(self._room.launch.log_folder(self._pod), ignore_errors=True)
+        folders = (self._room.launch.folder(self._pod), self._room.launch.log_folder(self._pod))
+        await asyncio.get_running_loop().run_in_executor(self._room.executor, remove_tree, *folders)
         self._room.runtime.forget(f"{self._uid}/")
 
     # --- probes
 
     def _begin_probe(self, action: plan.Probe) -> None:
         self._change(action.container, lambda state: verdict.asking(state, action.kind))
-        container = self._container(action.container)
+        container = _container_of(self._pod, action.container)
         state = self.seen.find(action.container)
         task = asyncio.ensure_future(self._ask(container, action.kind, state.restarts if state else 0))
         self._probes[action.container, action.kind] = task
@@ -311,3 +315,22 @@ class Worker:
 
 def _started(states: Mapping[str, ContainerState]) -> dict[str, ContainerState]:
     return {at: state for at, state in states.items() if state.phase != "waiting"}
+
+
+def _to_begin(container: Mapping[str, Any], action: plan.Start, before: ContainerState | None) -> ContainerState:
+    """A container that is about to start; what it remembers of the run BEFORE."""
+    last = () if before is None else before.last
+    if before and before.phase == "terminated":
+        last = tuple(terminated(before).items())
+    return ContainerState(action.container, container["image"], restarts=action.restarts, last=last)
+
+
+def _held(state: ContainerState, error: HeldError, now: float) -> ContainerState:
+    """It waits: until something about its image is known, or for a while when it lacks something else."""
+    again_at = None if error.reason == IMAGE else now + HELD_S
+    return replace(state, reason=error.reason, message=str(error), restart_at=again_at)
+
+
+def _container_of(pod: Object, at: str) -> Mapping[str, Any]:
+    listed = (*(spec(pod).get("initContainers") or ()), *(spec(pod).get("containers") or ()))
+    return dict(next(container for container in listed if container["name"] == at))

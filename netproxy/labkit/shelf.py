@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,7 +37,10 @@ def found(word: str) -> Path:
             return fitting[0]
         if fitting:
             raise _problem(f'Invalid value: "{word}" may be {_names(fitting)}')
-    raise _problem(f'Not found: "{word}" is no lab and no folder with a lab.yaml (there are {_names(known) or "none"})')
+    names = {part: folder.name for folder in known for part in (folder.name, folder.name.partition("-")[2])}
+    close = difflib.get_close_matches(word.lower(), names, 1, 0.6)
+    hint = f'did you mean "{names[close[0]]}"? there are' if close else "there are"
+    raise _problem(f'Not found: "{word}" is no lab and no folder with a lab.yaml ({hint} {_names(known) or "none"})')
 
 
 def _same_number(name: str, word: str) -> bool:

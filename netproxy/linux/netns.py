@@ -144,3 +144,15 @@ def read_sysctl(path: str) -> str:
         return Path(f"/proc/sys/{path}").read_text().strip()
     except OSError:
         return ""
+
+
+def socket_files() -> list[str]:
+    """The files by which sockets are reached, those of this network and of that of this machine's first process, sorted."""
+    found: set[str] = set()
+    for process in ("self", "1"):
+        with suppress(OSError):
+            for line in Path(f"/proc/{process}/net/unix").read_text(errors="surrogateescape").splitlines()[1:]:
+                fields = line.split(None, 7)
+                if fields[7:] and fields[7].startswith("/"):
+                    found.add(fields[7])
+    return sorted(found)

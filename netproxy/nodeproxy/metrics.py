@@ -5,7 +5,8 @@ Source: kubernetes 1.36 pkg/proxy/metrics/metrics.go.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from prometheus_client import (
@@ -18,10 +19,15 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
+from netproxy.core.errors import KernelError
 from netproxy.core.net import Family
 from netproxy.nodeproxy.family import FamilyProxy
 from netproxy.nodeproxy.messages import Heard, Report
+from netproxy.proxy.iptables_service import LOCALHOST_COUNTER
+from netproxy.proxy.iptables_shared import INVALID_COUNTER
 from netproxy.proxy.model import ServicePort
 
 _SYNC = tuple(0.001 * 2**power for power in range(15))
@@ -37,6 +43,8 @@ class Figures:
     """Of iptables: how many rules of ours each table has."""
     without_local: tuple[tuple[str, int], ...] = ()
     """Traffic policy (`internal`, `external`) → Services with policy Local that have no endpoint on this node."""
+    packets: tuple[tuple[str, int], ...] = ()
+    """nfacct object → how many packets were counted in it; none where rules do not count."""
 
 
 def figures(proxy: FamilyProxy) -> Figures:
@@ -47,7 +55,7 @@ def figures(proxy: FamilyProxy) -> Figures:
         ("internal", len({_key(s) for s in lonely if s.internal_local})),
         ("external", len({_key(s) for s in lonely if s.external_local})),
     )
-    return Figures(rule_counts(proxy), counts)
+    return Figures(rule_counts(proxy), counts, packet_counts(proxy))
 
 
 def rule_counts(proxy: FamilyProxy) -> tuple[tuple[str, int], ...]:
@@ -61,6 +69,15 @@ def rule_counts(proxy: FamilyProxy) -> tuple[tuple[str, int], ...]:
     )
 
 
+def packet_counts(proxy: FamilyProxy) -> tuple[tuple[str, int], ...]:
+    """How many packets the rules of ours have counted; none where they do not count, or the kernel does not say."""
+    if proxy.view.nfacct:
+        with suppress(KernelError):
+            found = proxy.host.packet_counters.read()
+            return tuple((name, found[name][0]) for name in _PACKETS if name in found)
+    return ()
+
+
 def _key(service: ServicePort) -> tuple[str, str, str]:
     return service.namespace, service.service, service.port_name
 
@@ -68,6 +85,18 @@ def _key(service: ServicePort) -> tuple[str, str, str]:
 def _has_none_here(service: ServicePort) -> bool:
     usable = [e for e in service.endpoints if e.ready or (e.serving and e.terminating)]
     return bool(usable) and not any(e.local for e in usable)
+
+
+class _Counted(Collector):
+    """What the kernel itself counts."""
+
+    def __init__(self) -> None:
+        self.packets: tuple[tuple[str, int], ...] = ()
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        for counter, number in self.packets:
+            name, text = _PACKETS[counter]
+            yield CounterMetricFamily(f"kubeproxy_iptables_{name}_packets_total", text, value=number)
 
 
 class Metrics:
@@ -88,6 +117,8 @@ class Metrics:
         self._counters = {
             name: Counter(f"kubeproxy_{name}", text, labels, registry=registry) for name, text, labels in _COUNTERS
         }
+        self._counted = _Counted()
+        registry.register(self._counted)
         self._known: dict[Family, Report] = {}
 
     def note(self, report: Report) -> None:
@@ -135,6 +166,7 @@ class Metrics:
                 self._gauges[name].labels(family.value, table).set(count)
         for policy, count in found.without_local:
             self._gauges["sync_proxy_rules_no_local_endpoints_total"].labels(family.value, policy).set(count)
+        self._counted.packets = found.packets  # both families of a namespace share the objects
 
     def answered(self, page: str, status: int) -> None:
         """`healthz` or `livez` was asked."""
@@ -145,6 +177,14 @@ class Metrics:
         return generate_latest(self.registry)
 
 
+_PACKETS = {
+    INVALID_COUNTER: ("ct_state_invalid_dropped", "packets dropped by iptables to work around conntrack problems"),
+    LOCALHOST_COUNTER: (
+        "localhost_nodeports_accepted",
+        "Number of packets accepted on nodeports of loopback interface",
+    ),
+}
+"""nfacct object → the middle of its metric's name, and its help."""
 _HISTOGRAMS = (
     ("sync_proxy_rules_duration_seconds", "SyncProxyRules latency in seconds", _SYNC),
     ("sync_full_proxy_rules_duration_seconds", "SyncProxyRules latency in seconds for full resyncs", _SYNC),

@@ -16,7 +16,6 @@ from typing import Any
 
 from netproxy.core.errors import ManifestError, Problem
 from netproxy.core.names import host_name
-from netproxy.core.net import is_address, split_host_port
 from netproxy.linux.files import limited_bytes
 from netproxy.nodeproxy.gates import unrecognized
 from netproxy.objects.choices import KUBE_PROXY_VERSIONS, NFTABLES_LAYOUTS, PROXY_MODES
@@ -173,7 +172,7 @@ def settings(
         for field in flag.fields:
             _put(config, field, value)
             said_by[field] = f"--{name}"
-    found = [*problems_of(dict(config)), *_address_problems(config)]
+    found = problems_of(dict(config))
     if version in ("", NEWEST):
         found += unrecognized(config["featureGates"])
     problems += [Problem(_flag_of(p.path, said_by), p.message) for p in found]
@@ -228,44 +227,3 @@ def _put(config: dict[str, Any], field: str, value: Any) -> None:
     for part in path:
         config = config[part]
     config[last] = value
-
-
-def _address_problems(config: Mapping[str, Any]) -> list[Problem]:
-    found = []
-    for field in ("healthzBindAddress", "metricsBindAddress"):
-        try:
-            bind_address(config[field], 1)
-        except ValueError as error:
-            found.append(Problem(field, f'Invalid value: "{config[field]}": {error}'))
-    if not is_address(config["bindAddress"]):
-        found.append(
-            Problem(
-                "bindAddress",
-                f'Invalid value: "{config["bindAddress"]}": not a valid textual representation of an IP address',
-            )
-        )
-    if not -1000 <= (config.get("oomScoreAdj") or 0) <= 1000:
-        why = "must be within the range [-1000, 1000]"
-        found.append(Problem("oomScoreAdj", f"Invalid value: {config['oomScoreAdj']}: {why}"))
-    detect = config.get("detectLocal") or {}
-    for mode, field in (("BridgeInterface", "bridgeInterface"), ("InterfaceNamePrefix", "interfaceNamePrefix")):
-        if config.get("detectLocalMode") == mode and not detect.get(field):
-            why = f"must be given with detectLocalMode {mode}"
-            found.append(Problem(f"detectLocal.{field}", f"Required value: {why}"))
-    return found
-
-
-def bind_address(text: str, port: int) -> tuple[str, int] | None:
-    """Address and port of `0.0.0.0:10256`, `[::]:10256`, `10.0.0.1` (then PORT); None for empty text.
-
-    >>> bind_address("127.0.0.1:80", 1), bind_address("[::1]:80", 1), bind_address("::", 7), bind_address("", 7)
-    (('127.0.0.1', 80), ('::1', 80), ('::', 7), None)
-    """
-    if not text:
-        return None
-    if is_address(text):
-        return text, port
-    found = split_host_port(f"0.0.0.0{text}" if text.startswith(":") else text)
-    if found is None:
-        raise ValueError("must be an address with a port from 0 to 65535")
-    return found

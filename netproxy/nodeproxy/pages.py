@@ -21,9 +21,10 @@ from netproxy.nodeproxy.http import GO_TEXT, NOT_FOUND, Answer, Handler, Server,
 from netproxy.nodeproxy.messages import Heard, Report, periods
 from netproxy.nodeproxy.metrics import Metrics, figures
 from netproxy.nodeproxy.node import NodeProxy
-from netproxy.nodeproxy.options import HEALTHZ_PORT, METRICS_PORT, bind_address
+from netproxy.nodeproxy.options import HEALTHZ_PORT, METRICS_PORT
 from netproxy.objects.kinds import NODES
 from netproxy.objects.meta import Object
+from netproxy.objects.proxyconfig import bind_address
 
 log = logging.getLogger(__name__)
 

@@ -54,11 +54,16 @@ NODE_S = 30.0
 """As long as kube-proxy waits for its Node's addresses."""
 
 
-def wanted(node: str, mode: str) -> dict[Resource, Selector]:
-    """What is asked of the API: as little as kube-proxy asks."""
-    ours = Selector(labels=f"!{HEADLESS},!{PROXY_NAME}")
-    found = {SERVICES: ours, ENDPOINT_SLICES: ours, NODES: Selector(fields=f"metadata.name={node}")}
-    return {**found, SERVICE_CIDRS: Selector()} if mode == "nftables" else found
+def wanted(node: str, choice: Choice) -> dict[Resource, Selector]:
+    """What is asked of the API: as little as the kube-proxy of the version that is chosen asks by labels."""
+    on_services, on_slices = f"!{PROXY_NAME}", f"!{HEADLESS}"
+    if choice.version.labels_on_both:
+        on_services = on_slices = f"{on_slices},{on_services}"
+    found = {
+        SERVICES: Selector(labels=on_services), ENDPOINT_SLICES: Selector(labels=on_slices),
+        NODES: Selector(fields=f"metadata.name={node}"),
+    }  # fmt: skip
+    return {**found, SERVICE_CIDRS: Selector()} if choice.mode == "nftables" else found
 
 
 class Program:
@@ -78,7 +83,7 @@ class Program:
         self._hosts = hosts
         self._clock = clock
         self._random = random
-        asked = wanted(settings.node, self.choice.mode)
+        asked = wanted(settings.node, self.choice)
         self._cache = Cache(api, asked, clock=clock, random=random, kept=Lean())
         self._failed: Exception | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -113,7 +118,7 @@ class Program:
 
     def _api_error(self) -> str:
         """Why the API tells nothing of something that is followed; empty when it tells all."""
-        states = ((resource, self._cache.state(resource)) for resource in wanted("", self.choice.mode))
+        states = ((resource, self._cache.state(resource)) for resource in wanted("", self.choice))
         return next((f"{resource.plural}: {state.last_error}" for resource, state in states if state.last_error), "")
 
     def _supervised(self, name: str, work: Callable[[], Awaitable[None]]) -> Awaitable[None]:
@@ -138,7 +143,7 @@ class Program:
         settings = self.settings
         proxy = self._proxy = NodeProxy(
             settings.node, self._cache, self._hosts, settings.config, self._clock, addresses=None,
-            resources=tuple(r for r in (SERVICE_CIDRS, SERVICES, ENDPOINT_SLICES) if r in wanted("", self.choice.mode)),
+            resources=tuple(r for r in (SERVICE_CIDRS, SERVICES, ENDPOINT_SLICES) if r in wanted("", self.choice)),
             choose=self._choose,
         )  # fmt: skip
         pages.show(proxy)

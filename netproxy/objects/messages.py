@@ -203,13 +203,20 @@ class EntryRequest(Message):
 
 @dataclass(frozen=True, slots=True)
 class EntryAnswer(Answer):
-    """How to be there: network namespace, host name, folder of files for /etc, environment, working directory."""
+    """How to be there: network namespace, host name, folder of files for /etc, environment, working directory.
+
+    For a container of a Pod also its first process, its user (`uid`, `gid`, `groups`, `capabilities`, `gainNothing`), and
+    the folder of its control group.
+    """
 
     namespace: str
     hostname: str
     etc: str
     env: dict[str, str]
     cwd: str
+    pid: int
+    user: dict[str, Any]
+    group: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ _SPECIAL = {
     "unspecified addresses (0.0.0.0/8)": "0.0.0.0/8", "loopback addresses (127.0.0.0/8)": "127.0.0.0/8",
     "multicast addresses (224.0.0.0/4)": "224.0.0.0/4", "reserved addresses (240.0.0.0/4)": "240.0.0.0/4",
     "the unspecified and the loopback address (::/127)": "::/127", "link-local addresses (fe80::/10)": "fe80::/10",
-    "multicast addresses (ff00::/8)": "ff00::/8",
+    "multicast addresses (ff00::/8)": "ff00::/8", "IPv4 addresses in IPv6 ones (::ffff:0:0/96)": "::ffff:0:0/96",
 }  # fmt: skip
 
 

@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 from netproxy.core.errors import Problem
 from netproxy.objects.meta import Object
+from netproxy.objects.podspec import data_problems
+from netproxy.objects.proxyconfig import configuration_problems
 from netproxy.objects.validation.cluster import cluster_problems
-from netproxy.objects.validation.configuration import configuration_problems
 from netproxy.objects.validation.endpoints import endpoints_problems
 from netproxy.objects.validation.endpointslice import endpoint_slice_problems
 from netproxy.objects.validation.metadata import metadata_problems
@@ -39,6 +40,8 @@ _CHECKS: dict[str, Callable[[Object], Problems]] = {
     "Pod": pod_problems,
     "Deployment": workload_problems,
     "ReplicaSet": workload_problems,
+    "ConfigMap": data_problems,
+    "Secret": data_problems,
     "ServiceCIDR": service_cidr_problems,
     "KubeProxyConfiguration": configuration_problems,
     "Cluster": cluster_problems,

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from netproxy.core.names import host_name
-from netproxy.core.net import Family, contains, family_of, is_cidr, network, sloppy_address
+from netproxy.core.net import Family, contains, family_of, is_cidr, sloppy_address, sloppy_network
 from netproxy.objects.meta import Object, labels, name, spec, status
+from netproxy.objects.proxyconfig import PRIMARY
 from netproxy.objects.quantity import seconds_of
 from netproxy.proxy.model import NodeView
 from netproxy.proxy.versions import DEFAULT, KubeProxyVersion
@@ -102,8 +103,9 @@ def node_port_cidrs(
     Where nothing is said, nftables takes the node's primary address, the other modes every local address.
     """
     given = config.get("nodePortAddresses") or ()
-    cidrs = tuple(cidr for cidr in given if cidr != "primary" and family_of(cidr) is family)
-    wants_primary = "primary" in given or (mode == "nftables" and not given)
+    ranges = (cidr if is_cidr(cidr) else sloppy_network(cidr) for cidr in given if cidr != PRIMARY)
+    cidrs = tuple(cidr for cidr in ranges if cidr and family_of(cidr) is family)
+    wants_primary = PRIMARY in given or (mode == "nftables" and not given)
     if version.node_ports_need_primary:
         if wants_primary or (mode == "nftables" and not cidrs):
             nobody = UNSPECIFIED[family] if mode == "nftables" else ""
@@ -138,9 +140,9 @@ def _detector(node: Object, config: Mapping[str, Any], family: Family) -> Source
         cidrs = spec(node).get("podCIDRs") or [spec(node).get("podCIDR") or ""]
     else:
         cidrs = str(config.get("clusterCIDR") or "").split(",")
-    for cidr in (part.strip() for part in cidrs):
-        if is_cidr(cidr) and family_of(cidr) is family:
-            return Source(network(cidr))
+    for cidr in map(sloppy_network, cidrs):
+        if cidr and family_of(cidr) is family:
+            return Source(cidr)
     return None
 
 

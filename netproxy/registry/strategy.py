@@ -11,7 +11,7 @@ from typing import Any
 
 from netproxy.core.errors import ManifestError, Problem
 from netproxy.objects.defaulting import with_defaults
-from netproxy.objects.kinds import CONFIG_MAPS, DEPLOYMENTS, ENDPOINT_SLICES, REPLICA_SETS, Resource
+from netproxy.objects.kinds import CONFIG_MAPS, DEPLOYMENTS, ENDPOINT_SLICES, REPLICA_SETS, SECRETS, Resource
 from netproxy.objects.meta import Object, metadata
 from netproxy.objects.validate import problems
 from netproxy.registry.deletion import Options
@@ -93,7 +93,7 @@ class Strategy:
             for path in IMMUTABLE.get(self.resource, ())
             if at(new, path) != at(old, path)
         ]
-        if self.resource is CONFIG_MAPS and old.get("immutable"):
+        if self.resource in (CONFIG_MAPS, SECRETS) and old.get("immutable"):
             wrong += [
                 Problem(field, "Forbidden: field is immutable when `immutable` is set", reason="FieldValueForbidden")
                 for field in ("immutable", "data", "binaryData")

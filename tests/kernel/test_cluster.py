@@ -547,7 +547,7 @@ spec:
     - {name: GREETING, valueFrom: {configMapKeyRef: {name: cm, key: greeting}}}
     - {name: POD_IP, valueFrom: {fieldRef: {fieldPath: status.podIP}}}
     startupProbe: {exec: {command: [sh, -c, "true"]}, periodSeconds: 1}
-    livenessProbe: {exec: {command: [sh, -c, "! test -e /tmp/npt-$HOSTNAME-dead"]}, periodSeconds: 1, failureThreshold: 1}
+    livenessProbe: {exec: {command: [sh, -c, "! test -e /tmp/dead"]}, periodSeconds: 1, failureThreshold: 1}
     readinessProbe: {tcpSocket: {port: 9000}, periodSeconds: 1}
 ---
 apiVersion: v1
@@ -592,12 +592,8 @@ def test_lives_of_containers_and_addresses_from_outside(cluster: Cluster, tmp_pa
     assert curl(cluster, "http://203.0.113.9/", "node2", *code) == "200"
     refused = cluster.run("exec", "node2", "--", "curl", "-s", "--max-time", "1", "http://203.0.113.77/", check=False)
     assert refused.returncode == 28, "not in loadBalancerSourceRanges: dropped"
-    dead = "/tmp/npt-full-dead"
-    try:
-        open(dead, "w").close()
-        wait_until(lambda: cluster.get("pods", "full")["status"]["containerStatuses"][0]["restartCount"] >= 1)
-    finally:
-        os.unlink(dead)
+    cluster.exec("full", "touch", "/tmp/dead")
+    wait_until(lambda: cluster.get("pods", "full")["status"]["containerStatuses"][0]["restartCount"] >= 1)
 
 
 def test_labels_of_nodes_and_settings_of_the_proxy_take_effect_at_once(cluster: Cluster):

@@ -9,6 +9,7 @@ from netproxy.proxy.versions import V1_36
 
 WAYS = [
     *(("iptables", flavour, "kube-proxy", case) for flavour in ("nft", "legacy") for case in flow_cases("iptables")),
+    *(("iptables", "nft", "kube-proxy", case) for case in flow_cases("iptables", V1_36)),
     *(("nftables", "nft", layout, case) for layout in ("kube-proxy", "flat") for case in flow_cases("nftables")),
     *(("nftables", "nft", "kube-proxy", case) for case in flow_cases("nftables", V1_36)),
     *(("ipvs", "nft", "kube-proxy", case) for case in flow_cases("ipvs")),

@@ -7,6 +7,7 @@ import signal
 import threading
 from pathlib import Path
 
+import yaml
 from support.cluster import Cluster, wait_until
 
 MIB = 1 << 20
@@ -100,14 +101,13 @@ def test_following_crosses_a_rotation_and_the_agent_s_death(cluster: Cluster):
 
 
 def test_each_run_has_a_log_and_the_one_before_can_be_read(cluster: Cluster):
-    script = "test -e /tmp/{0} && {{ echo second; exec sleep 1000; }}; echo first; touch /tmp/{0}; exit 3"
-    flag = f"npt-{cluster.name}"
-    cluster("up", "-f", "-", "--wait", "1", stdin=a_pod("sh", "-c", script.format(flag), policy="Always"))
-    try:
-        wait_until(lambda: cluster("logs", "loud") == "second\n")
-        assert cluster("logs", "loud", "--previous") == "first\n"
-    finally:
-        Path(f"/tmp/{flag}").unlink(missing_ok=True)
+    script = "test -e /kept/flag && { echo second; exec sleep 1000; }; echo first; touch /kept/flag; exit 3"
+    limits, pod = yaml.safe_load_all(a_pod("sh", "-c", script, policy="Always"))
+    pod["spec"]["volumes"] = [{"name": "kept", "emptyDir": {}}]
+    pod["spec"]["containers"][0]["volumeMounts"] = [{"name": "kept", "mountPath": "/kept"}]
+    cluster("up", "-f", "-", "--wait", "1", stdin=yaml.safe_dump_all([limits, pod]))
+    wait_until(lambda: cluster("logs", "loud") == "second\n")
+    assert cluster("logs", "loud", "--previous") == "first\n"
     refused = cluster.run("logs", "-n", "kube-system", "coredns", "-p", check=False)
     assert 'previous terminated container "coredns" in pod "coredns-' in refused.stderr
 

@@ -1,7 +1,7 @@
 """The nftables table in a real kernel: read back, followed, repaired."""
 
 import pytest
-from support.cases import Case, recorded_cases
+from support.cases import DIGESTS, Case, recorded_cases
 from support.node import Node
 
 from netproxy.core.net import Family
@@ -13,7 +13,7 @@ from netproxy.ruleset.nft import WORDS
 from netproxy.ruleset.nftables import parse
 
 CASES = recorded_cases(V1_30, file="nft.ruleset")
-CASES_136 = recorded_cases(V1_36, file="nft.ruleset", kinds="recorded random")
+CASES_136 = [*recorded_cases(V1_36, file="nft.ruleset"), *recorded_cases(V1_36, file=DIGESTS[Family.IPV4])]
 ONE = next(c for c in CASES if c.id == "recorded/lb-local")
 
 

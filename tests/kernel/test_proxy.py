@@ -1,6 +1,7 @@
 """`netproxy proxy` against an API server over HTTPS, in a namespace of its own: rules, health, outages, the end."""
 
 import json
+import re
 import signal
 import socket
 import time
@@ -94,13 +95,22 @@ def test_a_server_that_refuses_and_forgets_and_drops(node: RealNode) -> None:
         node.answers(address, 35)
 
 
-def test_it_asks_for_as_little_as_kube_proxy(node: RealNode) -> None:
-    node.start("--proxy-mode", "nftables")
+NO_HEADLESS, NO_NAME = "%21service.kubernetes.io%2Fheadless", "%21service.kubernetes.io%2Fservice-proxy-name"
+
+
+@pytest.mark.parametrize(
+    ("version", "of_services", "of_slices"),
+    [
+        pytest.param("1.30", f"{NO_HEADLESS}%2C{NO_NAME}", f"{NO_HEADLESS}%2C{NO_NAME}", id="1.30"),
+        pytest.param("1.36", NO_NAME, NO_HEADLESS, id="1.36"),
+    ],
+)
+def test_it_asks_for_as_little_as_kube_proxy(version: str, of_services: str, of_slices: str, node: RealNode) -> None:
+    node.start("--proxy-mode", "nftables", "--kube-proxy-version", version)
     node.answers(A)
     asked = "\n".join(node.api.server.asked)
-    ours = "labelSelector=%21service.kubernetes.io%2Fheadless%2C%21service.kubernetes.io%2Fservice-proxy-name"
-    for path in ("/api/v1/services", "/apis/discovery.k8s.io/v1/endpointslices"):
-        assert any(path in line and ours in line for line in node.api.server.asked), asked
+    for path, ours in (("/api/v1/services", of_services), ("/apis/discovery.k8s.io/v1/endpointslices", of_slices)):
+        assert re.search(rf"{path}\?\S*labelSelector={ours}(&|$)", asked, re.MULTILINE), asked
     assert "fieldSelector=metadata.name%3Dnode1" in asked
     assert "servicecidrs" in asked
     assert "/pods" not in asked

@@ -3,10 +3,11 @@
 import asyncio
 from random import Random
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.build import FixedClock, pod_object, service_object, slice_object
 from support.etcd import Etcd, EtcdApi
+from support.examples import examples
 
 from netproxy.client.cache import Cache
 from netproxy.client.port import Selector
@@ -145,7 +146,7 @@ async def play(steps, seed):
         await asyncio.gather(running, return_exceptions=True)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(STEPS, st.integers(0, 3))
 def test_a_cache_heals(steps, seed):
     asyncio.run(play(steps, seed))

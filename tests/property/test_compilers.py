@@ -4,9 +4,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.build import a_node
+from support.examples import examples
 from support.strategies import snapshots
 
 from netproxy.core.net import Family
@@ -69,7 +70,7 @@ def follow(compiler: Compiler, state: Any, snapshot: Snapshot, applied: Any) -> 
 
 @each_mode
 @given(snapshots(), st.lists(st.tuples(snapshots(), st.booleans()), max_size=4))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_following_every_change_ends_where_a_new_compiler_begins(mode, first, rest) -> None:
     make, applied, comparable = COMPILERS[mode]
     compiler, known = make(), {}
@@ -96,7 +97,7 @@ def test_getting_ready_changes_nothing(mode) -> None:
 
 
 @given(snapshots(), snapshots())
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_a_process_that_moves_gets_all_rules_anew(before, after) -> None:
     compiler = userspace()
     compiler.whole(Snapshot(before))

@@ -2,9 +2,10 @@
 
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.build import a_node
+from support.examples import examples
 from support.limits import too_long_in_iptables, too_long_in_nftables
 from support.strategies import services
 
@@ -20,7 +21,7 @@ labels = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True)
 
 
 @given(services(1), labels, labels, st.just("") | labels, st.sampled_from(NFTABLES_LAYOUTS))
-@settings(max_examples=80, deadline=None)
+@examples(80)
 def test_every_legal_name_fits(service, namespace, name, port_name, layout):
     assert is_dns_label(namespace)
     service = replace(service, namespace=namespace, service=name, port_name=port_name)

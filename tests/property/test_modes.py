@@ -1,9 +1,10 @@
 """What holds in nftables mode (both layouts) and in IPVS mode, whatever the Services."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.build import a_node
+from support.examples import examples
 from support.strategies import snapshots
 
 from netproxy.core.net import Family
@@ -21,20 +22,20 @@ layouts = st.sampled_from(NFTABLES_LAYOUTS)
 
 
 @given(snapshots(), layouts)
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_every_name_leads_somewhere(services, layout) -> None:
     assert not dangling(compile_nftables(Snapshot(services), a_node(), layout=layout))
 
 
 @given(snapshots(), layouts)
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_text_and_back(services, layout) -> None:
     table = compile_nftables(Snapshot(services, ("10.96.0.0/16",)), a_node(), layout=layout)
     assert parse(render(table)) == [table]
 
 
 @given(snapshots(), snapshots(), layouts)
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_a_plan_leads_from_any_table_to_any_other(before, after, layout) -> None:
     old, new = (compile_nftables(Snapshot(services), a_node(), layout=layout) for services in (before, after))
     change = plan(new, old)
@@ -44,7 +45,7 @@ def test_a_plan_leads_from_any_table_to_any_other(before, after, layout) -> None
 
 
 @given(snapshots())
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_the_flat_layout_has_no_chain_for_an_endpoint_without_affinity(services) -> None:
     table = compile_nftables(Snapshot(services), a_node(), layout="flat")
     sticky = sum(len(service.endpoints) for service in services if service.affinity_s)
@@ -58,7 +59,7 @@ def test_a_table_can_be_taken_away(family) -> None:
 
 
 @given(snapshots())
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_ipvs_text_and_back(services) -> None:
     state = compile_ipvs(Snapshot(services), a_node(ipvs_scheduler="mh"))
     assert parse_servers(render_servers(state.servers.values())) == state.servers
@@ -66,7 +67,7 @@ def test_ipvs_text_and_back(services) -> None:
 
 
 @given(snapshots(), snapshots())
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_a_plan_leads_from_any_ipvs_state_to_any_other(before, after) -> None:
     old, new = (compile_ipvs(Snapshot(services), a_node()) for services in (before, after))
     made = ipvs_applied(old, ipvs_plan(new, old))

@@ -3,11 +3,11 @@
 import json
 from contextlib import suppress
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 from support.api import Backing, a_registry, a_store
 from support.build import FixedClock, pod_object, service_object
+from support.examples import examples
 
 from netproxy.apiserver.request import Watch
 from netproxy.apiserver.watch import teller
@@ -222,4 +222,4 @@ class Clients(RuleBasedStateMachine):
 
 
 TestClients = Clients.TestCase
-TestClients.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestClients.settings = examples(100, stateful_step_count=40)

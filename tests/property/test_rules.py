@@ -1,8 +1,9 @@
 """What holds for all services and all changes."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.build import a_node, service_object, slice_object
+from support.examples import examples
 from support.strategies import snapshots
 
 from netproxy.core.net import Family
@@ -23,14 +24,14 @@ HOOKS = "".join(f":{hook} ACCEPT [0:0]\n" for hook in ("PREROUTING", "INPUT", "F
 
 
 @given(snapshots())
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_text_and_back(services):
     rules = compile_iptables(Snapshot(services), a_node())
     assert parse(render(rules), Family.IPV4) == rules
 
 
 @given(snapshots(), snapshots())
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_the_past_does_not_matter(before, after):
     desired = compile_iptables(Snapshot(after), a_node())
     start = compile_iptables(Snapshot(before), a_node())
@@ -40,7 +41,7 @@ def test_the_past_does_not_matter(before, after):
 
 
 @given(snapshots())
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_every_jump_has_a_target_and_a_vip_leads_only_to_its_usable_endpoints(services):
     rules = compile_iptables(Snapshot(services), a_node())
     nat = rules.tables["nat"].chains
@@ -56,7 +57,7 @@ def test_every_jump_has_a_target_and_a_vip_leads_only_to_its_usable_endpoints(se
 
 
 @given(snapshots(), st.integers(1, 5))
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_batches_end_where_one_transaction_ends(services, size):
     nothing = Ruleset(Family.IPV4)
     whole = plan(compile_iptables(Snapshot(services), a_node()), nothing, owned=OWNED)
@@ -97,7 +98,7 @@ changes = st.lists(
 
 
 @given(changes, st.integers(1, 3))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_a_tracker_holds_what_build_returns_and_says_where_it_differs(steps, each):
     view = node_view({"metadata": {"name": "node1"}}, {}, Family.IPV4)
     before = Snapshot()
@@ -116,7 +117,7 @@ def test_a_tracker_holds_what_build_returns_and_says_where_it_differs(steps, eac
 
 
 @given(changes, st.integers(1, 3), st.integers(1, 3), st.sampled_from(NFTABLES_LAYOUTS))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_a_compiler_behind_a_tracker_comes_to_the_same_table(steps, each, seldom, layout):
     """Also when it does not see every snapshot."""
     view = node_view({"metadata": {"name": "node1"}}, {}, Family.IPV4)
@@ -131,7 +132,7 @@ def test_a_compiler_behind_a_tracker_comes_to_the_same_table(steps, each, seldom
 
 
 @given(snapshots())
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_the_first_load_is_the_same_rules_in_an_order_that_a_reader_can_follow(services):
     desired = compile_iptables(Snapshot(services), a_node())
     compiler = IptablesCompiler(a_node())

@@ -5,8 +5,9 @@ from dataclasses import replace
 from itertools import product
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 from support.specs import CONFIG, SERVICE_CIDRS, specs
 from support.walk import End, ends
 
@@ -58,7 +59,7 @@ class Seen:
 
 @pytest.mark.parametrize("mode", list(COMPILE))
 @given(specs(), PORTS, st.booleans())
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(30)
 def test_a_flow_ends_alike_but_for_the_fields_that_say_so(mode, spec, ports, everybody) -> None:
     config = {"nodePortAddresses": ports, mode: {"masqueradeAll": everybody}}
     old, new = (Seen(spec, mode, version, **config) for version in (V1_30, with_ends_of(V1_36, V1_30, mode)))
@@ -68,7 +69,7 @@ def test_a_flow_ends_alike_but_for_the_fields_that_say_so(mode, spec, ports, eve
 @pytest.mark.parametrize("version", [V1_30, V1_36], ids=lambda version: version.name)
 @pytest.mark.parametrize("mode", list(COMPILE))
 @given(specs(), PORTS, st.booleans())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(60)
 def test_the_rules_do_what_is_said_of_a_flow_without_rules(mode, version, spec, ports, everybody) -> None:
     seen = Seen(spec, mode, version, nodePortAddresses=ports, **{mode: {"masqueradeAll": everybody}})
     for probe in seen.probes():

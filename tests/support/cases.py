@@ -3,19 +3,20 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from netproxy.core.net import Family
+from netproxy.objects.document import document
 from netproxy.objects.manifest import parse_manifests
 from netproxy.proxy.build import build
 from netproxy.proxy.config import node_view
 from netproxy.proxy.model import NodeView, Snapshot
 from netproxy.proxy.tracker import Tracker
 from netproxy.proxy.versions import V1_30, V1_36, KubeProxyVersion
+from netproxy.ruleset import nftables
+from netproxy.ruleset.nft import Table
 
 ROOT = Path(__file__).parents[1] / "cases"
 UNORDERED = {"KUBE-SERVICES", "KUBE-NODEPORTS", "KUBE-EXTERNAL-SERVICES", "KUBE-PROXY-FIREWALL"}
@@ -25,6 +26,8 @@ LAST = "this must be the last rule"
 RECORDINGS = {V1_30: "kube-proxy-1.30.5", V1_36: "kube-proxy-1.36.2"}
 """Where in a case's folder the states of a version are."""
 FILES = {Family.IPV4: "iptables.txt", Family.IPV6: "ip6tables.txt"}
+DIGESTS = {Family.IPV4: "nft4.txt", Family.IPV6: "nft6.txt"}
+"""Tables of nftables of which only a digest was kept: support/digests.py."""
 DEFECTS_OF_KUBE_PROXY = {"slice-moves"}
 """Recorded, and not copied: docs/versions.md says why."""
 
@@ -64,17 +67,20 @@ class Case:
         )
 
     def config(self) -> dict[str, Any]:
-        return parse_manifests((self.folder / "config.yaml").read_bytes(), "config.yaml")[0].obj
+        return _objects(self.folder / "config.yaml")[0]
 
     def addresses(self) -> list[str]:
-        return yaml.safe_load((self.folder / "host.yaml").read_text())["interfaceAddresses"]
+        return _read(self.folder / "host.yaml")["interfaceAddresses"]
 
     def steps(self) -> list[dict[str, Any]]:
-        file = self.folder / "change.yaml"
-        return yaml.safe_load(file.read_text()) if file.exists() else []
+        return _read(self.folder / "change.yaml") if self.has_steps else []
+
+    @property
+    def has_steps(self) -> bool:
+        return (self.folder / "change.yaml").exists()
 
     def flows(self) -> dict[str, Any]:
-        return _flows(self.folder)
+        return _read(self.folder / "flows.yaml")
 
     @property
     def counts(self) -> bool:
@@ -119,10 +125,12 @@ class Case:
     def recorded(self, name: str, step: int = 0) -> str | None:
         """A file of the recording, behind a STEP of change.yaml; None where nothing is recorded."""
         prefix = "" if step == 0 else "after." if step == 1 else f"after{step}."
-        if name == "nft.ruleset" and self._file(f"{prefix}nft4.txt").exists():  # one file a family
-            return "".join(self._file(f"{prefix}{part}").read_text() for part in ("nft4.txt", "nft6.txt"))
         file = self._file(f"{prefix}{name}")
         return file.read_text() if file.exists() else None
+
+    def tables(self, step: int = 0) -> tuple[Table, ...]:
+        """The recorded nftables tables, one for each family."""
+        return _tables(self.recorded("nft.ruleset", step) or "")
 
     def _file(self, name: str) -> Path:
         return self.folder / RECORDINGS[self.version] / name
@@ -138,13 +146,19 @@ def _tell(tracker: Tracker, obj: dict[str, Any], old: dict[str, Any] | None, *, 
             tracker.set_service_cidr(obj, deleted=deleted)
 
 
+@lru_cache(64)  # a test asks for its case's many times, and the next test is often of the same case
 def _objects(file: Path) -> list[dict[str, Any]]:
     return [item.obj for item in parse_manifests(file.read_bytes(), file.name)]
 
 
+@lru_cache(16)  # the steps of a case are gone through once for each family
+def _tables(text: str) -> tuple[Table, ...]:
+    return tuple(nftables.parse(text))
+
+
 @cache
-def _flows(folder: Path) -> dict[str, Any]:
-    return yaml.safe_load((folder / "flows.yaml").read_text())
+def _read(file: Path) -> Any:
+    return document(file.read_bytes(), file.name)
 
 
 AGAINST_THE_RECORDING = {"headless-and-externalname-ignored/externalname-ip"}

@@ -13,8 +13,11 @@ from support.build import service_object, slice_object
 _SPEC = {"containers": [{
     "name": "c", "image": "agnhost", "ports": [{"containerPort": 80, "name": "http"}],
     "env": [{"name": "A", "value": "1"}, {"name": "B", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
-    "readinessProbe": {"httpGet": {"port": 80}},
-}]}  # fmt: skip
+    "readinessProbe": {"httpGet": {"port": 80}}, "securityContext": {"runAsUser": 7},
+    "volumeMounts": [{"name": "v", "mountPath": "/v", "subPath": "s"}],
+}], "volumes": [{"name": "v", "configMap": {"name": "web", "items": [{"key": "a", "path": "a", "mode": 1}]}}, {"name": "p", "projected": {
+    "sources": [{"secret": {"name": "web", "items": [{"key": "a", "path": "b"}]}}]}}, {"name": "h", "hostPath": {"path": "/h"}}],
+    "securityContext": {"supplementalGroups": [8]}}  # fmt: skip
 _STATUS = {
     "phase": "Running", "podIPs": [{"ip": "10.244.0.5"}], "conditions": [{"type": "Ready", "status": "True"}],
     "containerStatuses": [{"name": "c", "image": "agnhost", "ready": True, "restartCount": 1, "started": True,
@@ -38,6 +41,7 @@ _PARTS: dict[str, dict[str, Any]] = {
     "EndpointSlice": {k: v for k, v in slice_object().items() if k not in ("metadata", "apiVersion", "kind")},
     "Endpoints": {"subsets": [{"addresses": [{"ip": "10.0.0.1"}], "ports": [{"name": "http", "port": 80}]}]},
     "ConfigMap": {"data": {"a": "b"}},
+    "Secret": {"type": "Opaque", "data": {"a": "Yg=="}, "stringData": {"c": "d"}},
     "Deployment": {"spec": _WORKLOAD, "status": {"replicas": 1, "readyReplicas": 1, "availableReplicas": 1}},
     "ReplicaSet": {"spec": _WORKLOAD, "status": {"replicas": 1, "readyReplicas": 1, "availableReplicas": 1}},
     "HorizontalPodAutoscaler": {"spec": {"minReplicas": 1, "maxReplicas": 2, "metrics": [_METRIC],
@@ -48,7 +52,6 @@ _PARTS: dict[str, dict[str, Any]] = {
                                "featureGates": {"A": True}, "clusterCIDR": "10.244.0.0/16"},
     "Cluster": {"spec": {"nodes": [{"name": "node1", "address": "172.18.0.2"}], "podCIDRs": ["10.244.0.0/16"]}},
     "Image": {"spec": {"image": "shop", "command": ["python3"]}},
-    "Secret": {"type": "Opaque", "data": {"a": "Yg=="}},
     "ServiceAccount": {"secrets": [{"name": "a"}], "automountServiceAccountToken": True},
     "ReplicationController": {"spec": {**_WORKLOAD, "selector": {"app": "web"}}, "status": {"replicas": 1}},
     "ResourceQuota": {"spec": {"hard": {"pods": "2"}}, "status": {"hard": {"pods": "2"}, "used": {"pods": "1"}}},

@@ -170,6 +170,16 @@ def test_srv_weights_are_shared_before_the_same_target_twice_is_dropped():
     assert (odd.code, odd.answers) == (NOERROR, ())
 
 
+@pytest.mark.parametrize("owner", ["web", "db"])
+def test_srv_of_an_endpoints_own_name_says_its_ports(owner):
+    slices = [endpoints(owner, ("10.244.0.9",), ports=[{"name": "a", "port": 1}, {"name": "b", "port": 2}])]
+    host = f"10-244-0-9.{owner}.default.{SVC}"
+    found = ask(host, "SRV", build_zone(OBJECTS, slices, SPACES))
+    assert values(found) == [(0, 50, 1, host), (0, 50, 2, host)]
+    assert [rr.value for rr in found.additional] == ["10.244.0.9"]
+    assert ask(f"_a._tcp.{host}", "SRV", build_zone(OBJECTS, slices, SPACES)).code == NXDOMAIN
+
+
 def test_no_weight_is_below_one():
     many = endpoints("db", *((f"10.244.{n // 250}.{n % 250}",) for n in range(300)))
     assert {
@@ -453,6 +463,19 @@ def test_what_does_not_fit_goes_from_the_end_and_the_options_stay():
         assert bool(read.header.tc) == (size < whole)
         assert len(read.ar) == 1 or len(read.rr) == 9, "additional records only behind all answers"
         assert read.ar[-1].rtype == dnslib.QTYPE.OPT
+
+
+def test_names_in_srv_records_are_written_in_full_and_their_addresses_point_at_them():
+    question = wire.parse(raw())
+    host, other = f"h.{question.name}", f"i.{question.name}"
+    srv = (Rr(question.name, "SRV", (0, 1, 80, host)), Rr(question.name, "SRV", (0, 1, 80, other)))
+    without, data = (
+        wire.pack(question, Answer(0, srv, (), glue), size=0) for glue in ((), (Rr(other, "A", "10.0.0.1"),))
+    )
+    assert data.count(b"\1h\3web\7default") == data.count(b"\1i\3web\7default") == 1
+    pointer, fixed, address = 2, 10, 4
+    assert len(data) - len(without) == pointer + fixed + address
+    assert [str(rr.rname) for rr in dnslib.DNSRecord.parse(data).ar] == [f"{other}."]
 
 
 def test_only_the_bit_that_says_ask_over_tcp():

@@ -6,7 +6,7 @@ from support.build import pod_object, service_object
 from netproxy.core.errors import ConflictError
 from netproxy.kubelet import image, resolv
 from netproxy.kubelet.addresses import pod_address, pod_addresses, pod_link
-from netproxy.kubelet.container import command_of, environment, expand
+from netproxy.kubelet.container import Sources, command_of, environment, expand
 from netproxy.kubelet.netexec import parse_flags
 from netproxy.kubelet.probe import port_number
 from netproxy.kubelet.state import ContainerState, Seen, backoff_s, container_status, pod_status, should_restart
@@ -133,19 +133,13 @@ def test_environment_of_a_container():
             {"name": "A", "value": "1"}, {"name": "B", "value": "$(A)-$(C)"}, {"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
             {"name": "L", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['app']"}}},
             {"name": "X", "valueFrom": {"fieldRef": {"fieldPath": "nonsense"}}},
-            {"name": "K", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}}, {"name": "S", "valueFrom": {"secretKeyRef": {}}},
+            {"name": "K", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}}, {"name": "S", "valueFrom": {"secretKeyRef": {"name": "none", "key": "k", "optional": True}}},
         ],
         "command": ["echo", "$(A)"], "args": ["$(IP)"],
     }  # fmt: skip
     services = [service_object("my-db", clusterIP="10.96.0.9"), service_object("none", clusterIP="None")]
-    env = environment(
-        pod_object(),
-        container,
-        ips=("10.0.0.1",),
-        services=services,
-        config_map=lambda _: {"data": {"k": "v"}},
-        base={},
-    )
+    sources = Sources(pod_object(), ("10.0.0.1",), lambda _: {"data": {"k": "v"}}, lambda _: None)
+    env = environment(container, sources, services=services, base={})
     assert env["B"] == "1-$(C)"
     assert (env["IP"], env["L"], env["K"]) == ("10.0.0.1", "web", "v")
     assert env["MY_DB_SERVICE_HOST"] == "10.96.0.9"
@@ -153,14 +147,8 @@ def test_environment_of_a_container():
     assert "S" not in env
     assert command_of(container, env) == (("echo", "1"), ("10.0.0.1",))
     assert expand("$$(A)", env) == "$(A)"
-    assert "MY_DB_PORT" not in environment(
-        pod_object(spec={"enableServiceLinks": False}),
-        {},
-        ips=(),
-        services=services,
-        config_map=lambda _: None,
-        base={},
-    )
+    alone = Sources(pod_object(spec={"enableServiceLinks": False}), (), lambda _: None, lambda _: None)
+    assert "MY_DB_PORT" not in environment({}, alone, services=services, base={})
 
 
 def state(phase, code=0, name="c", **more):

@@ -39,6 +39,9 @@ class Objects:
     def config_map(self, at):
         return None
 
+    def secret(self, at):
+        return None
+
     def images(self):
         return ()
 

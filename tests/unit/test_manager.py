@@ -6,9 +6,10 @@ from contextlib import suppress
 from random import Random
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.build import FixedClock, pod_object, service_object
+from support.examples import examples
 from support.world import Late, Unsteady, World, WorldApi, now
 
 from netproxy.client.cache import Cache
@@ -521,7 +522,7 @@ def settled(world, life, manager, known):
     raise AssertionError("it never settles")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(60)
 @given(seed=st.integers(0, 1 << 32), faults=st.sampled_from([(), ("lost before", "lost after", "conflict", "bug")]))
 def test_whatever_fails_and_however_late_it_hears_the_state_is_one_that_every_controller_agrees_to(seed, faults):
     random = Random(seed)

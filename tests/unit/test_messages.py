@@ -92,7 +92,7 @@ def test_a_query_leaves_out_what_is_empty():
     [
         ModeRequest("nftables", "node1", "flat"),
         ApplyRequest((messages.ApplyItem({"kind": "Pod", "spec": {"a": [1]}}, "file"),)),
-        messages.EntryAnswer("ns", "host", "/etc", {"A": "b"}, "/"),
+        messages.EntryAnswer("ns", "host", "/etc", {"A": "b"}, "/", 7, {"uid": 0}, "/sys/fs/cgroup/x"),
         messages.ProxyStatus(3, (messages.RuleError("node1", "IPv4", "no room"),)),
         messages.NodeStatus("node1", "ns", ("10.0.0.1",), ("10.1.0.0/24",), 2, "1.36"),
     ],
@@ -122,9 +122,10 @@ def test_what_may_be_null_may_be_null():
     }
     assert RulesLine.from_json(line).to_json() == line
     assert refused(RulesLine, {**line, "bytes": "7"}) == "bytes: Invalid value: 7: must be a whole number"
-    assert refused(messages.EntryAnswer, {"namespace": "", "hostname": "", "etc": "", "env": {"A": 1}, "cwd": ""}) == (
-        "env.A: Invalid value: 1: must be a string"
-    )
+    assert refused(
+        messages.EntryAnswer,
+        {"namespace": "", "hostname": "", "etc": "", "env": {"A": 1}, "cwd": "", "pid": 1, "user": {}, "group": ""},
+    ) == ("env.A: Invalid value: 1: must be a string")
 
 
 def test_names_in_json_are_those_of_kubernetes():

@@ -19,6 +19,7 @@ from netproxy.linux.fake import FakeHost, FakeKernel
 from netproxy.nodeproxy.announce import Announcer
 from netproxy.nodeproxy.choice import Choice, checked_choice, choice_of
 from netproxy.nodeproxy.family import FamilyProxy
+from netproxy.nodeproxy.metrics import Metrics, figures
 from netproxy.nodeproxy.options import settings
 from netproxy.objects.choices import KUBE_PROXY_VERSIONS, VERSION_ANNOTATION
 from netproxy.objects.cluster import cluster_object, cluster_spec
@@ -111,6 +112,32 @@ def test_rules_count_where_the_kernel_can() -> None:
     proxy.reconfigure(a_node(), {}, Choice("nftables", version=V1_36))
     proxy.sync()
     assert kernel.counters == {}, "nobody counts any more"
+
+
+def exported(proxy: FamilyProxy, metrics: Metrics) -> list[str]:
+    metrics.count(Family.IPV4, figures(proxy))
+    lines = metrics.text().decode().splitlines()
+    return [line for line in lines if re.match("kubeproxy_iptables_.*packets", line)]
+
+
+def test_metrics_say_what_the_kernel_has_counted_and_nothing_where_nobody_counts() -> None:
+    kernel, metrics = FakeKernel(), Metrics()
+    proxy = a_proxy(kernel)
+    proxy.sync()
+    kernel.counters |= {
+        "ct_state_invalid_dropped_pkts": (7, 420),
+        "localhost_nps_accepted_pkts": (3, 180),
+        "mine": (9, 9),
+    }
+    assert exported(proxy, metrics) == [
+        "kubeproxy_iptables_ct_state_invalid_dropped_packets_total 7.0",
+        "kubeproxy_iptables_localhost_nodeports_accepted_packets_total 3.0",
+    ]
+    del kernel.counters["ct_state_invalid_dropped_pkts"]
+    assert exported(proxy, metrics) == ["kubeproxy_iptables_localhost_nodeports_accepted_packets_total 3.0"]
+    proxy.reconfigure(a_node(), {}, Choice("nftables", version=V1_36))
+    proxy.sync()
+    assert exported(proxy, metrics) == []
 
 
 @pytest.mark.parametrize("missing", [

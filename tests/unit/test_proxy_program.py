@@ -14,12 +14,14 @@ from netproxy.core.errors import KernelError, ManifestError
 from netproxy.core.net import Family
 from netproxy.linux.clock import SystemClock
 from netproxy.linux.fake import FakeHost, FakeKernel
+from netproxy.nodeproxy.choice import Choice
 from netproxy.nodeproxy.healthz import FamilyHealth, healthz, livez
 from netproxy.nodeproxy.options import FLAGS, Settings, settings
 from netproxy.nodeproxy.pages import listen
 from netproxy.nodeproxy.program import Program, connection, wanted
-from netproxy.objects.kinds import SERVICE_CIDRS
+from netproxy.objects.kinds import ENDPOINT_SLICES, SERVICE_CIDRS, SERVICES
 from netproxy.objects.validate import problems
+from netproxy.proxy.versions import V1_30, V1_36
 
 PACKAGING = Path(__file__).parents[2] / "packaging"
 NOWHERE = {"healthz-bind-address": "", "metrics-bind-address": ""}
@@ -165,8 +167,17 @@ def test_what_is_packed_is_understood() -> None:
 
 
 def test_service_cidrs_are_asked_for_in_nftables_mode_only() -> None:
-    assert SERVICE_CIDRS in wanted("node1", "nftables")
-    assert SERVICE_CIDRS not in wanted("node1", "iptables")
+    assert SERVICE_CIDRS in wanted("node1", Choice("nftables"))
+    assert SERVICE_CIDRS not in wanted("node1", Choice("iptables"))
+
+
+def test_what_labels_keep_away_is_not_asked_for_and_nothing_else() -> None:
+    new, old = (wanted("node1", Choice("iptables", version=version)) for version in (V1_36, V1_30))
+    assert new[SERVICES].labels == "!service.kubernetes.io/service-proxy-name"
+    assert new[ENDPOINT_SLICES].labels == "!service.kubernetes.io/headless"
+    assert {old[kind].labels for kind in (SERVICES, ENDPOINT_SLICES)} == {
+        "!service.kubernetes.io/headless,!service.kubernetes.io/service-proxy-name"
+    }
 
 
 # --- health

@@ -63,7 +63,7 @@ def service_cidr(*cidrs):
         (service_object(externalIPs=["192.0.2.1", "127.0.0.1", "x"]), ["spec.externalIPs[1]", "spec.externalIPs[2]"]),
         (service_cidr("10.0.0.0/16", "x"), ["spec.cidrs[1]"]),
         (
-            configuration(clusterCIDR="10.0.0.0/8,x", nodePortAddresses=["primary", "10.0.0.0/8", "x"]),
+            configuration(clusterCIDR="10.0.0.0/8,x", nodePortAddresses=["10.1.0.0/16", "10.0.0.0/8", "x"]),
             ["clusterCIDR[1]", "nodePortAddresses[2]"],
         ),
         (configuration(clusterCIDR="x"), ["clusterCIDR"]),

@@ -4,20 +4,21 @@ from dataclasses import replace
 
 import pytest
 from support.build import a_node, a_service, a_snapshot, service_object, slice_object
-from support.cases import DEFECTS_OF_KUBE_PROXY, FILES, Case, canonical, recorded_cases
+from support.cases import DEFECTS_OF_KUBE_PROXY, FILES, Case, canonical, recorded_cases, service_addresses
 
 from netproxy.core.net import Family, family_of
 from netproxy.proxy.build import is_proxied, service_ports
 from netproxy.proxy.iptables import IptablesCompiler
-from netproxy.proxy.ipvs import IpvsCompiler, compile_ipvs, service_part
+from netproxy.proxy.ipvs import IpvsCompiler, service_part
 from netproxy.proxy.versions import V1_30, V1_36, KubeProxyVersion
+from netproxy.ruleset import ipvs
 from netproxy.ruleset.diff import applied
 from netproxy.ruleset.iptables import render
-from netproxy.ruleset.ipvs import VirtualServer, parse_servers, parse_sets
+from netproxy.ruleset.ipvs import Ipvs, VirtualServer, parse_servers, parse_sets
 
 CASES = [c for c in recorded_cases(kinds="recorded flows differences") if c.folder.name not in DEFECTS_OF_KUBE_PROXY]
 RANDOM = recorded_cases(kinds="random")
-STEPS = [c for c in (*CASES, *RANDOM) if c.steps() and c.folder.name != "large-cluster"]
+STEPS = [c for c in (*CASES, *RANDOM) if c.has_steps and c.folder.name != "large-cluster"]
 """A large cluster's stale chains linger in the kernel: tests/kernel/test_recorded.py."""
 
 
@@ -44,16 +45,27 @@ IPVS_RULES = {Family.IPV4: "ipvs.iptables.txt", Family.IPV6: "ipvs.ip6tables.txt
 
 @pytest.mark.parametrize("version", [V1_30, V1_36], ids=lambda version: version.name)
 @pytest.mark.parametrize("case", recorded_cases(V1_30, file="ipvs.ipvsadm"), ids=lambda case: case.id)
-def test_ipvs_is_as_1_30_left_it_in_both_versions(case: Case, version: KubeProxyVersion) -> None:
-    servers = {key: alike(server) for key, server in parse_servers(case.recorded("ipvs.ipvsadm") or "").items()}
-    for family, file in IPVS_RULES.items():
-        view = replace(case.view(family, "ipvs"), version=version)
-        state = compile_ipvs(case.snapshot(view), view)
-        of_family = {key: server for key, server in servers.items() if family_of(key.address) is family}
-        assert {key: alike(server) for key, server in state.servers.items()} == of_family
-        assert {**state.sets} == parse_sets(case.recorded("ipvs.ipset") or "", family)
-        assert state.rules is not None
-        assert canonical(render(state.rules)) == canonical(case.recorded(file) or "")
+def test_ipvs_follows_the_objects_as_1_30_does_in_both_versions(case: Case, version: KubeProxyVersion) -> None:
+    compiler, state = None, None
+    for _, step, seen, snapshot in case.moments("ipvs"):
+        view = replace(seen, version=version)
+        if compiler is None or view != compiler.node:
+            compiler, state = IpvsCompiler(view), None
+        change = compiler.change(snapshot) if state else None
+        state = ipvs.applied(state, change) if state and change is not None else compiler.whole(snapshot)
+        if case.recorded("ipvs.ipvsadm", step) is not None:
+            assert_as_recorded(state, case, step)
+
+
+def assert_as_recorded(state: Ipvs, case: Case, step: int) -> None:
+    servers = parse_servers(case.recorded("ipvs.ipvsadm", step) or "").items()
+    of_family = {key: alike(server) for key, server in servers if family_of(key.address) is state.family}
+    assert {key: alike(server) for key, server in state.servers.items()} == of_family
+    assert {**state.sets} == parse_sets(case.recorded("ipvs.ipset", step) or "", state.family)
+    shown = {address.partition("/")[0] for address in service_addresses(case.recorded("ipvs.addresses", step) or "")}
+    assert state.addresses == {address for address in shown if family_of(address) is state.family}
+    assert state.rules is not None
+    assert canonical(render(state.rules)) == canonical(case.recorded(IPVS_RULES[state.family], step) or "")
 
 
 def alike(server: VirtualServer) -> tuple:

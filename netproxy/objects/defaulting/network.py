@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
 
@@ -62,8 +63,17 @@ def _endpoints(obj: Object) -> Object:
     return {**obj, "subsets": subsets} if subsets else obj
 
 
+def _secret(obj: Object) -> Object:
+    """What is given as text is kept in base64, as everything else."""
+    given = {key: b64encode(str(value).encode()).decode() for key, value in (obj.get("stringData") or {}).items()}
+    kept = {field: value for field, value in obj.items() if field != "stringData"}
+    data = {**(obj.get("data") or {}), **given}
+    return {**kept, "type": obj.get("type") or "Opaque", **({"data": data} if data else {})}
+
+
 FILLERS: dict[str, Callable[[Object], Object]] = {
     "Namespace": _namespace,
+    "Secret": _secret,
     "Service": _service,
     "EndpointSlice": _endpoint_slice,
     "Endpoints": _endpoints,

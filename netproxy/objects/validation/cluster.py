@@ -8,6 +8,7 @@ from typing import Any
 from netproxy.core.errors import Problem
 from netproxy.core.names import is_dns_label, is_dns_subdomain
 from netproxy.objects.choices import KUBE_PROXY_VERSIONS, PROXY_MODES, SCOPES
+from netproxy.objects.labels import bad_value, label_problems
 from netproxy.objects.meta import Object
 from netproxy.objects.quantity import bytes_of
 from netproxy.objects.ranges import range_problems
@@ -16,6 +17,8 @@ from netproxy.objects.validation.words import Problems, invalid, one_of, require
 SMALLEST_LOG_BYTES = 64 << 10
 MOST_LOG_FILES = 1000
 MOST_NODES = 100
+NODE_FIELDS = ("name", "zone", "labels", "proxyMode")
+"""Of a node in a Cluster's list."""
 
 
 def cluster_problems(obj: Object) -> Problems:
@@ -26,14 +29,18 @@ def cluster_problems(obj: Object) -> Problems:
     if not nodes:
         yield from range_problems(spec)
     domain = spec.get("dnsDomain")
-    if domain and not is_dns_subdomain(domain.removesuffix(".")):
-        yield invalid("spec.dnsDomain", domain, "must be a lowercase RFC 1123 subdomain (e.g. cluster.local)")
+    if domain and not _is_domain(domain):
+        why = "must be a lowercase RFC 1123 subdomain (e.g. cluster.local), with at most 63 characters between dots"
+        yield invalid("spec.dnsDomain", domain, why)
     yield from one_of("spec.proxyMode", spec.get("proxyMode"), PROXY_MODES)
     yield from one_of("spec.kubeProxyVersion", spec.get("kubeProxyVersion"), KUBE_PROXY_VERSIONS)
     yield from one_of("spec.iptables", spec.get("iptables"), ("nft", "legacy"))
     yield from one_of("spec.dnsPodsMode", spec.get("dnsPodsMode"), ("disabled", "insecure", "verified"))
-    for index, family in enumerate(spec.get("ipFamilies") or ()):
+    families = spec.get("ipFamilies") or ()
+    for index, family in enumerate(families):
         yield from one_of(f"spec.ipFamilies[{index}]", family, ("IPv4", "IPv6"))
+        if family in families[:index]:
+            yield Problem(f"spec.ipFamilies[{index}]", f'Duplicate value: "{family}"', reason="FieldValueDuplicate")
     ports = spec.get("nodePortRange")
     if ports is not None and not _is_port_range(ports):
         yield invalid("spec.nodePortRange", ports, "must be FIRST-LAST, both between 1 and 65535")
@@ -81,11 +88,23 @@ def _cluster_node(path: str, node: Any, names: list[Any]) -> Problems:
     if not isinstance(node, dict):
         return
     yield from one_of(f"{path}.proxyMode", node.get("proxyMode") or None, PROXY_MODES)
+    for field in node.keys() - set(NODE_FIELDS):
+        why = f"unknown field; a node of a Cluster has {', '.join(NODE_FIELDS)}: write a Node object for the rest"
+        yield Problem(f"{path}.{field}", why, reason="FieldValueUnknown")
     if not isinstance(node.get("zone"), str | None):
         yield invalid(f"{path}.zone", node["zone"], "must be of type string; put it into quotes")
+    elif why := bad_value(node.get("zone") or ""):
+        yield invalid(f"{path}.zone", node["zone"], why)
     given = node.get("labels") or {}
     if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
         yield invalid(f"{path}.labels", given, "must be an object of strings; put numbers into quotes")
+    else:
+        yield from label_problems(f"{path}.labels", given)
+
+
+def _is_domain(text: str) -> bool:
+    bare = text.removesuffix(".")
+    return is_dns_subdomain(bare) and all(is_dns_label(label) for label in bare.split("."))
 
 
 def _is_port_range(text: Any) -> bool:

@@ -6,12 +6,15 @@ Source: kubernetes pkg/api/validation, apimachinery pkg/api/validation/objectmet
 from __future__ import annotations
 
 from netproxy.core.names import is_dns_label, is_dns_subdomain
+from netproxy.objects.labels import annotation_problems, label_problems
 from netproxy.objects.meta import Object, metadata
 from netproxy.objects.validation.words import Problems, invalid, required
 
 
 def metadata_problems(obj: Object) -> Problems:
     meta = metadata(obj)
+    yield from label_problems("metadata.labels", meta.get("labels"))
+    yield from annotation_problems("metadata.annotations", meta.get("annotations"))
     for index, owner in enumerate(meta.get("ownerReferences") or ()):
         for field in ("apiVersion", "kind", "name", "uid"):
             if not owner.get(field):

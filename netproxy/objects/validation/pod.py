@@ -11,7 +11,9 @@ from typing import Any
 from netproxy.core.errors import Problem
 from netproxy.core.names import is_dns_label
 from netproxy.core.net import is_address
+from netproxy.objects.labels import label_problems
 from netproxy.objects.meta import Object
+from netproxy.objects.podspec import env_problems, mount_problems, user_problems, volume_problems
 from netproxy.objects.validation.words import PROTOCOLS, Problems, invalid, one_of, port_or_name, required
 from netproxy.objects.validation.words import port as port_number
 
@@ -27,15 +29,19 @@ def pod_spec_problems(spec: Mapping[str, Any], path: str) -> Problems:
     containers = spec.get("containers") or ()
     if not containers:
         yield required(f"{path}.containers")
+    yield from label_problems(f"{path}.nodeSelector", spec.get("nodeSelector"))
     names: set[str] = set()
     for group in ("containers", "initContainers"):
         for index, container in enumerate(spec.get(group) or ()):
             place = f"{path}.{group}[{index}]"
             yield from _container(container, place)
+            yield from mount_problems(container, spec.get("volumes") or (), place)
             name = container.get("name") or ""
             if name in names:
                 yield Problem(f"{place}.name", f'Duplicate value: "{name}"', reason="FieldValueDuplicate")
             names.add(name)
+    yield from volume_problems(spec, path)
+    yield from user_problems(spec, path)
     yield from one_of(f"{path}.restartPolicy", spec.get("restartPolicy"), ("Always", "OnFailure", "Never"))
     policy = spec.get("dnsPolicy")
     yield from one_of(f"{path}.dnsPolicy", policy, ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"))
@@ -56,6 +62,8 @@ def _container(container: Mapping[str, Any], path: str) -> Problems:
         yield invalid(f"{path}.name", name, "must be a lowercase RFC 1123 label")
     if not container.get("image"):
         yield required(f"{path}.image")
+    yield from env_problems(container, path)
+    yield from user_problems(container, path)
     for index, port in enumerate(container.get("ports") or ()):
         yield from port_number(f"{path}.ports[{index}].containerPort", port.get("containerPort"))
         yield from one_of(f"{path}.ports[{index}].protocol", port.get("protocol"), PROTOCOLS)

@@ -12,6 +12,7 @@ from typing import Any
 from netproxy.core.errors import Problem
 from netproxy.core.names import is_dns_label, is_dns_subdomain
 from netproxy.core.net import sloppy_address, sloppy_network
+from netproxy.objects.labels import label_problems
 from netproxy.objects.meta import Object
 from netproxy.objects.validation.words import PROTOCOLS, Problems, invalid, one_of, port_or_name, required
 from netproxy.objects.validation.words import port as port_number
@@ -22,6 +23,7 @@ _TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
 def service_problems(obj: Object) -> Problems:
     spec = obj.get("spec") or {}
     yield from one_of("spec.type", spec.get("type"), _TYPES)
+    yield from label_problems("spec.selector", spec.get("selector"))
     yield from _service_ports(spec)
     yield from _service_ips(spec)
     yield from _service_ingress(obj.get("status") or {})
@@ -121,8 +123,11 @@ def _service_outside(spec: Mapping[str, Any], kind: str) -> Problems:
             "Forbidden: may only be used when `type` is 'LoadBalancer'",
             reason="FieldValueForbidden",
         )
-    for index, family in enumerate(spec.get("ipFamilies") or ()):
+    families = spec.get("ipFamilies") or ()
+    for index, family in enumerate(families):
         yield from one_of(f"spec.ipFamilies[{index}]", family, ("IPv4", "IPv6"))
+        if family in families[:index]:
+            yield Problem(f"spec.ipFamilies[{index}]", f'Duplicate value: "{family}"', reason="FieldValueDuplicate")
     yield from one_of("spec.ipFamilyPolicy", spec.get("ipFamilyPolicy"),
                        ("SingleStack", "PreferDualStack", "RequireDualStack"))  # fmt: skip
 

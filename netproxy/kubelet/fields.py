@@ -1,0 +1,73 @@
+"""Which fields of a Pod do something here. What is set and does nothing is named, so that nothing is ignored in silence. Pure.
+
+Source: kubernetes api/openapi-spec (v1.PodSpec, v1.Container).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from netproxy.objects.meta import Object, spec
+
+ALL: dict[str, Any] = {}
+"""The field does what it says, with all that is in it."""
+_SECURITY: dict[str, Any] = {
+    "runAsUser": ALL, "runAsGroup": ALL, "runAsNonRoot": ALL, "privileged": ALL, "readOnlyRootFilesystem": ALL,
+    "allowPrivilegeEscalation": ALL, "capabilities": ALL,
+}  # fmt: skip
+_PROBE: dict[str, Any] = {
+    **dict.fromkeys(("httpGet", "tcpSocket", "exec", "initialDelaySeconds", "periodSeconds", "timeoutSeconds",
+                     "successThreshold", "failureThreshold", "terminationGracePeriodSeconds"), ALL),
+    "httpGet": {"path": ALL, "port": ALL, "host": ALL, "httpHeaders": ALL, "scheme": ("HTTP",)},
+}  # fmt: skip
+_VALUE = {"fieldRef": ALL, "configMapKeyRef": ALL, "secretKeyRef": ALL}
+_CONTAINER: dict[str, Any] = {
+    **dict.fromkeys(("name", "image", "command", "args", "workingDir", "envFrom"), ALL),
+    "imagePullPolicy": ALL, "terminationMessagePath": ("/dev/termination-log",), "terminationMessagePolicy": ("File",),
+    "env": {"name": ALL, "value": ALL, "valueFrom": _VALUE},
+    "ports": {"name": ALL, "containerPort": ALL, "protocol": ALL},
+    "volumeMounts": {"name": ALL, "mountPath": ALL, "readOnly": ALL, "subPath": ALL, "subPathExpr": ALL},
+    "securityContext": _SECURITY, "readinessProbe": _PROBE, "livenessProbe": _PROBE, "startupProbe": _PROBE,
+    "stdin": (False,), "stdinOnce": (False,), "tty": (False,),
+}  # fmt: skip
+_PROJECTED = {"defaultMode": ALL, "sources": {"configMap": ALL, "secret": ALL, "downwardAPI": ALL}}
+_POD: dict[str, Any] = {
+    **dict.fromkeys(("nodeName", "nodeSelector", "restartPolicy", "terminationGracePeriodSeconds", "dnsPolicy", "dnsConfig",
+                     "hostname", "subdomain", "hostAliases", "hostNetwork", "hostPID", "hostIPC", "enableServiceLinks"), ALL),
+    "containers": _CONTAINER, "initContainers": _CONTAINER,
+    "volumes": {"name": ALL, "emptyDir": {}, "hostPath": ALL, "configMap": ALL, "secret": ALL, "downwardAPI": ALL,
+                "projected": _PROJECTED, "persistentVolumeClaim": ALL},
+    "securityContext": {"runAsUser": ALL, "runAsGroup": ALL, "runAsNonRoot": ALL, "supplementalGroups": ALL, "fsGroup": ALL,
+                        "sysctls": ALL},
+    "schedulerName": ("default-scheduler",), "serviceAccountName": ("default",), "serviceAccount": ("default",),
+    "automountServiceAccountToken": ALL, "shareProcessNamespace": (False,), "priority": (0,),
+    "preemptionPolicy": ("PreemptLowerPriority",), "imagePullSecrets": ALL,
+}  # fmt: skip
+"""Field → what of it does something: everything, some fields, or (a tuple) only that the values are these."""
+
+
+def ignored(pod: Object) -> tuple[str, ...]:
+    """The fields of a Pod that are set and do nothing here, sorted, without the places in lists.
+
+    >>> ignored({"spec": {"containers": [{"name": "c", "image": "i", "resources": {"limits": {"cpu": "1"}}}], "tolerations": []}})
+    ('spec.containers.resources',)
+    """
+    return tuple(sorted(set(_ignored(spec(pod), _POD, "spec"))))
+
+
+def _ignored(value: Any, known: Any, path: str) -> Iterator[str]:
+    if value in (None, [], {}, ""):
+        return
+    if isinstance(known, tuple):
+        if value not in known:
+            yield path
+    elif isinstance(value, list) and known is not ALL:
+        for item in value:
+            yield from _ignored(item, known, path)
+    elif isinstance(value, Mapping) and known is not ALL:
+        for field, inner in value.items():
+            if field in known:
+                yield from _ignored(inner, known[field], f"{path}.{field}")
+            elif inner not in (None, [], {}, "", False):
+                yield f"{path}.{field}"
