@@ -103,6 +103,12 @@ def fields_of(of: str) -> Mapping[str, str]:
     return _schema()[1].get(of, {})
 
 
+def encoding_of(of: str) -> Mapping[str, str]:
+    """How Go writes those fields of a type that are not written the usual way (codes: see tools/go_types.py)."""
+    codes: Mapping[str, str] = _data().get("go", {}).get(of, {})
+    return codes
+
+
 def root_of(obj: Mapping[str, Any]) -> str:
     """The name of the type of an object, of our own kinds, too; empty for a kind without a schema."""
     return _schema()[0].get(f"{obj.get('apiVersion')}/{obj.get('kind')}", "")

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from netproxy.core.errors import ConflictError, Problem
-from netproxy.objects.meta import Object, name, spec, status
+from netproxy.core.errors import Problem
+from netproxy.objects.meta import Object, spec, status
 from netproxy.registry.deletion import Options
 from netproxy.registry.strategy import Strategy
 
@@ -55,19 +55,3 @@ def _fixed(given: Any) -> Object:
         if given.get(group):
             result[group] = [{**container, "image": "", "imagePullPolicy": ""} for container in given[group]]
     return result
-
-
-def bound(pod: Object, node: str, now: str) -> Object:
-    """The Pod on its node. Raises ConflictError when it has one, or is on its way out."""
-    what = f'Operation cannot be fulfilled on pods/binding "{name(pod)}"'
-    if pod["metadata"].get("deletionTimestamp"):
-        raise ConflictError(f"{what}: pod {name(pod)} is being deleted, cannot be assigned to a host")
-    if spec(pod).get("nodeName"):
-        raise ConflictError(f'{what}: pod {name(pod)} is already assigned to node "{spec(pod)["nodeName"]}"')
-    scheduled = {"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": now}
-    others = [item for item in status(pod).get("conditions") or () if item.get("type") != "PodScheduled"]
-    return {
-        **pod,
-        "spec": {**spec(pod), "nodeName": node},
-        "status": {**status(pod), "conditions": [*others, scheduled]},
-    }

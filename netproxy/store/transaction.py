@@ -150,7 +150,7 @@ class Transaction:
             )
 
     def mark_deleted(
-        self, resource: Resource, name: NamespacedName, *, at: str, grace_s: int, changes: Mapping[str, Any]
+        self, resource: Resource, name: NamespacedName, *, at: str, grace_s: int | None, changes: Mapping[str, Any]
     ) -> Object:
         """Set or move the deletion timestamp: from then on, whoever has to finish the deletion does.
 
@@ -159,7 +159,9 @@ class Transaction:
         """
         old = self.get(resource, name)
         new = {**old, **changes}
-        meta = {**metadata(new), "deletionTimestamp": at, "deletionGracePeriodSeconds": grace_s}
+        meta = {**metadata(new), "deletionTimestamp": at}
+        if grace_s is not None:
+            meta["deletionGracePeriodSeconds"] = grace_s
         if metadata(old).get("generation") and not metadata(old).get("deletionTimestamp"):
             meta["generation"] = metadata(old)["generation"] + 1
         new = {**new, "metadata": meta}

@@ -171,8 +171,8 @@ def test_a_pod_is_bound_once():
     bound = registry.bind(POD, "n1")
     assert bound["spec"]["nodeName"] == "n1"
     assert [(c["type"], c["status"]) for c in bound["status"]["conditions"]] == [
-        ("Ready", "False"),
         ("PodScheduled", "True"),
+        ("Ready", "False"),
     ]
     with pytest.raises(ConflictError, match='pod web-1 is already assigned to node "n1"'):
         registry.bind(POD, "n2")
