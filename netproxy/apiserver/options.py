@@ -42,9 +42,14 @@ def write_options(request: Request, warn: Warn) -> WriteOptions:
     if wrong:
         raise InvalidOptionsError(_KINDS[request.method], wrong)
     return WriteOptions(
-        manager=manager_of(request), dry_run=bool(dry_run), force=request.flag("force"), field_validation=validation or "Warn",
+        manager=manager_of(request), dry_run=bool(dry_run), force=_is_true(query.get("force")), field_validation=validation or "Warn",
         user=request.user, warn=warn, is_read=True,
     )  # fmt: skip
+
+
+def _is_true(given: str | None) -> bool:
+    """A boolean of a query, as the API server reads one."""
+    return given is not None and given.lower() not in ("false", "0")
 
 
 def _patch_problems(request: Request) -> Iterator[Problem]:

@@ -8,12 +8,11 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 
-import orjson
-
 from netproxy.apiserver.body import SCALE, check_size, expected_of, object_of
 from netproxy.apiserver.fields import integer
-from netproxy.apiserver.options import check_selection, delete_options, write_options
+from netproxy.apiserver.options import APPLY, check_selection, delete_options, write_options
 from netproxy.apiserver.parts import bind, evict_pod, warnings
+from netproxy.apiserver.patches import patch_body
 from netproxy.apiserver.paths import Target
 from netproxy.apiserver.request import Request, Response, json_response
 from netproxy.apiserver.selection import selected
@@ -95,12 +94,11 @@ class Writer:
         check_size(request)
         warned: list[str] = []
         options = write_options(request, warned.append)
-        try:
-            body = orjson.loads(request.body)
-        except orjson.JSONDecodeError as error:
-            raise bad_request(f"error decoding patch: {error}") from error
-        obj = self._registry.patch(target.resource, target.key, body, kind, options, subresource=target.subresource)
-        return written(obj, warned)
+        body, at = patch_body(request), (target.resource, target.key)
+        if kind == APPLY:
+            obj, is_new = self._registry.apply_configuration(*at, body, options, subresource=target.subresource)
+            return written(obj, warned, 201 if is_new else 200)
+        return written(self._registry.patch(*at, body, kind, options, subresource=target.subresource), warned)
 
     def delete(self, request: Request, target: Target) -> Response:
         """DELETE of an object."""

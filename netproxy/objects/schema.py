@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -185,13 +185,16 @@ def atomic_types() -> frozenset[str]:
     return frozenset({code[1:] for code in codes if code.startswith(":")} | {"apis.meta.v1.OwnerReference"})
 
 
-def key_defaults(of: str) -> Mapping[str, str]:
-    """What the keys of a list's items of this type are when an item does not say.
+def key_defaults(of: str, keys: Iterable[str]) -> Mapping[str, str | int]:
+    """What the keys of a list's items of this type are when an item does not say; those that are left out are just not there.
 
-    >>> key_defaults("core.v1.ContainerPort")
-    {'protocol': 'TCP'}
+    >>> key_defaults("core.v1.ContainerPort", ("containerPort", "protocol"))
+    {'containerPort': 0, 'protocol': 'TCP'}
     """
-    return {"protocol": "TCP"} if of in ("core.v1.ContainerPort", "core.v1.ServicePort") else {}
+    if of == "core.v1.ObjectReference":
+        return {}
+    fields = fields_of(of)
+    return {key: "TCP" if key == "protocol" else 0 if fields.get(key) == "i" else "" for key in keys}
 
 
 def field_problems(obj: Mapping[str, Any]) -> tuple[list[Problem], list[Problem]]:

@@ -16,7 +16,9 @@ from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import NAMESPACES, PODS, Resource
 from netproxy.objects.manifest import Loaded, placed
 from netproxy.objects.meta import Object, key, metadata, name
+from netproxy.registry.applying import applied, check_config
 from netproxy.registry.binding import bound
+from netproxy.registry.blank import blank
 from netproxy.registry.convert import as_stored, in_version
 from netproxy.registry.deletion import AS_USUAL, Options
 from netproxy.registry.given import (
@@ -28,10 +30,12 @@ from netproxy.registry.given import (
     write_order,
 )
 from netproxy.registry.habits import habits_of
+from netproxy.registry.managed import Write
 from netproxy.registry.options import PLAIN, WriteOptions
 from netproxy.registry.patch import patched
 from netproxy.registry.scale import scale_of
 from netproxy.registry.steps import Steps
+from netproxy.registry.tracking import kind_of, reset_of
 from netproxy.registry.versions import check_uid
 from netproxy.store.transaction import Transaction
 
@@ -116,6 +120,32 @@ class Registry(Steps):
             new = self._patched(obj, resource, at)
             made = _shown(self._write(subresource)(change, new, old, options), resource, old, dry_run=options.dry_run)
             return scale_of(made) if subresource == "scale" else made
+
+    def apply_configuration(
+        self, resource: Resource, at: NamespacedName, config: Any, options: WriteOptions, *, subresource: str = ""
+    ) -> tuple[Object, bool]:
+        """Server-side apply: make an object as a configuration says, or merge it in; also, whether it was made.
+
+        Raises ApplyConflictError (others manage what would change), ApiError, and what `create` and `replace` raise.
+        """
+        kind = kind_of(resource)
+        check_config(config, resource.api_version, resource.kind, kind.shape(resource.api_version))
+        options = options.of(resource)
+        with self.transaction(dry_run=options.dry_run) as change:
+            old = change.find(resource, at)
+            if old is None and subresource:
+                change.get(resource, at)
+            live = blank(config) if old is None else in_version(old, resource)
+            now = timestamp(self.store.clock.now())
+            write = Write(options.manager, resource.api_version, now, subresource, reset_of(resource, subresource))
+            result = applied(live, config, write, kind, force=options.force)
+            meta = {**({"namespace": at.namespace} if resource.namespaced else {}), **metadata(result.obj)}
+            new = self._patched({**result.obj, "metadata": meta}, resource, at)
+            if old is None:
+                made = self._create(change, new, options, entries=result.entries)
+            else:
+                made = self._write(subresource)(change, new, old, options, result.entries)
+            return _shown(made, resource, old, dry_run=options.dry_run), old is None
 
     def rescale(self, resource: Resource, scale: Object, options: WriteOptions = PLAIN) -> Object:
         """Want as many copies of an object as a scale of it says; the result is its scale. Versions as in `replace`."""

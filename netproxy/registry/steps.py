@@ -6,7 +6,6 @@ Source: kubernetes staging/src/k8s.io/apiserver/pkg/registry/generic/registry/st
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from netproxy.core.clock import timestamp
 from netproxy.core.errors import AlreadyExistsError, ApiError, ManifestError, NotFoundError
@@ -21,7 +20,7 @@ from netproxy.registry.given import (
     generated_name,
     served,
 )
-from netproxy.registry.managed import is_timely
+from netproxy.registry.managed import Entries, is_timely
 from netproxy.registry.namespace import NamespaceStrategy, check_namespace
 from netproxy.registry.node import NodeStrategy
 from netproxy.registry.options import WriteOptions
@@ -57,7 +56,11 @@ class Steps:
             found = self._strategies[resource.stored] = Strategy(resource)
         return found
 
-    def _create(self, change: Transaction, obj: Object, options: WriteOptions, *, with_status: bool = False) -> Object:
+    def _create(
+        self, change: Transaction, obj: Object, options: WriteOptions, *, with_status: bool = False,
+        entries: Entries | None = None,
+    ) -> Object:  # fmt: skip
+        """Store a new object; its fields are managed as ENTRIES say, or by who made it."""
         resource = served(obj)
         obj = sent = with_defaults(obj)
         if not name(obj) and metadata(obj).get("generateName"):
@@ -75,9 +78,11 @@ class Steps:
             raise ApiError(500, "", "resourceVersion should not be set on objects to be created")
         _warn(strategy, new, None, options)
         new = first_generation(strategy.settled(new, None), resource)
-        return change.create(with_entries(new, self._tracked(None, sent, options)))
+        return change.create(with_entries(new, self._tracked(None, sent, options) if entries is None else entries))
 
-    def _replace(self, change: Transaction, obj: Object, old: Object, options: WriteOptions) -> Object:
+    def _replace(
+        self, change: Transaction, obj: Object, old: Object, options: WriteOptions, entries: Entries | None = None
+    ) -> Object:
         resource = served(old)
         check_version(obj, old, resource)
         strategy = self.strategy(resource)
@@ -86,9 +91,12 @@ class Steps:
         strategy.check(new, old)
         _warn(strategy, new, old, options)
         new = next_generation(strategy.settled(new, old), old, resource)
-        return self._put(change, with_entries(new, self._tracked(old, sent, options)), old)
+        entries = self._tracked(old, sent, options) if entries is None else entries
+        return self._put(change, with_entries(new, entries), old)
 
-    def _replace_status(self, change: Transaction, obj: Object, old: Object, options: WriteOptions) -> Object:
+    def _replace_status(
+        self, change: Transaction, obj: Object, old: Object, options: WriteOptions, entries: Entries | None = None
+    ) -> Object:
         resource = served(old)
         check_version(obj, old, resource)
         strategy = self.strategy(resource)
@@ -97,23 +105,29 @@ class Steps:
         new = strategy.reported(with_fixed(obj, old), old)
         strategy.check_status(new, old)
         _warn(strategy, new, old, options)
-        return self._put(change, with_entries(new, self._tracked(old, new, options, "status")), old)
+        entries = self._tracked(old, new, options, "status") if entries is None else entries
+        return self._put(change, with_entries(new, entries), old)
 
-    def _rescale(self, change: Transaction, scale: Object, old: Object, options: WriteOptions) -> Object:
+    def _rescale(
+        self, change: Transaction, scale: Object, old: Object, options: WriteOptions, entries: Entries | None = None
+    ) -> Object:
         resource = served(old)
         check_uid(scale, old, resource)
         new = scaled(old, scale)
         check_version(scale, old, resource)
         new = next_generation(new, old, resource)
-        return self._put(change, with_entries(new, self._tracked(old, new, options, "scale")), old)
+        entries = self._tracked(old, new, options, "scale") if entries is None else entries
+        return self._put(change, with_entries(new, entries), old)
 
-    def _write(self, subresource: str) -> Callable[[Transaction, Object, Object, WriteOptions], Object]:
+    def _write(self, subresource: str) -> Callable[..., Object]:
         """What puts a new state of an object, or of a part of it, in the place of the old one."""
         return {
             "": self._replace, "status": self._replace_status, "finalize": self._finalize, "scale": self._rescale,
         }[subresource]  # fmt: skip
 
-    def _finalize(self, change: Transaction, obj: Object, old: Object, options: WriteOptions) -> Object:
+    def _finalize(
+        self, change: Transaction, obj: Object, old: Object, options: WriteOptions, entries: Entries | None = None
+    ) -> Object:
         check_version(obj, old, served(old))
         finalizers = spec(obj).get("finalizers") or []
         new = {
@@ -121,7 +135,8 @@ class Steps:
             "spec": {**spec(old), "finalizers": finalizers},
             "status": old.get("status") or {},
         }
-        return self._put(change, with_entries(new, self._tracked(old, new, options, "finalize")), old)
+        entries = self._tracked(old, new, options, "finalize") if entries is None else entries
+        return self._put(change, with_entries(new, entries), old)
 
     def _put(self, change: Transaction, new: Object, old: Object) -> Object:
         """Store a new state; a deleted object that nothing holds any more goes."""
@@ -133,9 +148,7 @@ class Steps:
             return old
         return change.replace(new)
 
-    def _tracked(
-        self, old: Object | None, new: Object, options: WriteOptions, subresource: str = ""
-    ) -> list[dict[str, Any]]:
+    def _tracked(self, old: Object | None, new: Object, options: WriteOptions, subresource: str = "") -> Entries:
         """Who manages the fields of what was sent, which is as it is stored, with defaults."""
         now = timestamp(self.store.clock.now())
         return tracked(old, new, options.resource or served(new), options.manager, now, subresource)
