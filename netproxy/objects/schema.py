@@ -104,8 +104,12 @@ def fields_of(of: str) -> Mapping[str, str]:
 
 
 def encoding_of(of: str) -> Mapping[str, str]:
-    """How Go writes those fields of a type that are not written the usual way (codes: see tools/go_types.py)."""
-    codes: Mapping[str, str] = _data().get("go", {}).get(of, {})
+    """How Go writes those fields of a type that are not written the usual way (codes: see tools/go_types.py).
+
+    >>> encoding_of("core.v1.EmptyDirVolumeSource")
+    {'medium': '~v1.StorageMedium', 'sizeLimit': '&q'}
+    """
+    codes: Mapping[str, str] = _data()["go"].get(of, {})
     return codes
 
 
@@ -237,8 +241,10 @@ def _is_clean_tree(value: Any, code: str, types: Mapping[str, Mapping[str, str]]
         return type(value) is list and all([type(item) is dict and _is_clean(item, fields, types) for item in value])
     if code == "[]s":
         return type(value) is list and all([type(item) is str for item in value])
-    if code == "{}s":
-        return type(value) is dict and all([type(item) is str for item in value.values()])
+    if code[:2] == "{}":
+        return type(value) is dict and (
+            code == "{}*" or (code == "{}s" and all([type(item) is str for item in value.values()]))
+        )
     return False
 
 

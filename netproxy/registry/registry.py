@@ -224,7 +224,7 @@ class Registry(Steps):
             meta = {field: value for field, value in metadata(obj).items() if field != "resourceVersion"}
             return self._create(change, {**obj, "metadata": meta}, options, with_status=True)
         made = self._replace(change, {**obj, "metadata": merged_metadata(obj, old)}, old, options)
-        if self.strategy(resource).status_is_given and obj.get("status"):
+        if self.strategy(resource).status_is_given and item.obj.get("status"):
             made = change.replace({**made, "status": obj["status"]})
         return made
 

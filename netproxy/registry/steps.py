@@ -11,7 +11,7 @@ from netproxy.core.clock import timestamp
 from netproxy.core.errors import AlreadyExistsError, ApiError, ManifestError, NotFoundError
 from netproxy.objects.cluster import ClusterSpec
 from netproxy.objects.defaulting import with_defaults
-from netproxy.objects.kinds import NAMESPACES, NODES, PODS, SERVICES, Resource
+from netproxy.objects.kinds import DAEMON_SETS, JOBS, NAMESPACES, NODES, PODS, PRIORITY_CLASSES, SERVICES, Resource
 from netproxy.objects.meta import Object, key, metadata, name, spec
 from netproxy.registry.allocate import Holdings
 from netproxy.registry.convert import in_version
@@ -19,6 +19,7 @@ from netproxy.registry.deletion import Options, is_over
 from netproxy.registry.given import (
     generated_name,
     served,
+    with_uid,
 )
 from netproxy.registry.managed import Entries, is_timely
 from netproxy.registry.namespace import NamespaceStrategy, check_namespace
@@ -30,6 +31,7 @@ from netproxy.registry.service import ServiceStrategy
 from netproxy.registry.strategy import Strategy
 from netproxy.registry.tracking import tracked, with_entries
 from netproxy.registry.versions import check_uid, check_version, first_generation, next_generation, with_fixed
+from netproxy.registry.workloads import DaemonSetStrategy, JobStrategy
 from netproxy.store.store import Store
 from netproxy.store.transaction import Transaction
 
@@ -44,7 +46,9 @@ class Steps:
         store.index(SERVICES, holdings)
         self._strategies: dict[str, Strategy] = {
             SERVICES.stored: ServiceStrategy(lambda: self.cluster, holdings),
-            PODS.stored: PodStrategy(PODS),
+            PODS.stored: PodStrategy(PODS, lambda: store.all(PRIORITY_CLASSES)),
+            JOBS.stored: JobStrategy(JOBS),
+            DAEMON_SETS.stored: DaemonSetStrategy(DAEMON_SETS),
             NODES.stored: NodeStrategy(NODES),
             NAMESPACES.stored: NamespaceStrategy(NAMESPACES),
         }
@@ -67,7 +71,7 @@ class Steps:
             obj = {**obj, "metadata": {**metadata(obj), "name": generated_name(obj, self.store.new_uid())}}
         check_namespace(change, resource, key(obj))
         strategy = self.strategy(resource)
-        new = strategy.new(obj, with_status=with_status)
+        new = strategy.new(with_uid(obj, self.store.new_uid()), with_status=with_status)
         _check_new(strategy, new)
         there = change.find(resource, key(new)) if name(new) else None
         if there is not None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from netproxy.core.errors import ManifestError, Problem
+from netproxy.objects.canonical import empty_field
 from netproxy.objects.defaulting import with_defaults
 from netproxy.objects.kinds import CONFIG_MAPS, DEPLOYMENTS, ENDPOINT_SLICES, REPLICA_SETS, Resource
 from netproxy.objects.meta import Object, metadata
@@ -45,8 +46,8 @@ class Strategy:
         return with_defaults(obj)
 
     def first_status(self) -> Object:
-        """The status at creation."""
-        return {}
+        """The status at creation: what Go writes of one that is empty."""
+        return empty_field({"apiVersion": self.resource.api_version, "kind": self.resource.kind}, "status") or {}
 
     def updated(self, obj: Object, old: Object) -> Object:
         """A new state of OLD, complete; its status stays."""

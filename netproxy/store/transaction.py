@@ -99,7 +99,10 @@ class Transaction:
     # --- writing
 
     def create(self, obj: Object) -> Object:
-        """Add an object; the result has uid, times and version. Raises AlreadyExistsError when the name is taken."""
+        """Add an object; the result has a uid (that which it brings, if any), times and version.
+
+        Raises AlreadyExistsError when the name is taken.
+        """
         resource = _resource(obj)
         meta = dict(metadata(obj))
         for fixed in ("deletionTimestamp", "deletionGracePeriodSeconds", "resourceVersion"):
@@ -111,7 +114,7 @@ class Transaction:
         name = NamespacedName(meta.get("namespace", "") if resource.namespaced else "", meta["name"])
         if self.find(resource, name) is not None:
             raise AlreadyExistsError(f'{resource.group_resource} "{name.name}" already exists')
-        meta["uid"] = self._new_uid()
+        meta["uid"] = meta.get("uid") or self._new_uid()
         meta["creationTimestamp"] = timestamp(self._clock.now())
         return self._write("ADDED", resource, name, {**obj, "metadata": meta}, None)
 
