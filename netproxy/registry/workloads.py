@@ -5,10 +5,9 @@ Source: kubernetes pkg/registry/batch/job/strategy.go (generateSelector), pkg/ap
 
 from __future__ import annotations
 
+from netproxy.objects.defaulting.workloads import TEMPLATE_GENERATION
 from netproxy.objects.meta import Object, annotations_of, metadata, name, spec
 from netproxy.registry.strategy import Strategy
-
-_GENERATION = "deprecated.daemonset.template.generation"
 
 
 class JobStrategy(Strategy):
@@ -47,16 +46,16 @@ class DaemonSetStrategy(Strategy):
     def new(self, obj: Object, *, with_status: bool = False) -> Object:
         """The first template, whatever it says."""
         made = super().new(obj, with_status=with_status)
-        given = annotations_of(made).get(_GENERATION, "")
+        given = annotations_of(made)[TEMPLATE_GENERATION]
         return _counted(made, max(int(given), 1) if given.isascii() and given.isdigit() else 1)
 
     def updated(self, obj: Object, old: Object) -> Object:
         """One more when the template changed."""
         new = super().updated(obj, old)
-        before = int(annotations_of(old).get(_GENERATION, "1"))
+        before = int(annotations_of(old)[TEMPLATE_GENERATION])
         return _counted(new, before + (spec(new).get("template") != spec(old).get("template")))
 
 
 def _counted(obj: Object, generation: int) -> Object:
     meta = metadata(obj)
-    return {**obj, "metadata": {**meta, "annotations": {**annotations_of(obj), _GENERATION: str(generation)}}}
+    return {**obj, "metadata": {**meta, "annotations": {**annotations_of(obj), TEMPLATE_GENERATION: str(generation)}}}

@@ -12,6 +12,9 @@ from netproxy.objects.defaulting.pods import pod_template
 from netproxy.objects.defaulting.volumes import claim
 from netproxy.objects.meta import Object
 
+TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
+"""An annotation of every DaemonSet, which counts the changes of its template."""
+
 _MOST = (1 << 31) - 1
 
 
@@ -24,7 +27,9 @@ def _deployment(obj: Object) -> Object:
 def _daemon_set(obj: Object) -> Object:
     spec = {"revisionHistoryLimit": 10, **_spec(obj)}
     spec["updateStrategy"] = _rolling(spec.get("updateStrategy"), {"maxUnavailable": 1, "maxSurge": 0})
-    return {**obj, "spec": spec}
+    meta = obj.get("metadata") or {}
+    notes = {TEMPLATE_GENERATION: "0", **(meta.get("annotations") or {})}
+    return {**obj, "metadata": {**meta, "annotations": notes}, "spec": spec}
 
 
 def _stateful_set(obj: Object) -> Object:
