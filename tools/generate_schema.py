@@ -1,16 +1,19 @@
 """Write netproxy/objects/schema.json.xz: which fields each Kubernetes kind has, of what type, and how each is merged.
 
-Input is the PyPI package `kubernetes-validate` (Apache-2.0, the official OpenAPI definitions), which is needed here only:
+Input is the PyPI package `kubernetes-validate` (Apache-2.0, the official OpenAPI definitions) and the Go modules k8s.io/api and
+k8s.io/apimachinery (Apache-2.0; see go_types.py), which are needed here only:
 
-    python tools/generate_schema.py SITE-PACKAGES/kubernetes_validate/kubernetes-json-schema/v1.36.0-local/_definitions.json
+    python tools/generate_schema.py \
+        SITE-PACKAGES/kubernetes_validate/kubernetes-json-schema/v1.36.0-local/_definitions.json GOMODCACHE/k8s.io
 
 What is written, by the short name of a type:
   kinds    "apiVersion/kind" → type
-  types    type → field → code: s, i, n, b, * (anything), []CODE, {}CODE, :TYPE
+  types    type → field (in the order of Go's struct) → code: s, i, n, b, * (anything), []CODE, {}CODE, :TYPE
   merge    type → field → how a strategic merge patch treats it: the key by which items of a list are the same ("" for a list of
            scalars), or "=" when only the keys of the patch are kept (retainKeys), or both ("=name")
   lists    type → field → how server-side apply owns a list: "set", "atomic", or the keys of a map ("name", "port,protocol")
   atomic   type → fields that are owned as a whole though they are objects
+  go       type → field → how Go decodes and encodes it, where that is not the usual way (codes: see go_types.py)
 """
 
 import json
@@ -18,6 +21,8 @@ import lzma
 import sys
 from pathlib import Path
 from typing import Any
+
+from go_types import GoTypes
 
 CORE = (
     "Binding ConfigMap Endpoints Event LimitRange Namespace Node PersistentVolume PersistentVolumeClaim Pod PodTemplate "
@@ -109,23 +114,33 @@ class Schema:
         return "atomic" in (schema.get("x-kubernetes-map-type"), target.get("x-kubernetes-map-type"))
 
 
-def main(definitions_file: str) -> None:
+def _place(field: str, order: list[str]) -> int:
+    return order.index(field) if field in order else len(order)
+
+
+def main(definitions_file: str, go_folder: str) -> None:
     """Write the file."""
     definitions = json.loads(Path(definitions_file).read_text())
     schema = Schema(definitions.get("definitions") or definitions["$defs"])
     kinds = {key: schema.visit(name)[1:] for key, name in ROOTS.items()}
+    go = GoTypes(Path(go_folder))
+    known = [name for name in schema.types if go.knows(name)]
+    for name in known:
+        order = list(go.codes(name))
+        schema.types[name] = dict(sorted(schema.types[name].items(), key=lambda item: _place(item[0], order)))
     data = {
         "kinds": kinds,
         "types": schema.types,
         "merge": schema.merge,
         "lists": schema.lists,
         "atomic": schema.atomic,
+        "go": {name: {field: code for field, code in go.codes(name).items() if code} for name in known},
     }
-    text = json.dumps(data, separators=(",", ":"), sort_keys=True)
+    text = json.dumps(data, separators=(",", ":"))
     target = Path(__file__).parents[1] / "netproxy" / "objects" / "schema.json.xz"
     target.write_bytes(lzma.compress(text.encode(), preset=9))
     print(f"{target}: {len(schema.types)} types, {target.stat().st_size} bytes")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], sys.argv[2])

@@ -5,24 +5,28 @@ Source: kubernetes apimachinery pkg/apis/meta/v1/validation, pkg/apis/meta/inter
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-import orjson
-
+from netproxy.apiserver.body import YAML, check_size, media_type
 from netproxy.apiserver.fields import check_continue, check_fields, integer
 from netproxy.apiserver.request import Request
 from netproxy.apiserver.status import InvalidOptionsError, bad_request
 from netproxy.core.errors import Problem
+from netproxy.objects.decoding import DecodingError, read
+from netproxy.objects.gojson import SyntaxFaultError, parsed
 from netproxy.objects.kinds import Resource
-from netproxy.objects.schema import field_problems
 from netproxy.registry.deletion import PROPAGATIONS, Options
 from netproxy.registry.options import Warn, WriteOptions
 
 MANAGER_BYTES = 128
 """How long the name of a manager may be."""
-
-_OPTIONS = {"POST": "CreateOptions", "PUT": "UpdateOptions", "PATCH": "PatchOptions", "DELETE": "DeleteOptions"}
+VALIDATIONS = ("", "Ignore", "Strict", "Warn")
 MATCH = "resourceVersionMatch"
+APPLY = "application/apply-patch+yaml"
+
+_KINDS = {"POST": "CreateOptions", "PUT": "UpdateOptions", "PATCH": "PatchOptions", "DELETE": "DeleteOptions"}
+_DELETE_OPTIONS = "apis.meta.v1.DeleteOptions"
 
 
 def write_options(request: Request, warn: Warn) -> WriteOptions:
@@ -30,11 +34,57 @@ def write_options(request: Request, warn: Warn) -> WriteOptions:
 
     Raises InvalidOptionsError for options that are none.
     """
-    query = request.query
+    query, dry_run = request.query, request.values("dryRun")
+    wrong = [*_patch_problems(request), *_manager_problems(query.get("fieldManager", "")), *_dry_run_problems(dry_run)]
+    validation = query.get("fieldValidation", "")
+    if validation not in VALIDATIONS:
+        wrong.append(_unsupported("fieldValidation", validation, ", ".join(f'"{word}"' for word in VALIDATIONS)))
+    if wrong:
+        raise InvalidOptionsError(_KINDS[request.method], wrong)
     return WriteOptions(
-        manager=manager_of(request), dry_run=_is_all(list(request.values("dryRun")), _OPTIONS[request.method]),
-        force=request.flag("force"), field_validation=query.get("fieldValidation") or "Warn", user=request.user, warn=warn,
+        manager=manager_of(request), dry_run=bool(dry_run), force=_is_true(query.get("force")), field_validation=validation or "Warn",
+        user=request.user, warn=warn, is_read=True,
     )  # fmt: skip
+
+
+def _is_true(given: str | None) -> bool:
+    """A boolean of a query, as the API server reads one."""
+    return given is not None and given.lower() not in ("false", "0")
+
+
+def _patch_problems(request: Request) -> Iterator[Problem]:
+    if request.method != "PATCH":
+        return
+    if request.content_type.partition(";")[0].strip() == APPLY:
+        if not request.query.get("fieldManager"):
+            why = "Required value: is required for apply patch"
+            yield Problem("fieldManager", why, reason="FieldValueRequired")
+    elif "force" in request.query:
+        yield _forbidden("force", "may not be specified for non-apply patch")
+
+
+def _manager_problems(manager: str) -> Iterator[Problem]:
+    if len(manager.encode()) > MANAGER_BYTES:
+        yield Problem(
+            "fieldManager", f"Too long: may not be more than {MANAGER_BYTES} bytes", reason="FieldValueTooLong"
+        )
+    place = 0
+    for char in manager:
+        if not char.isprintable():
+            why = f"invalid character U+{ord(char):04X} (at position {place})"
+            yield Problem("fieldManager", f'Invalid value: "{_go_quoted(manager)}": {why}')
+        place += len(char.encode())
+
+
+def _go_quoted(text: str) -> str:
+    known = {"\n": r"\n", "\t": r"\t", "\r": r"\r", '"': r"\"", "\\": r"\\"}
+    return "".join(known.get(char) or (char if char.isprintable() else f"\\x{ord(char):02x}") for char in text)
+
+
+def _dry_run_problems(given: tuple[Any, ...]) -> Iterator[Problem]:
+    if any(item != "All" for item in given):
+        listed = ",".join(f'"{item}"' for item in given)
+        yield _unsupported_shown("dryRun", f"[{listed}]", '"All"')
 
 
 def manager_of(request: Request) -> str:
@@ -52,52 +102,53 @@ def manager_of(request: Request) -> str:
     return word.encode()[:MANAGER_BYTES].decode(errors="ignore")
 
 
-def _is_all(given: list[Any], kind: str) -> bool:
-    if any(item != "All" for item in given):
-        shown = " ".join(str(item) for item in given)
-        why = f'Unsupported value: ["{shown}"]: supported values: "All"'
-        raise InvalidOptionsError(kind, [Problem("dryRun", why, reason="FieldValueNotSupported")])
-    return bool(given)
-
-
 def delete_options(request: Request) -> tuple[Options, WriteOptions]:
     """The options of a DELETE: those of its body, or of its query. Raises ApiError for what is none."""
-    given = _body_options(request) if request.body.strip() else _query_options(request)
+    given = _body_options(request) if request.body else _query_options(request)
+    return deletion_of(given), WriteOptions(manager_of(request), bool(given.get("dryRun")), user=request.user)
+
+
+def deletion_of(given: dict[str, Any]) -> Options:
+    """What DeleteOptions ask for. Raises InvalidOptionsError."""
     wrong = []
     propagation, orphan = given.get("propagationPolicy"), given.get("orphanDependents")
     if propagation is not None and orphan is not None:
-        wrong.append(
-            Problem(
-                "propagationPolicy",
-                f'Invalid value: "{propagation}": orphanDependents and deletionPropagation cannot be both set',
-            )
-        )
-    elif propagation is not None and propagation not in PROPAGATIONS:
-        listed = ", ".join(f'"{item}"' for item in (*PROPAGATIONS, "nil"))
-        why = f'Unsupported value: "{propagation}": supported values: {listed}'
-        wrong.append(Problem("propagationPolicy", why, reason="FieldValueNotSupported"))
+        why = f'Invalid value: "{propagation}": orphanDependents and deletionPropagation cannot be both set'
+        wrong.append(Problem("propagationPolicy", why))
+    if propagation is not None and propagation not in PROPAGATIONS:
+        listed = ", ".join(f'"{item}"' for item in ("Foreground", "Background", "Orphan", "nil"))
+        wrong.append(_unsupported("propagationPolicy", propagation, listed))
+    wrong += _dry_run_problems(tuple(given.get("dryRun") or ()))
     if wrong:
         raise InvalidOptionsError("DeleteOptions", wrong)
     if orphan is not None:
         propagation = "Orphan" if orphan else "Background"
     wanted = given.get("preconditions") or {}
-    dry_run = _is_all(given.get("dryRun") or [], "DeleteOptions")
-    options = Options(given.get("gracePeriodSeconds"), propagation, wanted.get("uid"), wanted.get("resourceVersion"))
-    return options, WriteOptions(manager_of(request), dry_run, user=request.user)
+    return Options(
+        given.get("gracePeriodSeconds"), propagation, wanted.get("uid"), wanted.get("resourceVersion"),
+        is_cascade=orphan is False,
+    )  # fmt: skip
 
 
 def _body_options(request: Request) -> dict[str, Any]:
+    kind = media_type(request)
+    check_size(request)
+    if kind == YAML:
+        from netproxy.apiserver.yamlbody import yaml_value  # few send it
+
+        value, is_plain = yaml_value(request.body)[0], True
+    else:
+        try:
+            value, is_plain = parsed(request.body)
+        except SyntaxFaultError as error:
+            raise bad_request(f"couldn't get version/kind; json parse error: {error}") from error
     try:
-        given = orjson.loads(request.body)
-    except orjson.JSONDecodeError as error:
-        raise bad_request(f"couldn't get version/kind; json parse error: {error}") from error
-    if not isinstance(given, dict):
-        raise bad_request("couldn't get version/kind; json parse error: DeleteOptions is an object")
-    wrong, _ = field_problems({**given, "apiVersion": "v1", "kind": "DeleteOptions"})
-    if wrong:
-        said = "; ".join(f"{problem.path}: {problem.message}" for problem in wrong)
-        raise bad_request(f'DeleteOptions in version "v1" cannot be handled as a DeleteOptions: {said}')
-    return given
+        found: dict[str, Any] = read(value, _DELETE_OPTIONS, is_plain=is_plain).obj
+    except DecodingError as error:
+        raise bad_request(str(error)) from error
+    if found.get("kind", "DeleteOptions") != "DeleteOptions":
+        raise bad_request("decoded object cannot be converted to DeleteOptions")
+    return found
 
 
 def _query_options(request: Request) -> dict[str, Any]:
@@ -108,7 +159,7 @@ def _query_options(request: Request) -> dict[str, Any]:
     if "propagationPolicy" in query:
         given["propagationPolicy"] = query["propagationPolicy"]
     if "orphanDependents" in query:
-        given["orphanDependents"] = query["orphanDependents"] in ("1", "true")
+        given["orphanDependents"] = query["orphanDependents"].lower() not in ("false", "0")
     if "dryRun" in query:
         given["dryRun"] = list(request.values("dryRun"))
     return given
@@ -181,6 +232,8 @@ def _forbidden(field: str, why: str) -> Problem:
 
 
 def _unsupported(field: str, value: str, supported: str) -> Problem:
-    return Problem(
-        field, f'Unsupported value: "{value}": supported values: {supported}', reason="FieldValueNotSupported"
-    )
+    return _unsupported_shown(field, f'"{value}"', supported)
+
+
+def _unsupported_shown(field: str, value: str, supported: str) -> Problem:
+    return Problem(field, f"Unsupported value: {value}: supported values: {supported}", reason="FieldValueNotSupported")

@@ -58,18 +58,26 @@ def status_object(code: int, reason: str, message: str, details: Object | None =
     return {**body, "code": code}
 
 
-def status(code: int, reason: str, message: str, details: Object | None = None) -> Response:
+def status(
+    code: int, reason: str, message: str, details: Object | None = None, *, headers: tuple[tuple[str, str], ...] = ()
+) -> Response:
     """A failure as an answer."""
-    return json_response(status_object(code, reason, message, details), code)
+    return json_response(status_object(code, reason, message, details), code, headers)
 
 
-def success(resource: Resource, obj: Object) -> Response:
+def success(resource: Resource, obj: Object, headers: tuple[tuple[str, str], ...] = ()) -> Response:
     """What a deletion answers when the object is gone."""
     meta = obj["metadata"]
-    details = {**_of(resource, meta["name"]), "uid": meta.get("uid", "")}
+    details = {**resource.details(meta["name"]), "uid": meta.get("uid", "")}
     return json_response(
-        {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
+        {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}, headers=headers
     )
+
+
+def not_allowed() -> ApiError:
+    """Nothing is done in this way with what the path names."""
+    why = "the server does not allow this method on the requested resource"
+    return ApiError(405, "MethodNotAllowed", why).with_details()
 
 
 def warning(text: str) -> str:
@@ -93,14 +101,25 @@ def status_of(error: Exception, resource: Resource | None = None, name: str = ""
             details = {"group": "meta.k8s.io", "kind": error.kind, "causes": _causes(error.problems)}
             return status(422, error.reason, str(error), details)
         case UnavailableError():
-            return status(error.code or 503, error.reason, str(error))
+            return status(error.code or 503, error.reason, str(error), _details(error), headers=_again(error))
         case ApiError():
-            about = _of(resource, name) if resource and error.code == 403 else None
-            return status(error.code, error.reason, str(error), about)
+            about = resource.details(name) if resource and error.code == 403 else None
+            return status(error.code, error.reason, str(error), _details(error, about))
     for kind, code, reason in _CODES:
         if isinstance(error, kind):
-            return status(code, reason, str(error), _of(resource, name) if resource and name else {})
+            about = resource.details(name) if resource and name else {}
+            return status(code, reason, str(error), _details(error, about))
     return status(500, "InternalError", str(error) or type(error).__name__, {"causes": [{"message": str(error)}]})
+
+
+def _details(error: Exception, usual: Object | None = None) -> Object | None:
+    """What is said about an error: what it says itself, or what is usual for its type."""
+    own = error.details if isinstance(error, NetproxyError) else None
+    return usual if own is None else dict(own)
+
+
+def _again(error: UnavailableError) -> tuple[tuple[str, str], ...]:
+    return (("Retry-After", str(int(error.retry_after_s))),) if error.retry_after_s else ()
 
 
 def _invalid(error: ManifestError, resource: Resource | None, name: str) -> Response:
@@ -114,9 +133,11 @@ def _invalid(error: ManifestError, resource: Resource | None, name: str) -> Resp
     if any(problem.reason == "FieldValueTypeInvalid" for problem in error.problems):
         said = f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: '
         return status(400, "BadRequest", said + _listed(error.problems))
-    kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
-    details = {**_of(resource, name), "kind": resource.kind, "causes": _causes(error.problems)}
-    return status(422, "Invalid", f'{kind} "{name}" is invalid: {_listed(error.problems)}', details)
+    about = {"name": name, "group": resource.group, "kind": resource.kind, **(error.details or {})}
+    kind = f"{about['kind']}.{about['group']}" if about["group"] else about["kind"]
+    said = f'{kind} "{about["name"]}" is invalid: {_listed(error.problems)}'
+    details = {field: value for field, value in about.items() if value} | {"causes": _causes(error.problems)}
+    return status(422, "Invalid", said, details)
 
 
 def _causes(problems: Iterable[Problem]) -> list[Object]:
@@ -126,9 +147,3 @@ def _causes(problems: Iterable[Problem]) -> list[Object]:
 def _listed(problems: Iterable[Problem]) -> str:
     texts = list(dict.fromkeys(f"{p.path}: {p.message}" if p.path else p.message for p in problems))
     return texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
-
-
-def _of(resource: Resource, name: str) -> Object:
-    """Which object."""
-    about = {"name": name, "group": resource.group, "kind": resource.plural}
-    return {field: value for field, value in about.items() if value}

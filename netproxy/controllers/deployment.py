@@ -12,6 +12,7 @@ from netproxy.controllers.ownership import claim, in_namespace_of, is_leaving, o
 from netproxy.controllers.port import NOTHING, Controller, Outcome, controllers_of, itself
 from netproxy.controllers.selection import selecting
 from netproxy.core.names import NamespacedName
+from netproxy.objects.canonical import canonical_field
 from netproxy.objects.change import Change, Create, Event, IndexedView, Update, UpdateStatus
 from netproxy.objects.kinds import DEPLOYMENTS, NAMESPACES, REPLICA_SETS
 from netproxy.objects.meta import (
@@ -40,7 +41,7 @@ def reconcile(view: IndexedView, at: NamespacedName, now: float) -> Outcome:
     hashed = short_name(_stable(spec(deployment)["template"]), 10)
     current = next((rs for rs in claimed.mine if labels(rs).get(HASH_LABEL) == hashed), None)
     scaled = () if claimed.changes else _scaling(view, deployment, claimed.mine, current, hashed)
-    new = _status(deployment, claimed.mine, current)
+    new = canonical_field(deployment, "status", _status(deployment, claimed.mine, current))
     told = () if status(deployment) == new else (UpdateStatus({**deployment, "status": new}),)
     return Outcome((*claimed.changes, *scaled, *told))
 

@@ -14,6 +14,7 @@ from netproxy.controllers.port import NOTHING, Controller, Outcome, controllers_
 from netproxy.controllers.selection import selecting
 from netproxy.core.clock import seconds
 from netproxy.core.names import NamespacedName
+from netproxy.objects.canonical import canonical_field
 from netproxy.objects.change import Change, Create, Delete, Event, IndexedView, UpdateStatus
 from netproxy.objects.kinds import NAMESPACES, PODS, REPLICA_SETS
 from netproxy.objects.meta import (
@@ -103,7 +104,7 @@ def _status(replica_set: Object, pods: Iterable[Object], now: float) -> tuple[di
         "replicas": len(pods), "readyReplicas": len(since), "availableReplicas": len(since) - len(due),
         "fullyLabeledReplicas": labelled, "observedGeneration": metadata(replica_set).get("generation", 1),
     }  # fmt: skip
-    return new, min(due, default=None)
+    return canonical_field(replica_set, "status", new), min(due, default=None)
 
 
 def _pod(replica_set: Object, suffix: str) -> Object:

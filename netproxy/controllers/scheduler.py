@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from netproxy.controllers.port import NOTHING, Controller, Outcome
 from netproxy.core.names import NamespacedName
+from netproxy.objects.canonical import canonical_field
 from netproxy.objects.change import Bind, Event, IndexedView, UpdateStatus
 from netproxy.objects.kinds import NODES, PODS
 from netproxy.objects.meta import Object, is_deleting, key, labels, name, spec, status
@@ -46,7 +47,7 @@ def _unschedulable(pod: Object, nodes: int) -> Outcome:
     message = f"0/{nodes} nodes are available: none matches the Pod's nodeSelector"
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
     others = [item for item in status(pod).get("conditions") or () if item.get("type") != "PodScheduled"]
-    new = {**status(pod), "phase": "Pending", "conditions": [condition, *others]}
+    new = canonical_field(pod, "status", {**status(pod), "phase": "Pending", "conditions": [condition, *others]})
     return NOTHING if pod.get("status") == new else Outcome((UpdateStatus({**pod, "status": new}),))
 
 

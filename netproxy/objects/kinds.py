@@ -42,6 +42,15 @@ class Resource:
         """
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
+    def details(self, name: str) -> dict[str, str]:
+        """How a Status names an object of this resource.
+
+        >>> DEPLOYMENTS.details("web"), PODS.details("")
+        ({'name': 'web', 'group': 'apps', 'kind': 'deployments'}, {'kind': 'pods'})
+        """
+        named = {"name": name, "group": self.group, "kind": self.plural}
+        return {field: value for field, value in named.items() if value}
+
     @property
     def stored(self) -> str:
         """The key under which objects are kept: the same for all groups and versions of one kind.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -103,6 +103,16 @@ def fields_of(of: str) -> Mapping[str, str]:
     return _schema()[1].get(of, {})
 
 
+def encoding_of(of: str) -> Mapping[str, str]:
+    """How Go writes those fields of a type that are not written the usual way (codes: see tools/go_types.py).
+
+    >>> encoding_of("core.v1.EmptyDirVolumeSource")
+    {'medium': '~v1.StorageMedium', 'sizeLimit': '&q'}
+    """
+    codes: Mapping[str, str] = _data()["go"].get(of, {})
+    return codes
+
+
 def root_of(obj: Mapping[str, Any]) -> str:
     """The name of the type of an object, of our own kinds, too; empty for a kind without a schema."""
     return _schema()[0].get(f"{obj.get('apiVersion')}/{obj.get('kind')}", "")
@@ -179,13 +189,16 @@ def atomic_types() -> frozenset[str]:
     return frozenset({code[1:] for code in codes if code.startswith(":")} | {"apis.meta.v1.OwnerReference"})
 
 
-def key_defaults(of: str) -> Mapping[str, str]:
-    """What the keys of a list's items of this type are when an item does not say.
+def key_defaults(of: str, keys: Iterable[str]) -> Mapping[str, str | int]:
+    """What the keys of a list's items of this type are when an item does not say; those that are left out are just not there.
 
-    >>> key_defaults("core.v1.ContainerPort")
-    {'protocol': 'TCP'}
+    >>> key_defaults("core.v1.ContainerPort", ("containerPort", "protocol"))
+    {'containerPort': 0, 'protocol': 'TCP'}
     """
-    return {"protocol": "TCP"} if of in ("core.v1.ContainerPort", "core.v1.ServicePort") else {}
+    if of == "core.v1.ObjectReference":
+        return {}
+    fields = fields_of(of)
+    return {key: "TCP" if key == "protocol" else 0 if fields.get(key) == "i" else "" for key in keys}
 
 
 def field_problems(obj: Mapping[str, Any]) -> tuple[list[Problem], list[Problem]]:
@@ -228,8 +241,10 @@ def _is_clean_tree(value: Any, code: str, types: Mapping[str, Mapping[str, str]]
         return type(value) is list and all([type(item) is dict and _is_clean(item, fields, types) for item in value])
     if code == "[]s":
         return type(value) is list and all([type(item) is str for item in value])
-    if code == "{}s":
-        return type(value) is dict and all([type(item) is str for item in value.values()])
+    if code[:2] == "{}":
+        return type(value) is dict and (
+            code == "{}*" or (code == "{}s" and all([type(item) is str for item in value.values()]))
+        )
     return False
 
 

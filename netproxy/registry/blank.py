@@ -77,6 +77,7 @@ def blank(obj: Object) -> Object:
     """The empty object of the kind of OBJ; of one that has no official type, nothing at all.
 
     >>> blank({"apiVersion": "v1", "kind": "Service"})
-    {'metadata': {}, 'spec': {}}
+    {'apiVersion': 'v1', 'kind': 'Service', 'metadata': {}, 'spec': {}}
     """
-    return {"metadata": _EMPTY, **_BLANKS.get(f"{obj.get('apiVersion')}/{obj.get('kind')}", _EMPTY)}
+    named: Object = {field: obj[field] for field in ("apiVersion", "kind") if field in obj}
+    return {**named, "metadata": _EMPTY, **_BLANKS.get(f"{obj.get('apiVersion')}/{obj.get('kind')}", _EMPTY)}

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from netproxy.objects.canonical import canonical
 from netproxy.objects.kinds import (
     EVENTS,
     EVENTS_V1,
@@ -26,13 +27,13 @@ Conversion = Callable[[Object], Object]
 def in_version(obj: Object, resource: Resource) -> Object:
     """The object as RESOURCE shows it; the object itself when it is of that group and version.
 
-    >>> in_version({"apiVersion": "v1", "kind": "Event", "message": "x"}, EVENTS_V1)
-    {'apiVersion': 'events.k8s.io/v1', 'kind': 'Event', 'note': 'x'}
+    >>> in_version({"apiVersion": "v1", "kind": "Event", "message": "x"}, EVENTS_V1)["note"]
+    'x'
     """
     given = resource_of(obj)
     if given is resource or given is None:
         return obj
-    return {**_CONVERSIONS[given, resource](obj), "apiVersion": resource.api_version}
+    return canonical({**_CONVERSIONS[given, resource](obj), "apiVersion": resource.api_version})
 
 
 def as_stored(obj: Object, resource: Resource) -> Object:

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from netproxy.registry.shape import FOUND, WHOLE, Owned, Shape
+from netproxy.registry.shape import FOUND, Owned, Shape
 
 FieldSet = dict[str, Any]
 """A set of paths: its keys are path elements, its values what is owned below; `.` says that the place itself is owned, too."""
@@ -46,12 +46,13 @@ def _joined(left: FieldSet, right: FieldSet) -> FieldSet:
     if left is right or left == right:
         return left
     result = union(left, right)
-    if _is_owned(left) or _is_owned(right):
+    if is_owned(left) or is_owned(right):
         result["."] = NOTHING
     return result
 
 
-def _is_owned(below: FieldSet) -> bool:
+def is_owned(below: FieldSet) -> bool:
+    """Whether an element with this below it is owned itself."""
     return not below or "." in below
 
 
@@ -80,9 +81,9 @@ def difference(left: FieldSet, right: FieldSet) -> FieldSet:
 
 def _without(left: FieldSet, right: FieldSet) -> FieldSet | None:
     """What is left of an element; None when nothing is."""
-    stays = _is_owned(left) and not _is_owned(right)
+    stays = is_owned(left) and not is_owned(right)
     rest = difference(left, right)
-    if stays == _is_owned(left):
+    if stays == is_owned(left):
         return rest if rest or stays else None
     rest = {element: below for element, below in rest.items() if element != "."}
     return rest or None
@@ -100,7 +101,7 @@ def intersection(left: FieldSet, right: FieldSet) -> FieldSet:
         if other is None or element == ".":
             continue
         both = intersection(below, other)
-        if _is_owned(below) and _is_owned(other):
+        if is_owned(below) and is_owned(other):
             result[element] = {".": NOTHING, **both} if both else NOTHING
         elif both:
             result[element] = both
@@ -120,7 +121,7 @@ def outside(left: FieldSet, places: FieldSet) -> FieldSet:
             continue
         if result is left:
             result = dict(left)
-        rest = NOTHING if _is_owned(below) else outside(here, below)
+        rest = NOTHING if is_owned(below) else outside(here, below)
         if rest:
             result[element] = rest
         else:
@@ -170,7 +171,7 @@ def all_of(value: Any, shape: Shape) -> FieldSet:
         result: FieldSet = {".": NOTHING}
         for key, item in value.items():
             within = fields.get(key, items)
-            result["f:" + key] = NOTHING if within is WHOLE else all_of(item, within)
+            result["f:" + key] = NOTHING if within.owned is _WHOLE else all_of(item, within)
         return result
     result = {".": NOTHING}
     items = shape.items or FOUND
@@ -207,7 +208,7 @@ def _compare_fields(old: Any, new: Any, shape: Shape, changed: FieldSet, removed
     for key, value in new.items():
         if key not in old:
             within = fields.get(key, items)
-            changed["f:" + key] = NOTHING if within is WHOLE else all_of(value, within)
+            changed["f:" + key] = NOTHING if within.owned is _WHOLE else all_of(value, within)
         elif old[key] is not value and old[key] != value:
             _compare_value("f:" + key, old[key], value, fields.get(key, items), changed, removed)
     for key, value in old.items():
@@ -251,7 +252,7 @@ def _compare_value(element: str, old: Any, new: Any, shape: Shape, changed: Fiel
 def leaves_of(value: Any, shape: Shape) -> FieldSet:
     """What an applied configuration owns: its values, the items of its lists, the keys of its maps, not the fields above them.
 
-    >>> leaves_of({"a": {"b": 1}, "c": {}}, Shape(Owned.FIELDS, fields=lambda: {"a": Shape(Owned.FIELDS, items=WHOLE)}))
+    >>> leaves_of({"a": {"b": 1}, "c": {}}, Shape(Owned.FIELDS, fields=lambda: {"a": Shape(Owned.FIELDS, items=FOUND)}))
     {'f:a': {'f:b': {}}, 'f:c': {}}
     """
     if shape.owned is _FIELDS or shape.owned is _AS_FOUND:
@@ -274,3 +275,117 @@ def _field_leaves(value: dict[str, Any], shape: Shape) -> FieldSet:
         elif below:
             result["f:" + key] = below
     return result
+
+
+def named(fields: FieldSet, shape: Shape) -> FieldSet:
+    """The set with all named fields on the way to what is in it: those that an applied configuration does not own.
+
+    >>> named({"f:a": {"f:b": {}}}, Shape(Owned.FIELDS, fields=lambda: {"a": FOUND}))
+    {'f:a': {'f:b': {}, '.': {}}}
+    """
+    result: FieldSet = {}
+    for element, below in fields.items():
+        if not below or element == ".":
+            result[element] = below
+            continue
+        field = element[2:] if element.startswith("f:") else ""
+        within = shape.within(field) if field else shape.items or FOUND
+        result[element] = named(below, within)
+        if field in shape.fields:
+            result[element]["."] = NOTHING
+    return result
+
+
+# --- text
+
+
+def read(given: Any) -> FieldSet | None:
+    """A set as a client wrote it, in our spelling; None when it is none. Elements of a kind that is not known are left out.
+
+    >>> read({"f:a": {".": {}, 'k:{"b":1,"a":2}': {}}, "z:x": {}}), read({"f:a": {"b": {}}})
+    ({'f:a': {'.': {}, 'k:{"a":2,"b":1}': {}}}, None)
+    """
+    if not isinstance(given, dict):
+        return None
+    result: FieldSet = {}
+    for element, below in given.items():
+        if element == ".":
+            result["."] = NOTHING
+            continue
+        if element[1:2] != ":":
+            return None
+        if element[0] not in "fvki":
+            continue
+        spelt, inner = _spelt(element), read(below)
+        if not spelt or inner is None:
+            return None
+        result[spelt] = inner
+    return result
+
+
+def _spelt(element: str) -> str:
+    """An element in our spelling; empty when it cannot be read."""
+    kind, text = element[:2], element[2:]
+    if kind == "f:":
+        return element
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return ""
+    if kind == "k:":
+        return kind + _json({name: value[name] for name in sorted(value)}) if isinstance(value, dict) else ""
+    return kind + _json(value) if kind == "v:" or type(value) is int else ""
+
+
+# --- paths
+
+
+def paths(fields: FieldSet, prefix: str = "") -> list[str]:
+    """All paths of a set as people read them, in Kubernetes' order: at every place first what is owned there.
+
+    >>> paths({"f:b": {}, "f:a": {".": {}, 'k:{"name":"x"}': {}}, "f:c": {}})
+    ['.a', '.b', '.c', '.a[name="x"]']
+    """
+    names = sorted((element for element in fields if element != "."), key=_rank)
+    here = [prefix + path_text(element) for element in names if is_owned(fields[element])]
+    return here + [path for element in names for path in paths(fields[element], prefix + path_text(element))]
+
+
+def _rank(element: str) -> tuple[int, Any]:
+    kind, text = element[:2], element[2:]
+    if kind == "f:":
+        return 0, text
+    value = orjson.loads(text)
+    if kind == "k:" and isinstance(value, dict):
+        return 1, [(name, _value_rank(value[name])) for name in sorted(value)]
+    return 2, _value_rank(value)
+
+
+def _value_rank(value: Any) -> tuple[int, Any]:
+    """Numbers first, then strings, then booleans."""
+    if isinstance(value, bool):
+        return 2, value
+    return (0, value) if isinstance(value, int | float) else (1, str(value))
+
+
+def path_text(element: str) -> str:
+    """An element of a path as people read it.
+
+    >>> path_text("f:spec"), path_text('k:{"port":80,"protocol":"TCP"}'), path_text('v:"a"')
+    ('.spec', '[port=80,protocol="TCP"]', '[="a"]')
+    """
+    if element.startswith("f:"):
+        return "." + element[2:]
+    value = orjson.loads(element[2:])
+    if isinstance(value, dict):
+        return f"[{','.join(f'{name}={_shown(value[name])}' for name in sorted(value))}]"
+    return f"[={_shown(value)}]"
+
+
+def _shown(value: Any) -> str:
+    return go_quoted(value) if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def go_quoted(text: str) -> str:
+    """A string as Go prints it with `%q`."""
+    return orjson.dumps(text).decode()

@@ -7,6 +7,7 @@ from typing import Any
 
 from netproxy.core.errors import ApiError, ManifestError, Problem
 from netproxy.core.names import NamespacedName
+from netproxy.objects.canonical import canonical
 from netproxy.objects.kinds import CLUSTERS, KUBE_PROXY_CONFIGURATIONS, Resource, resource_of
 from netproxy.objects.manifest import Loaded
 from netproxy.objects.meta import Object, key, metadata, name, namespace
@@ -37,6 +38,7 @@ def given_object(obj: Object, resource: Resource, cluster_name: str) -> Object:
     wrong, _ = field_problems(obj)
     if wrong:
         raise ManifestError(wrong)
+    obj = canonical(obj)
     meta = dict(metadata(obj))
     if resource.namespaced:
         meta["namespace"] = meta.get("namespace") or "default"
@@ -70,6 +72,11 @@ def generated_name(obj: Object, uid: str) -> str:
     'web-12345'
     """
     return f"{metadata(obj)['generateName'][:58]}{uid[-5:]}"
+
+
+def with_uid(obj: Object, uid: str) -> Object:
+    """The object with the uid that it is going to have."""
+    return {**obj, "metadata": {**metadata(obj), "uid": uid}}
 
 
 def merged_metadata(obj: Object, old: Object) -> dict[str, Any]:

@@ -46,6 +46,10 @@ from netproxy.objects.kinds import (
 )
 
 _SPEC = ("spec",)
+_ORPHANED_PODS = (
+    "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set"
+    " propagationPolicy=Orphan to suppress this warning"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,8 @@ class Habits:
     """Its deletion answers the object, not only that it is gone."""
     keeps_dependents: bool = False
     """Without another wish, what its objects own outlives them."""
+    orphan_warning: str = ""
+    """What who deletes one without saying what becomes of what it owns should know."""
     owns: bool = True
     """Its objects can own others."""
     kept_at: str = ""
@@ -86,7 +92,7 @@ _OF: Mapping[Resource, Habits] = {
     REPLICA_SETS: Habits(_SPEC),
     STATEFUL_SETS: Habits(_SPEC),
     DAEMON_SETS: Habits(_SPEC),
-    JOBS: Habits(_SPEC, keeps_dependents=True),
+    JOBS: Habits(_SPEC, keeps_dependents=True, orphan_warning=_ORPHANED_PODS),
     CRON_JOBS: Habits(_SPEC),
     ENDPOINT_SLICES: Habits(("addressType", "endpoints", "ports", "metadata.labels")),
     INGRESSES: Habits(_SPEC, kept_at="ingress"),

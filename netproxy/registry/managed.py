@@ -12,7 +12,7 @@ from typing import Any
 
 from netproxy.objects.meta import Object, metadata
 from netproxy.registry.blank import blank
-from netproxy.registry.fieldset import FieldSet, compare, difference, outside, union
+from netproxy.registry.fieldset import FieldSet, compare, difference, outside, read, union
 from netproxy.registry.shape import Shape
 
 Entry = Mapping[str, Any]
@@ -132,12 +132,12 @@ def clean(given: Any) -> Entries | None:
     """
     result: dict[tuple[str, ...], dict[str, Any]] = {}
     for entry in given:
-        fields = entry.get("fieldsV1") or {}
+        fields = read(entry.get("fieldsV1") or {})
         known = entry.get("operation") in ("Apply", "Update") and entry.get("apiVersion")
-        if not known or entry.get("fieldsType") != "FieldsV1" or not isinstance(fields, dict):
+        if not known or entry.get("fieldsType") != "FieldsV1" or fields is None:
             return None
         result[identity(entry)] = {**entry, "fieldsV1": fields}
-    return [entry for entry in result.values() if entry["fieldsV1"]]
+    return sorted((entry for entry in result.values() if entry["fieldsV1"]), key=order)
 
 
 def identity(entry: Entry) -> tuple[str, ...]:

@@ -28,6 +28,8 @@ class WriteOptions:
     """Server-side apply: take the fields of other managers, too."""
     field_validation: str = "Warn"
     """What becomes of a body with unknown or repeated fields: Ignore, Warn (and drop them) or Strict (refuse it)."""
+    is_read: bool = False
+    """The object has been read as one of its type: it has no unknown fields and no wrong types."""
     user: User = ADMIN
     warn: Warn = _unheard
     resource: Resource | None = None

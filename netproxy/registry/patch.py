@@ -23,8 +23,7 @@ def patched(obj: Object, body: Any, content_type: str) -> Any:
     kind = content_type.partition(";")[0].strip()
     accepted = [JSON, MERGE, STRATEGIC] if has_merge_keys(obj) else [JSON, MERGE]
     if kind not in accepted:
-        said = "the body of the request was in an unknown format - accepted media types include: "
-        raise ApiError(415, "UnsupportedMediaType", said + ", ".join(accepted))
+        raise ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type").with_details()
     if kind == JSON:
         return json_patch(obj, body)
     if not isinstance(body, dict):

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from netproxy.core.errors import ConflictError, Problem
-from netproxy.objects.meta import Object, name, spec, status
+from netproxy.core.errors import Problem
+from netproxy.objects.kinds import Resource
+from netproxy.objects.meta import Object, spec, status
 from netproxy.registry.deletion import Options
+from netproxy.registry.podadmission import Classes, admitted, first_status, tolerations
 from netproxy.registry.strategy import Strategy
 
 _MAY_CHANGE = ("activeDeadlineSeconds", "terminationGracePeriodSeconds", "tolerations")
@@ -23,14 +25,26 @@ _FIXED = (
 class PodStrategy(Strategy):
     """Its node finishes the deletion."""
 
-    def first_status(self) -> Object:
-        """It waits for a node."""
-        return {"phase": "Pending"}
+    def __init__(self, resource: Resource, classes: Classes) -> None:
+        super().__init__(resource)
+        self._classes = classes
+
+    def new(self, obj: Object, *, with_status: bool = False) -> Object:
+        """With what admission adds; it waits for a node."""
+        pod = admitted(super().new(obj, with_status=with_status), self._classes())
+        said = status(pod) if with_status else {}
+        return {**pod, "status": {**first_status(pod), **said}}
 
     def kept(self, obj: Object, old: Object) -> Object:
-        """Where it runs."""
+        """Where it runs, and its priority."""
+        before = {field: spec(old)[field] for field in ("priority", "preemptionPolicy") if field in spec(old)}
         node = spec(old).get("nodeName")
-        return {**obj, "spec": {**spec(obj), "nodeName": node}} if node else obj
+        return {**obj, "spec": {**before, **spec(obj), **({"nodeName": node} if node else {})}}
+
+    def updated(self, obj: Object, old: Object) -> Object:
+        """With tolerations for a node that is lost, which it has from its creation on."""
+        new = super().updated(obj, old)
+        return {**new, "spec": {**spec(new), "tolerations": tolerations(spec(new).get("tolerations") or [])}}
 
     def change_problems(self, new: Object, old: Object) -> list[Problem]:
         """What runs is not changed; another image may be asked for."""
@@ -55,19 +69,3 @@ def _fixed(given: Any) -> Object:
         if given.get(group):
             result[group] = [{**container, "image": "", "imagePullPolicy": ""} for container in given[group]]
     return result
-
-
-def bound(pod: Object, node: str, now: str) -> Object:
-    """The Pod on its node. Raises ConflictError when it has one, or is on its way out."""
-    what = f'Operation cannot be fulfilled on pods/binding "{name(pod)}"'
-    if pod["metadata"].get("deletionTimestamp"):
-        raise ConflictError(f"{what}: pod {name(pod)} is being deleted, cannot be assigned to a host")
-    if spec(pod).get("nodeName"):
-        raise ConflictError(f'{what}: pod {name(pod)} is already assigned to node "{spec(pod)["nodeName"]}"')
-    scheduled = {"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": now}
-    others = [item for item in status(pod).get("conditions") or () if item.get("type") != "PodScheduled"]
-    return {
-        **pod,
-        "spec": {**spec(pod), "nodeName": node},
-        "status": {**status(pod), "conditions": [*others, scheduled]},
-    }

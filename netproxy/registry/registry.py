@@ -1,8 +1,7 @@
 """The one door for writers: what happens between a wish and the store. All or nothing.
 
-A strategy a resource says how its objects come in (`strategy`); here is the order in which it is asked.
+A strategy a resource says how its objects come in (`strategy`), `steps` in which order it is asked.
 
-Source: kubernetes staging/src/k8s.io/apiserver/pkg/registry/generic/registry/store.go (the order of steps).
 """
 
 from __future__ import annotations
@@ -12,19 +11,18 @@ from contextlib import contextmanager
 from typing import Any
 
 from netproxy.core.clock import timestamp
-from netproxy.core.errors import AlreadyExistsError, ApiError, ManifestError, NotFoundError, Problem
+from netproxy.core.errors import ApiError, ManifestError, NotFoundError, Problem
 from netproxy.core.names import NamespacedName
-from netproxy.objects.cluster import ClusterSpec
-from netproxy.objects.defaulting import with_defaults
-from netproxy.objects.kinds import NAMESPACES, NODES, PODS, SERVICES, Resource
+from netproxy.objects.kinds import NAMESPACES, PODS, Resource
 from netproxy.objects.manifest import Loaded, placed
-from netproxy.objects.meta import Object, key, metadata, name, spec
-from netproxy.registry.allocate import Holdings
+from netproxy.objects.meta import Object, key, metadata, name
+from netproxy.registry.applying import applied, check_config
+from netproxy.registry.binding import bound
+from netproxy.registry.blank import blank
 from netproxy.registry.convert import as_stored, in_version
-from netproxy.registry.deletion import AS_USUAL, Options, check, is_over, verdict
+from netproxy.registry.deletion import AS_USUAL, Options
 from netproxy.registry.given import (
     check_name,
-    generated_name,
     given_object,
     merged_metadata,
     served,
@@ -32,41 +30,18 @@ from netproxy.registry.given import (
     write_order,
 )
 from netproxy.registry.habits import habits_of
-from netproxy.registry.managed import is_timely
-from netproxy.registry.namespace import NamespaceStrategy, check_namespace
-from netproxy.registry.node import NodeStrategy
+from netproxy.registry.managed import Write
 from netproxy.registry.options import PLAIN, WriteOptions
 from netproxy.registry.patch import patched
-from netproxy.registry.pod import PodStrategy, bound
-from netproxy.registry.service import ServiceStrategy
-from netproxy.registry.strategy import Strategy
-from netproxy.registry.tracking import tracked, with_entries
-from netproxy.registry.versions import check_uid, check_version, first_generation, next_generation, with_fixed
-from netproxy.store.store import Store
+from netproxy.registry.scale import scale_of
+from netproxy.registry.steps import Steps
+from netproxy.registry.tracking import kind_of, reset_of
+from netproxy.registry.versions import check_uid
 from netproxy.store.transaction import Transaction
 
 
-class Registry:
+class Registry(Steps):
     """Admits objects to a store as the API server does. Whoever reads asks the store; whoever writes comes here."""
-
-    def __init__(self, store: Store, cluster: ClusterSpec) -> None:
-        self.store = store
-        self.cluster = cluster
-        holdings = Holdings(cluster)
-        store.index(SERVICES, holdings)
-        self._strategies: dict[str, Strategy] = {
-            SERVICES.stored: ServiceStrategy(lambda: self.cluster, holdings),
-            PODS.stored: PodStrategy(PODS),
-            NODES.stored: NodeStrategy(NODES),
-            NAMESPACES.stored: NamespaceStrategy(NAMESPACES),
-        }
-
-    def strategy(self, resource: Resource) -> Strategy:
-        """How objects of a resource come in."""
-        found = self._strategies.get(resource.stored)
-        if found is None:
-            found = self._strategies[resource.stored] = Strategy(resource)
-        return found
 
     @contextmanager
     def transaction(self, *, dry_run: bool = False) -> Iterator[Transaction]:
@@ -100,29 +75,35 @@ class Registry:
             check_uid(new, old, resource)
             return _shown(self._replace(change, new, old, options), resource, old, dry_run=options.dry_run)
 
-    def replace_status(self, obj: Object, options: WriteOptions = PLAIN) -> Object:
-        """Put the object's status in the stored one's place; all else stays. Versions as in `replace`."""
+    def replace_part(self, obj: Object, subresource: str, options: WriteOptions = PLAIN) -> Object:
+        """Put a part of the object in the place of the stored one's; all else stays. Versions as in `replace`."""
         resource, new = self._given(obj)
         options = options.of(resource)
         with self.transaction(dry_run=options.dry_run) as change:
             old = change.get(resource, key(new))
             check_uid(new, old, resource)
-            return _shown(self._replace_status(change, new, old, options), resource, old, dry_run=options.dry_run)
+            made = self._write(subresource)(change, new, old, options)
+            return _shown(made, resource, old, dry_run=options.dry_run)
+
+    def replace_status(self, obj: Object, options: WriteOptions = PLAIN) -> Object:
+        """Put the object's status in the stored one's place."""
+        return self.replace_part(obj, "status", options)
 
     def finalize(self, obj: Object, options: WriteOptions = PLAIN) -> Object:
         """Put a Namespace's finalizers in the stored ones' place; a deleted Namespace without any goes."""
-        resource, new = self._given(obj)
-        options = options.of(resource)
-        with self.transaction(dry_run=options.dry_run) as change:
-            old = change.get(resource, key(new))
-            check_uid(new, old, resource)
-            return _shown(self._finalize(change, new, old, options), resource, old, dry_run=options.dry_run)
+        return self.replace_part(obj, "finalize", options)
 
-    def bind(self, pod: NamespacedName, node: str, options: WriteOptions = PLAIN) -> Object:
-        """Let a Pod run on a node. Raises ConflictError when it has one already, NotFoundError."""
+    def bind(
+        self, pod: NamespacedName, node: str, options: WriteOptions = PLAIN, binding: Object | None = None
+    ) -> Object:
+        """Let a Pod run on a node. BINDING may have more for it: labels, annotations, which Pod is meant.
+
+        Raises ConflictError when it has a node already, NotFoundError.
+        """
         with self.transaction(dry_run=options.dry_run) as change:
             old = change.get(PODS, pod)
-            new = change.replace(bound(old, node, timestamp(self.store.clock.now())))
+            check_uid(binding or {}, old, PODS)
+            new = change.replace(bound(old, node, timestamp(self.store.clock.now()), binding))
             return _shown(new, PODS, old, dry_run=options.dry_run)
 
     def patch(
@@ -132,12 +113,46 @@ class Registry:
         """Change an object by a patch. Raises what `replace` raises, and ManifestError for a patch that does not fit."""
         with self.transaction(dry_run=options.dry_run) as change:
             old, options = change.get(resource, at), options.of(resource)
-            obj = patched(in_version(old, resource), body, content_type)
+            seen = scale_of(old) if subresource == "scale" else in_version(old, resource)
+            obj = patched(seen, body, content_type)
             if not isinstance(obj, dict):
                 raise ApiError(400, "BadRequest", "the patch leaves no object")
             new = self._patched(obj, resource, at)
-            write = {"": self._replace, "status": self._replace_status, "finalize": self._finalize}[subresource]
-            return _shown(write(change, new, old, options), resource, old, dry_run=options.dry_run)
+            made = _shown(self._write(subresource)(change, new, old, options), resource, old, dry_run=options.dry_run)
+            return scale_of(made) if subresource == "scale" else made
+
+    def apply_configuration(
+        self, resource: Resource, at: NamespacedName, config: Any, options: WriteOptions, *, subresource: str = ""
+    ) -> tuple[Object, bool]:
+        """Server-side apply: make an object as a configuration says, or merge it in; also, whether it was made.
+
+        Raises ApplyConflictError (others manage what would change), ApiError, and what `create` and `replace` raise.
+        """
+        kind = kind_of(resource)
+        check_config(config, resource.api_version, resource.kind, kind.shape(resource.api_version))
+        options = options.of(resource)
+        with self.transaction(dry_run=options.dry_run) as change:
+            old = change.find(resource, at)
+            if old is None and subresource:
+                change.get(resource, at)
+            live = blank(config) if old is None else in_version(old, resource)
+            now = timestamp(self.store.clock.now())
+            write = Write(options.manager, resource.api_version, now, subresource, reset_of(resource, subresource))
+            result = applied(live, config, write, kind, force=options.force)
+            meta = {**({"namespace": at.namespace} if resource.namespaced else {}), **metadata(result.obj)}
+            new = self._patched({**result.obj, "metadata": meta}, resource, at)
+            if old is None:
+                made = self._create(change, new, options, entries=result.entries)
+            else:
+                made = self._write(subresource)(change, new, old, options, result.entries)
+            return _shown(made, resource, old, dry_run=options.dry_run), old is None
+
+    def rescale(self, resource: Resource, scale: Object, options: WriteOptions = PLAIN) -> Object:
+        """Want as many copies of an object as a scale of it says; the result is its scale. Versions as in `replace`."""
+        with self.transaction(dry_run=options.dry_run) as change:
+            old, options = change.get(resource, key(scale)), options.of(resource)
+            made = self._rescale(change, scale, old, options)
+            return scale_of(_shown(made, resource, old, dry_run=options.dry_run))
 
     def delete(
         self, resource: Resource, at: NamespacedName, wanted: Options = AS_USUAL, options: WriteOptions = PLAIN
@@ -149,6 +164,8 @@ class Registry:
         """
         with self.transaction(dry_run=options.dry_run) as change:
             old = change.get(resource, at)
+            if wanted.propagation is None and habits_of(resource).orphan_warning:
+                options.warn(habits_of(resource).orphan_warning)
             return _shown(self._delete(change, resource, old, wanted), resource, old, dry_run=options.dry_run)
 
     def finish(self, resource: Resource, at: NamespacedName, uid: str) -> None:
@@ -194,90 +211,6 @@ class Registry:
         check_name(new, at)
         return new
 
-    def _create(self, change: Transaction, obj: Object, options: WriteOptions, *, with_status: bool = False) -> Object:
-        resource = served(obj)
-        obj = sent = with_defaults(obj)
-        if not name(obj) and metadata(obj).get("generateName"):
-            obj = {**obj, "metadata": {**metadata(obj), "name": generated_name(obj, self.store.new_uid())}}
-        check_namespace(change, resource, key(obj))
-        strategy = self.strategy(resource)
-        new = strategy.new(obj, with_status=with_status)
-        strategy.check(new, None)
-        there = change.find(resource, key(new)) if name(new) else None
-        if there is not None:
-            deleted = "object is being deleted: " if metadata(there).get("deletionTimestamp") else ""
-            raise AlreadyExistsError(f'{deleted}{resource.group_resource} "{name(new)}" already exists')
-        if metadata(obj).get("resourceVersion"):
-            raise ApiError(500, "", "resourceVersion should not be set on objects to be created")
-        _warn(strategy, new, None, options)
-        new = first_generation(strategy.settled(new, None), resource)
-        return change.create(with_entries(new, self._tracked(None, sent, options)))
-
-    def _replace(self, change: Transaction, obj: Object, old: Object, options: WriteOptions) -> Object:
-        resource = served(old)
-        check_version(obj, old, resource)
-        strategy = self.strategy(resource)
-        sent = with_defaults(obj)
-        new = strategy.updated(with_fixed(sent, old), old)
-        strategy.check(new, old)
-        _warn(strategy, new, old, options)
-        new = next_generation(strategy.settled(new, old), old, resource)
-        return self._put(change, with_entries(new, self._tracked(old, sent, options)), old)
-
-    def _replace_status(self, change: Transaction, obj: Object, old: Object, options: WriteOptions) -> Object:
-        resource = served(old)
-        check_version(obj, old, resource)
-        strategy = self.strategy(resource)
-        if not strategy.has_status:
-            raise NotFoundError("the server could not find the requested resource")
-        new = strategy.reported(with_fixed(obj, old), old)
-        strategy.check_status(new, old)
-        _warn(strategy, new, old, options)
-        return self._put(change, with_entries(new, self._tracked(old, new, options, "status")), old)
-
-    def _finalize(self, change: Transaction, obj: Object, old: Object, options: WriteOptions) -> Object:
-        check_version(obj, old, served(old))
-        finalizers = spec(obj).get("finalizers") or []
-        new = {
-            **with_fixed(obj, old),
-            "spec": {**spec(old), "finalizers": finalizers},
-            "status": old.get("status") or {},
-        }
-        return self._put(change, with_entries(new, self._tracked(old, new, options, "finalize")), old)
-
-    def _put(self, change: Transaction, new: Object, old: Object) -> Object:
-        """Store a new state; a deleted object that nothing holds any more goes."""
-        if is_over(new) and not self.strategy(served(old)).is_held(new):
-            change.remove(served(old), key(old))
-            return new
-        before = metadata(old).get("managedFields") or []
-        if is_timely(metadata(new).get("managedFields") or [], before) and with_entries(new, before) == old:
-            return old
-        return change.replace(new)
-
-    def _tracked(
-        self, old: Object | None, new: Object, options: WriteOptions, subresource: str = ""
-    ) -> list[dict[str, Any]]:
-        """Who manages the fields of what was sent, which is as it is stored, with defaults."""
-        now = timestamp(self.store.clock.now())
-        return tracked(old, new, options.resource or served(new), options.manager, now, subresource)
-
-    def _delete(self, change: Transaction, resource: Resource, old: Object, options: Options) -> Object:
-        strategy = self.strategy(resource)
-        strategy.check_deletion(old)
-        check(in_version(old, resource), options)
-        grace_s = strategy.grace_s(old, options)
-        result = verdict(old, options, grace_s, self.store.clock.now(), held=strategy.is_held(old))
-        if result.mark:
-            meta = {**metadata(old), "finalizers": list(result.mark.finalizers)}
-            if not result.mark.finalizers:
-                del meta["finalizers"]
-            changes = {**strategy.marked(old), "metadata": meta}
-            old = change.mark_deleted(
-                resource, key(old), at=result.mark.at, grace_s=result.mark.grace_s, changes=changes
-            )
-        return change.remove(resource, key(old)) if result.gone else old
-
     def _apply(
         self, change: Transaction, item: Loaded, seen: dict[tuple[str, NamespacedName], str], options: WriteOptions
     ) -> Object:
@@ -291,14 +224,9 @@ class Registry:
             meta = {field: value for field, value in metadata(obj).items() if field != "resourceVersion"}
             return self._create(change, {**obj, "metadata": meta}, options, with_status=True)
         made = self._replace(change, {**obj, "metadata": merged_metadata(obj, old)}, old, options)
-        if self.strategy(resource).status_is_given and obj.get("status"):
+        if self.strategy(resource).status_is_given and item.obj.get("status"):
             made = change.replace({**made, "status": obj["status"]})
         return made
-
-
-def _warn(strategy: Strategy, new: Object, old: Object | None, options: WriteOptions) -> None:
-    for text in strategy.warnings(new, old):
-        options.warn(text)
 
 
 def _shown(obj: Object, resource: Resource, old: Object | None, *, dry_run: bool) -> Object:

@@ -24,16 +24,18 @@ class Owned(Enum):
     ITEMS = "a list of objects, by their keys"
     VALUES = "a list of scalars, by their values"
     AS_FOUND = "whatever it is: objects by their keys, all else as a whole"
+    PLACES = "a list within something that is owned as a whole"
 
 
 class Shape:
     """How a value is owned, and what is in it. Types may contain themselves: what is in it may be told later."""
 
-    __slots__ = ("_fields", "defaults", "items", "keys", "owned")
+    __slots__ = ("_fields", "defaults", "inside", "is_closed", "items", "keys", "owned", "scalar")
 
     def __init__(
         self, owned: Owned, *, items: Shape | None = None, keys: tuple[str, ...] = (),
         defaults: Mapping[str, Any] | None = None, fields: Callable[[], Mapping[str, Shape]] | None = None,
+        inside: Shape | None = None, scalar: str = "", is_closed: bool = False,
     ) -> None:  # fmt: skip
         self.owned = owned
         self.items = items
@@ -42,6 +44,12 @@ class Shape:
         """By which fields the items of a list are told apart; sorted."""
         self.defaults = defaults or {}
         """What those fields are when an item does not say."""
+        self.inside = inside
+        """What a list or map that is owned as a whole would be otherwise."""
+        self.scalar = scalar
+        """`string`, `numeric` or `boolean`; empty for any of them, and for what is no scalar."""
+        self.is_closed = is_closed
+        """There are no fields but the named ones."""
         self._fields: Callable[[], Mapping[str, Shape]] | Mapping[str, Shape] = fields or _NO_FIELDS
 
     @property
@@ -58,6 +66,10 @@ class Shape:
 
 WHOLE = Shape(Owned.WHOLE)
 FOUND = Shape(Owned.AS_FOUND)
+_SCALARS = {
+    code: Shape(Owned.WHOLE, scalar=word)
+    for code, word in (("s", "string"), ("i", "numeric"), ("n", "numeric"), ("b", "boolean"))
+}
 
 
 def shape_of(obj: Object) -> Shape:
@@ -72,28 +84,36 @@ def shape_of(obj: Object) -> Shape:
 
 @cache
 def _of_type(of: str) -> Shape:
-    return Shape(
-        Owned.FIELDS, fields=lambda: {field: _of_field(of, field, code) for field, code in fields_of(of).items()}
-    )
+    def fields() -> Mapping[str, Shape]:
+        return {field: _of_field(of, field, code) for field, code in fields_of(of).items()}
+
+    return Shape(Owned.FIELDS, fields=fields, is_closed=True)
 
 
 def _of_field(of: str, field: str, code: str) -> Shape:
     if is_atomic(of, field):
-        return WHOLE
+        return _as_whole(_of_type(code[1:]) if code.startswith(":") else _of_code(code))
     if not code.startswith("[]"):
         return _of_code(code)
     kind, item = list_type(of, field), code[2:]
     if kind == "atomic":
-        return WHOLE
+        return _of_code(code)
     if kind == "set":
-        return Shape(Owned.VALUES, items=WHOLE)
+        return Shape(Owned.VALUES, items=_of_code(item))
     keys = tuple(sorted(kind.split(",")))
-    return Shape(Owned.ITEMS, items=_of_code(item), keys=keys, defaults=key_defaults(item.partition(":")[2]))
+    return Shape(Owned.ITEMS, items=_of_code(item), keys=keys, defaults=key_defaults(item.partition(":")[2], keys))
 
 
 def _of_code(code: str) -> Shape:
     if code.startswith(":"):
-        return WHOLE if code[1:] in atomic_types() else _of_type(code[1:])
+        shape = _of_type(code[1:])
+        return _as_whole(shape) if code[1:] in atomic_types() else shape
     if code.startswith("{}"):
         return Shape(Owned.FIELDS, items=_of_code(code[2:]))
-    return WHOLE
+    if code.startswith("[]"):
+        return _as_whole(Shape(Owned.PLACES, items=_of_code(code[2:])))
+    return _SCALARS.get(code, WHOLE)
+
+
+def _as_whole(shape: Shape) -> Shape:
+    return Shape(Owned.WHOLE, inside=shape)

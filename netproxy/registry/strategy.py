@@ -10,11 +10,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from netproxy.core.errors import ManifestError, Problem
+from netproxy.objects.canonical import empty_field
 from netproxy.objects.defaulting import with_defaults
 from netproxy.objects.kinds import CONFIG_MAPS, DEPLOYMENTS, ENDPOINT_SLICES, REPLICA_SETS, SECRETS, Resource
 from netproxy.objects.meta import Object, metadata
 from netproxy.objects.validate import problems
-from netproxy.registry.deletion import Options
+from netproxy.registry.deletion import Options, Verdict, check, verdict
+from netproxy.registry.habits import habits_of
 
 IMMUTABLE: dict[Resource, tuple[str, ...]] = {
     DEPLOYMENTS: ("spec.selector",),
@@ -44,8 +46,8 @@ class Strategy:
         return with_defaults(obj)
 
     def first_status(self) -> Object:
-        """The status at creation."""
-        return {}
+        """The status at creation: what Go writes of one that is empty."""
+        return empty_field({"apiVersion": self.resource.api_version, "kind": self.resource.kind}, "status") or {}
 
     def updated(self, obj: Object, old: Object) -> Object:
         """A new state of OLD, complete; its status stays."""
@@ -106,6 +108,14 @@ class Strategy:
         return new
 
     # --- the end
+
+    def verdict(self, obj: Object, options: Options, now: float) -> Verdict:
+        """What becomes of an object whose end is asked for."""
+        return verdict(obj, options, self.grace_s(obj, options), now, habits_of(self.resource))
+
+    def check_meant(self, obj: Object, options: Options) -> None:
+        """Raise ConflictError when another object, or another state of it, was meant."""
+        check(obj, options)
 
     def grace_s(self, obj: Object, options: Options) -> int | None:
         """How long the object has to finish its work; None when it has none."""

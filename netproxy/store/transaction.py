@@ -99,7 +99,10 @@ class Transaction:
     # --- writing
 
     def create(self, obj: Object) -> Object:
-        """Add an object; the result has uid, times and version. Raises AlreadyExistsError when the name is taken."""
+        """Add an object; the result has a uid (that which it brings, if any), times and version.
+
+        Raises AlreadyExistsError when the name is taken.
+        """
         resource = _resource(obj)
         meta = dict(metadata(obj))
         for fixed in ("deletionTimestamp", "deletionGracePeriodSeconds", "resourceVersion"):
@@ -111,7 +114,7 @@ class Transaction:
         name = NamespacedName(meta.get("namespace", "") if resource.namespaced else "", meta["name"])
         if self.find(resource, name) is not None:
             raise AlreadyExistsError(f'{resource.group_resource} "{name.name}" already exists')
-        meta["uid"] = self._new_uid()
+        meta["uid"] = meta.get("uid") or self._new_uid()
         meta["creationTimestamp"] = timestamp(self._clock.now())
         return self._write("ADDED", resource, name, {**obj, "metadata": meta}, None)
 
@@ -150,7 +153,7 @@ class Transaction:
             )
 
     def mark_deleted(
-        self, resource: Resource, name: NamespacedName, *, at: str, grace_s: int, changes: Mapping[str, Any]
+        self, resource: Resource, name: NamespacedName, *, at: str, grace_s: int | None, changes: Mapping[str, Any]
     ) -> Object:
         """Set or move the deletion timestamp: from then on, whoever has to finish the deletion does.
 
@@ -159,7 +162,9 @@ class Transaction:
         """
         old = self.get(resource, name)
         new = {**old, **changes}
-        meta = {**metadata(new), "deletionTimestamp": at, "deletionGracePeriodSeconds": grace_s}
+        meta = {**metadata(new), "deletionTimestamp": at}
+        if grace_s is not None:
+            meta["deletionGracePeriodSeconds"] = grace_s
         if metadata(old).get("generation") and not metadata(old).get("deletionTimestamp"):
             meta["generation"] = metadata(old)["generation"] + 1
         new = {**new, "metadata": meta}

@@ -12,6 +12,7 @@ from netproxy.controllers.port import Controller, Outcome
 from netproxy.core.errors import ConflictError, NotFoundError, UnavailableError
 from netproxy.core.names import NamespacedName
 from netproxy.manager.worker import carried_out
+from netproxy.objects.canonical import canonical
 from netproxy.objects.change import Change, Event, Values
 from netproxy.objects.cluster import ClusterSpec
 from netproxy.objects.defaulting import with_defaults
@@ -75,7 +76,7 @@ class World(Searching):
 
     def put(self, obj: Object) -> Object:
         """Let the object be there as it is given, status and all, whoever may write that."""
-        obj = with_defaults(obj)
+        obj = with_defaults(canonical(obj))
         with self.store.transaction() as change:
             if change.find(_resource(obj), key(obj)) is None:
                 return change.create(obj)

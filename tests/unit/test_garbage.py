@@ -251,7 +251,8 @@ def test_a_pod_that_is_ending_and_has_no_node_ends():
 
 
 def space(named="shop", **more):
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": named}, **more}
+    spec = {"finalizers": ["kubernetes"]}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": named}, "spec": spec, **more}
 
 
 def full_world():

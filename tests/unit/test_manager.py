@@ -297,7 +297,9 @@ def test_every_change_is_carried_out_and_learned():
     changes = (
         Create(config("new")),
         Update({**world.find(CONFIG_MAPS, at("old")), "data": {"x": "2"}}),
-        UpdateStatus({**world.find(SERVICES, at("web")), "status": {"loadBalancer": {"ingress": []}}}),
+        UpdateStatus(
+            {**world.find(SERVICES, at("web")), "status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}}
+        ),
         Bind(at("p"), "node1"),
         Finalize({**world.find(NAMESPACES, at("n", "")), "spec": {"finalizers": []}}),
         Delete(CONFIG_MAPS, at("nobody")),

@@ -40,12 +40,12 @@ def seen_types(registry):
 def test_a_new_object_begins_with_the_status_of_its_kind():
     registry = a_registry()
     assert registry.create({**service_object(), "status": {"x": 1}})["status"] == {"loadBalancer": {}}
-    assert registry.create(pod_object())["status"] == {"phase": "Pending"}
+    assert registry.create(pod_object())["status"] == {"phase": "Pending", "qosClass": "BestEffort"}
     assert registry.create(namespace_object())["status"] == {"phase": "Active"}
     assert registry.create({**deployment(), "status": {"replicas": 3}})["status"] == {}
     assert "status" not in registry.create(config_map())
     node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}, "status": {"phase": "x"}}
-    assert registry.create(node)["status"] == {"phase": "x"}
+    assert registry.create(node)["status"]["phase"] == "x"
 
 
 def test_a_write_of_the_spec_leaves_the_status_and_the_other_way_round():
@@ -171,8 +171,8 @@ def test_a_pod_is_bound_once():
     bound = registry.bind(POD, "n1")
     assert bound["spec"]["nodeName"] == "n1"
     assert [(c["type"], c["status"]) for c in bound["status"]["conditions"]] == [
-        ("Ready", "False"),
         ("PodScheduled", "True"),
+        ("Ready", "False"),
     ]
     with pytest.raises(ConflictError, match='pod web-1 is already assigned to node "n1"'):
         registry.bind(POD, "n2")
@@ -417,7 +417,7 @@ def test_an_applied_manifest_keeps_owners_finalizers_and_what_others_wrote_as_st
     (again,) = registry.apply([Loaded(pod_object(metadata={"labels": {"b": "c"}, "resourceVersion": "99"}), "x")])
     assert again["metadata"]["finalizers"] == ["x/a"]
     assert again["metadata"]["labels"] == {"b": "c"}
-    assert again["status"] == {"phase": "Pending"}
+    assert again["status"] == {"phase": "Pending", "qosClass": "BestEffort"}
 
 
 def test_an_applied_manifest_is_believed_where_nobody_else_writes_the_status():
@@ -492,7 +492,8 @@ EVENT = {"apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {"name":
 def test_an_event_is_written_in_one_group_and_read_in_the_other():
     registry = a_registry()
     made = registry.create(EVENT)
-    assert {k: v for k, v in made.items() if k != "metadata"} == {k: v for k, v in EVENT.items() if k != "metadata"}
+    always = {"deprecatedSource": {}, "deprecatedFirstTimestamp": None, "deprecatedLastTimestamp": None}
+    assert made == {**EVENT, **always, "metadata": made["metadata"]}
     stored = registry.store.get(EVENTS_V1, NamespacedName("default", "e"))
     assert stored["involvedObject"] == EVENT["regarding"]
     assert (stored["message"], stored["count"], stored["reportingComponent"]) == ("n", 2, "c")
@@ -505,32 +506,39 @@ def test_an_event_is_written_in_one_group_and_read_in_the_other():
 
 CPU = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}
 MEMORY = {"type": "Resource", "resource": {"name": "memory", "target": {"type": "AverageValue", "averageValue": "1Gi"}}}
+TARGET = {"kind": "Deployment", "name": "web"}
 AUTOSCALER = {
     "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
     "metadata": {"name": "h", "namespace": "default", "annotations": {"a": "b"}},
-    "spec": {"maxReplicas": 3, "metrics": [CPU, MEMORY], "behavior": {"scaleDown": {"stabilizationWindowSeconds": 5}}},
-    "status": {"currentMetrics": [{"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": 40}}}],
-               "conditions": [{"type": "AbleToScale", "status": "True"}]},
+    "spec": {"maxReplicas": 3, "minReplicas": 1, "scaleTargetRef": TARGET, "metrics": [CPU, MEMORY], "behavior": {"scaleDown": {"stabilizationWindowSeconds": 5}}},
+    "status": {"currentReplicas": 1, "desiredReplicas": 2,
+               "currentMetrics": [{"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": 40}}}],
+               "conditions": [{"type": "AbleToScale", "status": "True", "lastTransitionTime": None}]},
 }  # fmt: skip
 
 
 def test_an_autoscaler_of_version_1_loses_nothing_of_version_2():
     first = in_version(AUTOSCALER, HORIZONTAL_POD_AUTOSCALERS_V1)
-    assert first["spec"] == {"maxReplicas": 3, "targetCPUUtilizationPercentage": 80}
-    assert first["status"] == {"currentCPUUtilizationPercentage": 40}
+    assert first["spec"] == {
+        "maxReplicas": 3,
+        "minReplicas": 1,
+        "scaleTargetRef": TARGET,
+        "targetCPUUtilizationPercentage": 80,
+    }
+    assert first["status"] == {"currentReplicas": 1, "desiredReplicas": 2, "currentCPUUtilizationPercentage": 40}
     assert in_version(first, HORIZONTAL_POD_AUTOSCALERS) == AUTOSCALER
 
 
 def test_a_plain_autoscaler_of_version_1():
     registry = a_registry()
     plain = {"apiVersion": "autoscaling/v1", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "h"},
-             "spec": {"maxReplicas": 3, "targetCPUUtilizationPercentage": 50}}  # fmt: skip
+             "spec": {"maxReplicas": 3, "minReplicas": 2, "scaleTargetRef": TARGET, "targetCPUUtilizationPercentage": 50}}  # fmt: skip
     made = registry.create(plain)
     assert made["spec"] == plain["spec"]
     stored = registry.store.get(HORIZONTAL_POD_AUTOSCALERS, NamespacedName("default", "h"))
     assert stored["spec"]["metrics"][0]["resource"]["target"]["averageUtilization"] == 50
     written = registry.replace_status({**made, "status": {"currentCPUUtilizationPercentage": 7}})
-    assert written["status"] == {"currentCPUUtilizationPercentage": 7}
+    assert written["status"] == {"currentReplicas": 0, "desiredReplicas": 0, "currentCPUUtilizationPercentage": 7}
     odd = {**plain, "metadata": {"name": "o", "annotations": {"autoscaling.alpha.kubernetes.io/metrics": "{"}}}
     assert in_version(odd, HORIZONTAL_POD_AUTOSCALERS)["spec"]["metrics"] == stored["spec"]["metrics"]
     assert in_version({"apiVersion": "x", "kind": "y"}, EVENTS) == {"apiVersion": "x", "kind": "y"}
@@ -541,10 +549,11 @@ def test_an_autoscaler_without_metrics_has_none_in_either_version():
         "apiVersion": "autoscaling/v2",
         "kind": "HorizontalPodAutoscaler",
         "metadata": {"name": "h"},
-        "spec": {"maxReplicas": 3},
+        "spec": {"maxReplicas": 3, "scaleTargetRef": TARGET},
+        "status": {"currentMetrics": None, "desiredReplicas": 0},
     }
     first = in_version(bare, HORIZONTAL_POD_AUTOSCALERS_V1)
-    assert (first["spec"], "status" in first) == ({"maxReplicas": 3}, False)
+    assert first["spec"] == bare["spec"]
     assert in_version(first, HORIZONTAL_POD_AUTOSCALERS) == bare
-    memory = in_version({**bare, "spec": {"metrics": [MEMORY]}}, HORIZONTAL_POD_AUTOSCALERS_V1)
-    assert in_version(memory, HORIZONTAL_POD_AUTOSCALERS)["spec"] == {"metrics": [MEMORY]}
+    memory = in_version({**bare, "spec": {**bare["spec"], "metrics": [MEMORY]}}, HORIZONTAL_POD_AUTOSCALERS_V1)
+    assert in_version(memory, HORIZONTAL_POD_AUTOSCALERS)["spec"] == {**bare["spec"], "metrics": [MEMORY]}

@@ -1,0 +1,192 @@
+"""What a request brings, as an object of the kind that is expected: its media type, its JSON or YAML, its group and version, its fields.
+
+Source: kubernetes apiserver pkg/endpoints/handlers/rest.go and create.go; apimachinery pkg/runtime/serializer/json.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from netproxy.apiserver.request import Request
+from netproxy.apiserver.status import bad_request
+from netproxy.core.errors import ApiError
+from netproxy.objects.decoding import DecodingError, read, word
+from netproxy.objects.gojson import SyntaxFaultError, parsed, plain
+from netproxy.objects.kinds import Resource
+from netproxy.objects.meta import Object
+from netproxy.objects.schema import root_of
+from netproxy.registry.options import WriteOptions
+
+JSON, YAML, PROTOBUF = "application/json", "application/yaml", "application/vnd.kubernetes.protobuf"
+MEDIA_TYPES = (JSON, YAML, PROTOBUF)
+MOST_BYTES = 3 << 20
+_SUMMARY = 30
+_SCHEME = 'in scheme "pkg/api/legacyscheme/scheme.go:30"'
+_TYPE_META = 'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'  # as Go prints it
+_PACKAGES: Mapping[str, str] = {
+    "": "core", "events.k8s.io": "core", "rbac.authorization.k8s.io": "rbac", "apiextensions.k8s.io": "apiextensions",
+    "networking.k8s.io": "networking", "discovery.k8s.io": "discovery", "storage.k8s.io": "storage",
+    "scheduling.k8s.io": "scheduling", "coordination.k8s.io": "coordination", "authentication.k8s.io": "authentication",
+    "authorization.k8s.io": "authorization",
+}  # fmt: skip
+"""The Go packages of the internal types, by group."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """The kind of object that a request should bring."""
+
+    api_version: str
+    kind: str
+
+    @property
+    def meta(self) -> dict[str, str]:
+        """Its apiVersion and kind as fields."""
+        return {"apiVersion": self.api_version, "kind": self.kind}
+
+
+SCALE = Expected("autoscaling/v1", "Scale")
+BINDING = Expected("v1", "Binding")
+EVICTION = Expected("policy/v1", "Eviction")
+TOKEN_REQUEST = Expected("authentication.k8s.io/v1", "TokenRequest")
+
+
+def expected_of(resource: Resource) -> Expected:
+    """What is expected where objects of a resource are written."""
+    return Expected(resource.api_version, resource.kind)
+
+
+def media_type(request: Request) -> str:
+    """The media type of a request's body. Raises ApiError (415) for one that is not read."""
+    found = request.content_type.partition(";")[0].strip().lower() or JSON
+    if found not in MEDIA_TYPES:
+        said = "the body of the request was in an unknown format - accepted media types include: "
+        raise ApiError(415, "UnsupportedMediaType", said + ", ".join(MEDIA_TYPES))
+    return found
+
+
+def check_size(request: Request) -> None:
+    """Raise ApiError (413) for a body that is too large."""
+    if len(request.body) > MOST_BYTES:
+        raise ApiError(413, "RequestEntityTooLarge", f"Request entity too large: limit is {MOST_BYTES}")
+
+
+def object_of(request: Request, expected: Expected, options: WriteOptions) -> Object:
+    """The object that a request brings; unknown and repeated fields are dropped, told or refused, as OPTIONS say.
+
+    Raises ApiError for what is no such object.
+    """
+    kind = media_type(request)
+    check_size(request)
+    value, is_plain, told = _value(request.body, kind, expected)
+    given = _given(value, expected, request.body)
+    of = root_of(given)
+    if not of:
+        raise _unhandled(given, expected, _unregistered(given))
+    try:
+        reading = read(value, of, is_plain=is_plain)
+    except DecodingError as error:
+        raise _unhandled(given, expected, str(error)) from error
+    _check_kind(given, expected)
+    told = (*told, *reading.told)
+    if told and options.field_validation == "Strict":
+        raise _unhandled(given, expected, strict_error(told))
+    if options.field_validation == "Warn":
+        for text in told:
+            options.warn(text)
+    return {**reading.obj, **given}
+
+
+def strict_error(told: tuple[str, ...]) -> str:
+    """How a strict reader refuses.
+
+    >>> strict_error(('unknown field "x"', 'unknown field "y"'))
+    'strict decoding error: unknown field "x", unknown field "y"'
+    """
+    return f"strict decoding error: {', '.join(told)}"
+
+
+def _value(body: bytes, kind: str, expected: Expected) -> tuple[Any, bool, tuple[str, ...]]:
+    """The value of a body, whether it is plain, and what was wrong with the text that can be overlooked."""
+    if kind == YAML:
+        from netproxy.apiserver.yamlbody import yaml_value  # few send it
+
+        try:
+            value, told = yaml_value(body)
+        except ValueError as error:
+            raise _unrecognized(f"couldn't get version/kind; json parse error: {error}", expected, body) from error
+        return value, True, told
+    try:
+        return *parsed(body), ()
+    except SyntaxFaultError as error:
+        raise _unrecognized(f"couldn't get version/kind; json parse error: {error}", expected, body) from error
+
+
+def _given(value: Any, expected: Expected, body: bytes) -> dict[str, str]:
+    """The apiVersion and kind of a value; what is not said is as expected."""
+    if word(value) != "object":
+        why = f"json: cannot unmarshal {word(value)} into Go value of type {_TYPE_META}"
+        raise _unrecognized(f"couldn't get version/kind; json parse error: {why}", expected, body)
+    top = plain(value) if not isinstance(value, dict) else value
+    said = {}
+    for field in ("apiVersion", "kind"):
+        said[field] = top.get(field) or ""
+        if not isinstance(said[field], str):
+            why = f"json: cannot unmarshal {word(said[field])} into Go struct field .{field} of type string"
+            raise _unrecognized(f"couldn't get version/kind; json parse error: {why}", expected, body)
+    if said["apiVersion"].count("/") > 1:
+        raise _unrecognized(f"unexpected GroupVersion string: {said['apiVersion']}", expected, body)
+    return {
+        field: said[field] or getattr(expected, "api_version" if field == "apiVersion" else "kind") for field in said
+    }
+
+
+def _check_kind(given: Mapping[str, str], expected: Expected) -> None:
+    """Raise ApiError for an object of another kind, or of a version of the same one that does not belong here."""
+    if given == expected.meta:
+        return
+    version, kind = given["apiVersion"], given["kind"]
+    group, own = version.rpartition("/")[0], expected.api_version.rpartition("/")[0]
+    if kind != expected.kind or _package(group) != _package(own):
+        short = version.rpartition("/")[2]
+        inside = f"converting ({short}.{kind}) to ({_package(own)}.{expected.kind}): unknown conversion"
+        raise _unhandled(given, expected, inside)
+    raise bad_request(
+        f"the API version in the data ({version}) does not match the expected API version ({expected.api_version})"
+    )
+
+
+def _package(group: str) -> str:
+    return _PACKAGES.get(group, group)
+
+
+def _unregistered(given: Mapping[str, str]) -> str:
+    version, kind = given["apiVersion"], given["kind"]
+    if kind.endswith("List") and root_of({"apiVersion": version, "kind": kind.removesuffix("List")}):
+        return ""
+    return f'no kind "{kind}" is registered for version "{version}" {_SCHEME}'
+
+
+def _unhandled(given: Mapping[str, str], expected: Expected, why: str) -> ApiError:
+    version, kind = given["apiVersion"].rpartition("/")[2], given["kind"]
+    if not why:  # a list, which has a type, and is not what is expected
+        own = _package(expected.api_version.rpartition("/")[0])
+        why = f"converting ({version}.{kind}) to ({own}.{expected.kind}): unknown conversion"
+    return bad_request(f'{kind} in version "{version}" cannot be handled as a {expected.kind}: {why}')
+
+
+def _unrecognized(why: str, expected: Expected, body: bytes) -> ApiError:
+    return bad_request(
+        f"the object provided is unrecognized (must be of type {expected.kind}): {why} ({_summary(body)})"
+    )
+
+
+def _summary(body: bytes) -> str:
+    """The beginning of a body: as it is when it looks like JSON, else in hexadecimal digits."""
+    if not body:
+        return "<empty>"
+    shown = body[:_SUMMARY]
+    text = shown.decode(errors="replace") if body[:1] == b"{" else shown.hex()
+    return text + " ..." if len(body) > _SUMMARY else text

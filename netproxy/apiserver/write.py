@@ -1,0 +1,154 @@
+"""Requests that create, replace, patch or delete objects → what is asked of the registry, and its answers.
+
+Source: kubernetes apiserver pkg/endpoints/handlers/{create,update,patch,delete}.go.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+
+from netproxy.apiserver.body import SCALE, check_size, expected_of, object_of
+from netproxy.apiserver.fields import integer
+from netproxy.apiserver.options import APPLY, check_selection, delete_options, write_options
+from netproxy.apiserver.parts import bind, evict_pod, warnings
+from netproxy.apiserver.patches import patch_body
+from netproxy.apiserver.paths import Target
+from netproxy.apiserver.request import Request, Response, json_response
+from netproxy.apiserver.selection import selected
+from netproxy.apiserver.status import bad_request, not_allowed, success
+from netproxy.core.errors import ApiError, NotFoundError
+from netproxy.objects.kinds import NAMESPACES
+from netproxy.objects.meta import Object, is_deleting, key, metadata
+from netproxy.registry.convert import in_version
+from netproxy.registry.deletion import is_over
+from netproxy.registry.given import check_name
+from netproxy.registry.habits import habits_of
+from netproxy.registry.registry import Registry
+
+PATCHES = (
+    "application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json",
+    "application/apply-patch+yaml",
+)  # fmt: skip
+
+
+class Writer:
+    """Writes to one registry."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    def write(self, request: Request, target: Target) -> Response:
+        """The answer of a request that changes something, or of one that cannot be. Raises NetproxyError."""
+        match request.method, bool(target.name), target.subresource:
+            case "POST", False, "" if target.namespace or not target.resource.namespaced:
+                return self.create(request, target)
+            case "POST", True, "binding":
+                return bind(self._registry, request, target.namespace, target.name)
+            case "POST", True, "eviction":
+                return evict_pod(self._registry, request, target)
+            case "PUT", True, "" | "status" | "finalize" | "ephemeralcontainers" | "resize":
+                return self.replace(request, target)
+            case "PUT", True, "scale":
+                return self.rescale(request, target)
+            case "PATCH", True, "" | "status" | "scale" | "ephemeralcontainers" | "resize":
+                return self.patch(request, target)
+            case "DELETE", True, "":
+                return self.delete(request, target)
+            case "DELETE", False, "" if target.resource is not NAMESPACES:
+                return self.delete_collection(request, target)
+            case _:
+                raise not_allowed()
+
+    def create(self, request: Request, target: Target) -> Response:
+        """POST to a collection."""
+        warned: list[str] = []
+        options = write_options(request, warned.append)
+        obj = placed(object_of(request, expected_of(target.resource), options), target)
+        return written(self._registry.create(obj, options), warned, 201)
+
+    def replace(self, request: Request, target: Target) -> Response:
+        """PUT of an object, or of its status or finalizers."""
+        warned: list[str] = []
+        options = write_options(request, warned.append)
+        obj = placed(object_of(request, expected_of(target.resource), options), target)
+        check_name(obj, target.key)
+        if not target.subresource:
+            made, is_new = self._registry.put(obj, options)
+            return written(made, warned, 201 if is_new else 200)
+        return written(self._registry.replace_part(obj, target.subresource, options), warned)
+
+    def rescale(self, request: Request, target: Target) -> Response:
+        """PUT of a scale."""
+        warned: list[str] = []
+        options = write_options(request, warned.append)
+        scale = placed(object_of(request, SCALE, options), target)
+        check_name(scale, target.key)
+        return written(self._registry.rescale(target.resource, scale, options), warned)
+
+    def patch(self, request: Request, target: Target) -> Response:
+        """PATCH of an object or of its status."""
+        kind = request.content_type.partition(";")[0].strip()
+        if kind not in PATCHES:
+            raise ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type").with_details()
+        check_size(request)
+        warned: list[str] = []
+        options = write_options(request, warned.append)
+        body, at = patch_body(request), (target.resource, target.key)
+        if kind == APPLY:
+            obj, is_new = self._registry.apply_configuration(*at, body, options, subresource=target.subresource)
+            return written(obj, warned, 201 if is_new else 200)
+        return written(self._registry.patch(*at, body, kind, options, subresource=target.subresource), warned)
+
+    def delete(self, request: Request, target: Target) -> Response:
+        """DELETE of an object."""
+        asked, options = delete_options(request)
+        warned: list[str] = []
+        obj = self._registry.delete(target.resource, target.key, asked, replace(options, warn=warned.append))
+        held = self._registry.strategy(target.resource).is_held(obj) or not is_over(obj)
+        waits = is_deleting(obj) and held
+        if not waits and not habits_of(target.resource).is_shown:
+            return success(target.resource, obj, warnings(warned))
+        return written(obj, warned, 202 if waits and asked.is_cascade else 200)
+
+    def delete_collection(self, request: Request, target: Target) -> Response:
+        """DELETE of all that is selected; the answer lists what was there before."""
+        check_selection(request, target.resource)
+        asked, options = delete_options(request)
+        resource, store = target.resource, self._registry.store
+        there = (in_version(obj, resource) for obj in store.list(resource, target.namespace))
+        limit = integer(request.query.get("limit", "0"))
+        picked = selected(there, request.query)[: limit if limit > 0 else None]
+        version = store.version
+        warned: list[str] = []
+        options = replace(options, warn=warned.append)
+        for obj in picked:
+            with suppress(NotFoundError):  # it went with another one
+                self._registry.delete(resource, key(obj), asked, options)
+        return written({
+            "kind": f"{resource.kind}List", "apiVersion": resource.api_version,
+            "metadata": {"resourceVersion": str(version)}, "items": [_in_list(obj) for obj in picked],
+        }, warned)  # fmt: skip
+
+
+def _in_list(obj: Object) -> Object:
+    """An object as an item of a list, which says for all of them what they are."""
+    return {field: value for field, value in obj.items() if field not in ("apiVersion", "kind")}
+
+
+def placed(obj: Object, target: Target) -> Object:
+    """The object in the namespace that the path says. Raises ApiError (400) when it says another one itself."""
+    meta = metadata(obj)
+    given = meta.get("namespace") or ""
+    if not target.resource.namespaced:
+        return {**obj, "metadata": {k: v for k, v in meta.items() if k != "namespace"}} if given else obj
+    if given and target.namespace and given != target.namespace:
+        raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
+    if given != target.namespace:
+        return {**obj, "metadata": {**meta, "namespace": target.namespace}}
+    return obj
+
+
+def written(obj: Object, warned: list[str], code: int = 200) -> Response:
+    """What the writer of an object gets, with what it was warned of."""
+    return json_response(obj, code, warnings(warned))

@@ -1,0 +1,130 @@
+"""What admission adds to a Pod on its way in: how long it bears a lost node, its priority, its first status.
+
+Source: kubernetes plugin/pkg/admission/defaulttolerationseconds, priority, runtimeclass; pkg/registry/core/pod/strategy.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from netproxy.core.errors import ApiError
+from netproxy.objects.meta import Object, labels, name, spec
+from netproxy.objects.resources import quality
+
+_LOST = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+_BEARS_S = 300
+_BUILT_IN = {"system-cluster-critical": 2000000000, "system-node-critical": 2000001000}
+
+Classes = Callable[[], Iterable[Object]]
+"""The PriorityClasses that there are."""
+
+
+def admitted(pod: Object, classes: Iterable[Object]) -> Object:
+    """A new Pod with what admission adds. Raises ApiError for a class that is not there, or a priority that is not its."""
+    wanted = spec(pod)
+    if "runtimeClassName" in wanted:
+        raise _forbidden(pod, f'pod rejected: RuntimeClass "{wanted["runtimeClassName"]}" not found')
+    added = {"tolerations": tolerations(wanted.get("tolerations") or [])}
+    return {**pod, "spec": _matched({**wanted, **added, **_priority(pod, list(classes))}, labels(pod))}
+
+
+def first_status(pod: Object) -> Object:
+    """It waits for a node, or for its gates to open."""
+    result: Object = {"phase": "Pending", "qosClass": quality(spec(pod))}
+    if spec(pod).get("schedulingGates"):
+        result["conditions"] = [
+            {
+                "type": "PodScheduled", "status": "False", "lastProbeTime": None, "lastTransitionTime": None,
+                "reason": "SchedulingGated", "message": "Scheduling is blocked due to non-empty scheduling gates",
+            }
+        ]  # fmt: skip
+    return result
+
+
+def tolerations(given: list[Object]) -> list[Object]:
+    """The tolerations, and those for a node that is lost, where none says anything about that.
+
+    >>> [item["key"] for item in tolerations([{"key": "node.kubernetes.io/not-ready", "operator": "Exists"}])]
+    ['node.kubernetes.io/not-ready', 'node.kubernetes.io/unreachable']
+    """
+    added = [
+        {"key": taint, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": _BEARS_S}
+        for taint in _LOST
+        if not any(item.get("key", taint) == taint and item.get("effect", "NoExecute") == "NoExecute" for item in given)
+    ]
+    return [*given, *added]
+
+
+def _priority(pod: Object, classes: list[Object]) -> Object:
+    wanted = spec(pod)
+    found = _class(pod, wanted.get("priorityClassName"), classes)
+    value, policy = found.get("value") or 0, found.get("preemptionPolicy", "PreemptLowerPriority")
+    if wanted.get("priority", value) != value:
+        raise _forbidden(
+            pod,
+            f"the integer value of priority ({wanted['priority']}) must not be provided in pod spec; priority admission"
+            f" controller computed {value} from the given PriorityClass name",
+        )
+    if wanted.get("preemptionPolicy", policy) != policy:
+        raise _forbidden(
+            pod,
+            f"the string value of PreemptionPolicy ({wanted['preemptionPolicy']}) must not be provided in pod spec; "
+            f"priority admission controller computed {policy} from the given PriorityClass name",
+        )
+    named = {"priorityClassName": name(found)} if found else {}
+    return {**named, "priority": value, "preemptionPolicy": policy}
+
+
+def _class(pod: Object, wanted: str | None, classes: list[Object]) -> Object:
+    """The class that a Pod names, or the default one; empty when there is none. Raises ApiError."""
+    if not wanted:
+        usual = [item for item in classes if item.get("globalDefault")]
+        return min(usual, key=lambda item: item.get("value") or 0) if usual else {}
+    for item in classes:
+        if name(item) == wanted:
+            return item
+    if wanted not in _BUILT_IN:
+        raise _forbidden(pod, f"no PriorityClass with name {wanted} was found")
+    return {"metadata": {"name": wanted}, "value": _BUILT_IN[wanted]}
+
+
+def _forbidden(pod: Object, why: str) -> ApiError:
+    return ApiError(403, "Forbidden", f'pods "{name(pod)}" is forbidden: {why}')
+
+
+def _matched(wanted: Object, own: Mapping[str, str]) -> Object:
+    """What is to match, or not, the Pod's own labels, in words of a selector."""
+    if wanted.get("topologySpreadConstraints"):
+        spread = [_selecting(item, own) for item in wanted["topologySpreadConstraints"]]
+        wanted = {**wanted, "topologySpreadConstraints": spread}
+    affinity = wanted.get("affinity") or {}
+    near = {side: _terms(affinity[side], own) for side in ("podAffinity", "podAntiAffinity") if affinity.get(side)}
+    return {**wanted, "affinity": {**affinity, **near}} if near else wanted
+
+
+def _terms(side: Object, own: Mapping[str, str]) -> Object:
+    result = dict(side)
+    required, preferred = (f"{how}DuringSchedulingIgnoredDuringExecution" for how in ("required", "preferred"))
+    if side.get(required):
+        result[required] = [_selecting(term, own) for term in side[required]]
+    if side.get(preferred):
+        result[preferred] = [
+            {**item, "podAffinityTerm": _selecting(item["podAffinityTerm"], own)} for item in side[preferred]
+        ]
+    return result
+
+
+def _selecting(term: Object, own: Mapping[str, str]) -> Object:
+    selector = term.get("labelSelector")
+    added = [
+        {"key": key, "operator": operator, "values": [own[key]]}
+        for field, operator in (("matchLabelKeys", "In"), ("mismatchLabelKeys", "NotIn"))
+        for key in term.get(field) or ()
+        if key in own
+    ]
+    if selector is None or not added:
+        return term
+    return {
+        **term,
+        "labelSelector": {**selector, "matchExpressions": [*(selector.get("matchExpressions") or ()), *added]},
+    }

@@ -1,0 +1,185 @@
+"""The steps of a write: in which order a strategy is asked, and what is looked at on the way.
+
+Source: kubernetes staging/src/k8s.io/apiserver/pkg/registry/generic/registry/store.go (the order of steps).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from netproxy.core.clock import timestamp
+from netproxy.core.errors import AlreadyExistsError, ApiError, ManifestError, NotFoundError
+from netproxy.objects.cluster import ClusterSpec
+from netproxy.objects.defaulting import with_defaults
+from netproxy.objects.kinds import DAEMON_SETS, JOBS, NAMESPACES, NODES, PODS, PRIORITY_CLASSES, SERVICES, Resource
+from netproxy.objects.meta import Object, key, metadata, name, spec
+from netproxy.registry.allocate import Holdings
+from netproxy.registry.convert import in_version
+from netproxy.registry.deletion import Options, is_over
+from netproxy.registry.given import (
+    generated_name,
+    served,
+    with_uid,
+)
+from netproxy.registry.managed import Entries, is_timely
+from netproxy.registry.namespace import NamespaceStrategy, check_namespace
+from netproxy.registry.node import NodeStrategy
+from netproxy.registry.options import WriteOptions
+from netproxy.registry.pod import PodStrategy
+from netproxy.registry.scale import scaled
+from netproxy.registry.service import ServiceStrategy
+from netproxy.registry.strategy import Strategy
+from netproxy.registry.tracking import tracked, with_entries
+from netproxy.registry.versions import check_uid, check_version, first_generation, next_generation, with_fixed
+from netproxy.registry.workloads import DaemonSetStrategy, JobStrategy
+from netproxy.store.store import Store
+from netproxy.store.transaction import Transaction
+
+
+class Steps:
+    """What a registry does with one object. Each method is called inside a transaction."""
+
+    def __init__(self, store: Store, cluster: ClusterSpec) -> None:
+        self.store = store
+        self.cluster = cluster
+        holdings = Holdings(cluster)
+        store.index(SERVICES, holdings)
+        self._strategies: dict[str, Strategy] = {
+            SERVICES.stored: ServiceStrategy(lambda: self.cluster, holdings),
+            PODS.stored: PodStrategy(PODS, lambda: store.all(PRIORITY_CLASSES)),
+            JOBS.stored: JobStrategy(JOBS),
+            DAEMON_SETS.stored: DaemonSetStrategy(DAEMON_SETS),
+            NODES.stored: NodeStrategy(NODES),
+            NAMESPACES.stored: NamespaceStrategy(NAMESPACES),
+        }
+
+    def strategy(self, resource: Resource) -> Strategy:
+        """How objects of a resource come in."""
+        found = self._strategies.get(resource.stored)
+        if found is None:
+            found = self._strategies[resource.stored] = Strategy(resource)
+        return found
+
+    def _create(
+        self, change: Transaction, obj: Object, options: WriteOptions, *, with_status: bool = False,
+        entries: Entries | None = None,
+    ) -> Object:  # fmt: skip
+        """Store a new object; its fields are managed as ENTRIES say, or by who made it."""
+        resource = served(obj)
+        obj = sent = with_defaults(obj)
+        if not name(obj) and metadata(obj).get("generateName"):
+            obj = {**obj, "metadata": {**metadata(obj), "name": generated_name(obj, self.store.new_uid())}}
+        check_namespace(change, resource, key(obj))
+        strategy = self.strategy(resource)
+        new = strategy.new(with_uid(obj, self.store.new_uid()), with_status=with_status)
+        _check_new(strategy, new)
+        there = change.find(resource, key(new)) if name(new) else None
+        if there is not None:
+            deleted = "object is being deleted: " if metadata(there).get("deletionTimestamp") else ""
+            error = AlreadyExistsError(f'{deleted}{resource.group_resource} "{name(new)}" already exists')
+            raise error.with_details(**resource.details(name(new)))
+        if metadata(obj).get("resourceVersion"):
+            raise ApiError(500, "", "resourceVersion should not be set on objects to be created")
+        _warn(strategy, new, None, options)
+        new = first_generation(strategy.settled(new, None), resource)
+        return change.create(with_entries(new, self._tracked(None, sent, options) if entries is None else entries))
+
+    def _replace(
+        self, change: Transaction, obj: Object, old: Object, options: WriteOptions, entries: Entries | None = None
+    ) -> Object:
+        resource = served(old)
+        check_version(obj, old, resource)
+        strategy = self.strategy(resource)
+        sent = with_defaults(obj)
+        new = strategy.updated(with_fixed(sent, old), old)
+        strategy.check(new, old)
+        _warn(strategy, new, old, options)
+        new = next_generation(strategy.settled(new, old), old, resource)
+        entries = self._tracked(old, sent, options) if entries is None else entries
+        return self._put(change, with_entries(new, entries), old)
+
+    def _replace_status(
+        self, change: Transaction, obj: Object, old: Object, options: WriteOptions, entries: Entries | None = None
+    ) -> Object:
+        resource = served(old)
+        check_version(obj, old, resource)
+        strategy = self.strategy(resource)
+        if not strategy.has_status:
+            raise NotFoundError("the server could not find the requested resource")
+        new = strategy.reported(with_fixed(obj, old), old)
+        strategy.check_status(new, old)
+        _warn(strategy, new, old, options)
+        entries = self._tracked(old, new, options, "status") if entries is None else entries
+        return self._put(change, with_entries(new, entries), old)
+
+    def _rescale(
+        self, change: Transaction, scale: Object, old: Object, options: WriteOptions, entries: Entries | None = None
+    ) -> Object:
+        resource = served(old)
+        check_uid(scale, old, resource)
+        new = scaled(old, scale)
+        check_version(scale, old, resource)
+        new = next_generation(new, old, resource)
+        entries = self._tracked(old, new, options, "scale") if entries is None else entries
+        return self._put(change, with_entries(new, entries), old)
+
+    def _write(self, subresource: str) -> Callable[..., Object]:
+        """What puts a new state of an object, or of a part of it, in the place of the old one."""
+        return {
+            "": self._replace, "status": self._replace_status, "finalize": self._finalize, "scale": self._rescale,
+        }[subresource]  # fmt: skip
+
+    def _finalize(
+        self, change: Transaction, obj: Object, old: Object, options: WriteOptions, entries: Entries | None = None
+    ) -> Object:
+        check_version(obj, old, served(old))
+        finalizers = spec(obj).get("finalizers") or []
+        new = {
+            **with_fixed(obj, old),
+            "spec": {**spec(old), "finalizers": finalizers},
+            "status": old.get("status") or {},
+        }
+        entries = self._tracked(old, new, options, "finalize") if entries is None else entries
+        return self._put(change, with_entries(new, entries), old)
+
+    def _put(self, change: Transaction, new: Object, old: Object) -> Object:
+        """Store a new state; a deleted object that nothing holds any more goes."""
+        if is_over(new) and not self.strategy(served(old)).is_held(new):
+            change.remove(served(old), key(old))
+            return new
+        before = metadata(old).get("managedFields") or []
+        if is_timely(metadata(new).get("managedFields") or [], before) and with_entries(new, before) == old:
+            return old
+        return change.replace(new)
+
+    def _tracked(self, old: Object | None, new: Object, options: WriteOptions, subresource: str = "") -> Entries:
+        """Who manages the fields of what was sent, which is as it is stored, with defaults."""
+        now = timestamp(self.store.clock.now())
+        return tracked(old, new, options.resource or served(new), options.manager, now, subresource)
+
+    def _delete(self, change: Transaction, resource: Resource, old: Object, options: Options) -> Object:
+        strategy = self.strategy(resource)
+        strategy.check_deletion(old)
+        strategy.check_meant(in_version(old, resource), options)
+        result = strategy.verdict(old, options, self.store.clock.now())
+        if result.mark:
+            meta = {**metadata(old), "finalizers": list(result.mark.finalizers)}
+            if not result.mark.finalizers:
+                del meta["finalizers"]
+            changes = {**strategy.marked(old), "metadata": meta}
+            old = change.mark_deleted(
+                resource, key(old), at=result.mark.at, grace_s=result.mark.grace_s, changes=changes
+            )
+        return change.remove(resource, key(old)) if result.gone else old
+
+
+def _check_new(strategy: Strategy, new: Object) -> None:
+    try:
+        strategy.check(new, None)
+    except ManifestError as error:  # the request did not name it
+        raise error.with_details(name=name(new)) from None
+
+
+def _warn(strategy: Strategy, new: Object, old: Object | None, options: WriteOptions) -> None:
+    for text in strategy.warnings(new, old):
+        options.warn(text)

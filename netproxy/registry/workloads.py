@@ -1,0 +1,61 @@
+"""Jobs and DaemonSets: what the server writes into them.
+
+Source: kubernetes pkg/registry/batch/job/strategy.go (generateSelector), pkg/apis/apps/v1/conversion.go (the annotation).
+"""
+
+from __future__ import annotations
+
+from netproxy.objects.defaulting.workloads import TEMPLATE_GENERATION
+from netproxy.objects.meta import Object, annotations_of, metadata, name, spec
+from netproxy.registry.strategy import Strategy
+
+
+class JobStrategy(Strategy):
+    """It selects its Pods by its own uid, unless it says otherwise."""
+
+    def new(self, obj: Object, *, with_status: bool = False) -> Object:
+        """With a selector that selects nothing else."""
+        return super().new(obj if spec(obj).get("manualSelector") else _selecting(obj), with_status=with_status)
+
+
+def _selecting(job: Object) -> Object:
+    """The Job with a selector and labels of its own."""
+    uid, called = metadata(job)["uid"], name(job)
+    own = {
+        "batch.kubernetes.io/controller-uid": uid, "batch.kubernetes.io/job-name": called,
+        "controller-uid": uid, "job-name": called,
+    }  # fmt: skip
+    wanted = spec(job)
+    selector, template = wanted.get("selector") or {}, wanted.get("template") or {}
+    chosen = {"batch.kubernetes.io/controller-uid": uid, **(selector.get("matchLabels") or {})}
+    meta = template.get("metadata") or {}
+    labelled = {**meta, "labels": {**own, **(meta.get("labels") or {})}}
+    return {
+        **job,
+        "spec": {
+            **wanted,
+            "selector": {**selector, "matchLabels": chosen},
+            "template": {**template, "metadata": labelled},
+        },
+    }
+
+
+class DaemonSetStrategy(Strategy):
+    """An annotation counts the changes of its template."""
+
+    def new(self, obj: Object, *, with_status: bool = False) -> Object:
+        """The first template, whatever it says."""
+        made = super().new(obj, with_status=with_status)
+        given = annotations_of(made)[TEMPLATE_GENERATION]
+        return _counted(made, max(int(given), 1) if given.isascii() and given.isdigit() else 1)
+
+    def updated(self, obj: Object, old: Object) -> Object:
+        """One more when the template changed."""
+        new = super().updated(obj, old)
+        before = int(annotations_of(old)[TEMPLATE_GENERATION])
+        return _counted(new, before + (spec(new).get("template") != spec(old).get("template")))
+
+
+def _counted(obj: Object, generation: int) -> Object:
+    meta = metadata(obj)
+    return {**obj, "metadata": {**meta, "annotations": {**annotations_of(obj), TEMPLATE_GENERATION: str(generation)}}}

@@ -1,0 +1,95 @@
+"""Read from Go's source how each field of a Kubernetes type is decoded and encoded: what the OpenAPI definitions do not tell.
+
+Input is a folder that has the modules k8s.io/api and k8s.io/apimachinery, of the same version as the definitions:
+
+    GOFLAGS=-mod=mod go mod download k8s.io/api@v0.36.2 k8s.io/apimachinery@v0.36.2   # into $(go env GOMODCACHE)/k8s.io
+
+A field's code begins with up to two letters. How it is written: `&` a pointer, kept as it is; `!` always there; none: left out when it is
+empty. What it is, where that matters: `q` Quantity, `t` Time, `u` MicroTime, `x` IntOrString, `w` int32, `d` Duration. After a `~`
+comes the name that Go gives to a string or number of a type of its own, as Go's errors have it: `~v1.Protocol`.
+"""
+
+import re
+from pathlib import Path
+
+_STRUCT = re.compile(r"^type (\w+) struct \{\n(.*?)^\}", re.M | re.S)
+_ALIAS = re.compile(r"^type (\w+) ([\[\]\w.*]+)$", re.M)
+_FIELD = re.compile(r"^\t(?:(\w+)\s+)?([\[\]*\w.]+)\s+`([^`]*)`", re.M)
+_KINDS = {"Quantity": "q", "Time": "t", "MicroTime": "u", "IntOrString": "x", "int32": "w", "Duration": "d"}
+_OPAQUE = {"RawExtension", "FieldsV1"}
+
+
+class GoTypes:
+    """The structs of all packages below a folder, by the short names that the schema uses."""
+
+    def __init__(self, folder: Path) -> None:
+        self._structs: dict[str, list[tuple[str, str, str]]] = {}
+        self._aliases: dict[str, str] = {}
+        for module in sorted(folder.iterdir()):
+            if module.name.partition("@")[0] in ("api", "apimachinery"):
+                for file in sorted(module.glob("**/types.go")):
+                    self._read(file, ".".join(file.parent.relative_to(module).parts).removeprefix("pkg."))
+
+    def _read(self, file: Path, package: str) -> None:
+        text = re.sub(r"^\s*//.*\n", "", file.read_text(), flags=re.M)
+        for name, body in _STRUCT.findall(text):
+            self._structs[f"{package}.{name}"] = _FIELD.findall(body)
+        for name, target in _ALIAS.findall(text):
+            self._aliases[f"{package}.{name}"] = target
+
+    def knows(self, short: str) -> bool:
+        """Whether a type is a struct that was read."""
+        return short in self._structs
+
+    def codes(self, short: str) -> dict[str, str]:
+        """The fields of a type in the order of its struct, and their codes. Raises KeyError for a type that is no struct."""
+        package = short.rpartition(".")[0]
+        result: dict[str, str] = {}
+        for _, kind, tag in self._structs[short]:
+            name, *options = re.search(r'json:"([^"]*)"', tag)[1].split(",")  # type: ignore[index]
+            if name and name != "-":
+                result[name] = self._code(package, kind, options) + self._own_name(package, kind)
+            elif "inline" in options and self._qualified(package, kind) in self._structs:
+                result |= self.codes(self._qualified(package, kind))
+        return result
+
+    def _code(self, package: str, kind: str, options: list[str]) -> str:
+        pointer = kind.startswith("*")
+        plain = self._plain(package, kind.removeprefix("*"))
+        last = re.sub(r"^(\[\]|map\[[\w.]+\])", "", plain).removeprefix("*").rpartition(".")[2]
+        what = _KINDS.get(last, "")
+        is_struct = not plain.startswith(("[]", "map")) and (
+            self._qualified(package, plain) in self._structs or (what and what in "qtux")
+        )
+        if last in _OPAQUE:
+            return "&"
+        if pointer:
+            return "&" + what
+        shown = (bool(is_struct) and "omitzero" not in options) or not {"omitempty", "omitzero"} & set(options)
+        return "!" * shown + what
+
+    def _own_name(self, package: str, kind: str) -> str:
+        element = re.sub(r"^\*?(\[\]|map\[[\w.]+\])?\*?", "", kind)
+        if (
+            self._plain(package, element) not in ("string", "int32", "int64", "bool")
+            or self._plain(package, element) == element
+        ):
+            return ""
+        prefix, dot, name = element.rpartition(".")
+        return (
+            f"~{'v1' if prefix in ('metav1', 'corev1', 'v1') else prefix if dot else package.rpartition('.')[2]}.{name}"
+        )
+
+    def _plain(self, package: str, kind: str) -> str:
+        """A type's name with its aliases resolved."""
+        while (name := self._qualified(package, kind)) in self._aliases:
+            kind = self._aliases[name]
+        return kind
+
+    def _qualified(self, package: str, kind: str) -> str:
+        prefix, dot, name = kind.rpartition(".")
+        if not dot:
+            return f"{package}.{kind}"
+        return {"metav1": "apis.meta.v1", "v1": "core.v1", "corev1": "core.v1", "discoveryv1": "discovery.v1"}.get(
+            prefix, prefix
+        ) + f".{name}"
