@@ -20,6 +20,7 @@ from netproxy.cli.client import Agent, answers, progress, shim_pid
 from netproxy.cli.down import take_down
 from netproxy.cli.files import read_manifests
 from netproxy.cli.options import checked_paths
+from netproxy.cli.pods import tell_of_pods
 from netproxy.cli.wait import wait_and_tell
 from netproxy.core.errors import KernelError, ManifestError, Problem
 from netproxy.objects.cluster import modes_asked
@@ -49,8 +50,10 @@ def bring_up(
             if api_address:
                 why = "the cluster runs already; its API's address is chosen at its start"
                 raise ManifestError([Problem("--api-address", why)])
+            tell_of_pods(loaded, first=False, rootless=agent.where.is_rootless)
             return _apply(agent.where, loaded, wait_s)
         starting.start(loaded, api_address=api_address)
+        tell_of_pods(loaded, first=True, rootless=is_rootless_start())
         starting.wait()
         failed = _report(agent.where, wait_s, begun)
         if foreground:
