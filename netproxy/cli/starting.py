@@ -53,7 +53,7 @@ def bring_up(
             tell_of_pods(loaded, first=False, rootless=agent.where.is_rootless)
             return _apply(agent.where, loaded, wait_s)
         starting.start(loaded, api_address=api_address)
-        tell_of_pods(loaded, first=True, rootless=is_rootless_start())
+        tell_of_pods(loaded, first=starting.is_fresh, rootless=is_rootless_start())
         starting.wait()
         failed = _report(agent.where, wait_s, begun)
         if foreground:
@@ -160,6 +160,11 @@ class Starting:
         self._agent = agent
         self._lock: ClusterLock | None = None
         self._fresh = False
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether there was no such cluster before."""
+        return self._fresh
 
     def take(self) -> bool:
         """Take the cluster's lock; false when its agent runs and answers. Waits while somebody starts or ends it.
