@@ -45,7 +45,7 @@ def status(output: str | None, where: Paths) -> None:
         print_value(found.to_json(), output)
         return
     click.echo(f"cluster {found.cluster}: agent process {found.agent.pid}, {found.mode} mode ({found.iptables})")
-    click.echo(f"{found.pods.ready}/{found.pods.total} Pods ready, {found.services} Services; "
+    click.echo(f"{found.pods.ready}/{found.pods.total} Pods ready, {found.services} Service{'s' * (found.services != 1)}; "
                f"DNS {', '.join(found.dns.addresses)} for {found.dns.domain}")  # fmt: skip
     for error in found.proxy.errors:
         click.echo(str(error))
