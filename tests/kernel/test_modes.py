@@ -98,7 +98,9 @@ spec: {clusterIP: 10.96.0.77, selector: {app: echo}, ports: [{port: 7}]}
 apiVersion: v1
 kind: Pod
 metadata: {name: caller}
-spec: {terminationGracePeriodSeconds: 0, containers: [{name: c, image: busybox, command: [sleep, infinity]}]}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers: [{name: c, image: python, command: [python3, -c, "import signal; signal.pause()"]}]
 """
 
 OFTEN = """
