@@ -153,7 +153,7 @@ class Caller:
     """A Pod that talks through all its open connections to a ClusterIP, and opens new ones, all the time."""
 
     def __init__(self, cluster: Cluster) -> None:
-        argv = cluster.command("exec", "caller", "--", sys.executable, "-c", CALLER, str(PAUSE_S))
+        argv = cluster.command("exec", "caller", "--", "python3", "-c", CALLER, str(PAUSE_S))
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(argv, env=cluster.env, stdin=pipe, stdout=pipe, text=True)
 
