@@ -4,7 +4,6 @@ import itertools
 import json
 import os
 import subprocess
-import sys
 
 import pytest
 from support.cases import recorded_cases
