@@ -63,7 +63,7 @@ def definitions() -> Mapping[str, Definition]:
     import lzma
 
     found: dict[str, Definition] = json.loads(
-        lzma.decompress(files("netproxy.apiserver").joinpath("openapi.json.xz").read_bytes())
+        lzma.decompress(files(__package__).joinpath("openapi.json.xz").read_bytes())
     )
     return found
 

@@ -133,6 +133,8 @@ def _watch(agent: Agent, kind: Resource, wanted: Selector, *, wide: bool) -> Non
 @cluster_option
 def apply(files: tuple[str, ...], wait_s: float | None, where: Paths) -> int:
     """Create or update objects in a running cluster; all of them or none."""
+    from netproxy.cli.pods import tell_of_pods
+
     loaded = read_manifests(files)
     if not loaded:
         raise ManifestError([Problem("-f", "no objects passed to apply; the files are empty")])
@@ -140,6 +142,7 @@ def apply(files: tuple[str, ...], wait_s: float | None, where: Paths) -> int:
     items = tuple(ApplyItem(item.obj, item.source) for item in loaded)
     for line in agent.order("apply", ApplyRequest(items), ApplyAnswer).applied:
         click.echo(f"{line} applied")
+    tell_of_pods(loaded, first=False, rootless=where.is_rootless)
     return 0 if wait_s is None else wait_and_tell(agent, wait_s)
 
 

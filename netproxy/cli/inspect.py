@@ -50,7 +50,7 @@ def status(output: str | None, where: Paths) -> None:
         click.echo(f"{found.pods.total} Pods, {found.services} Services")
         return
     click.echo(f"cluster {found.cluster}: agent process {found.agent.pid}, {found.mode} mode ({found.iptables})")
-    click.echo(f"{found.pods.ready}/{found.pods.total} Pods ready, {found.services} Services; "
+    click.echo(f"{found.pods.ready}/{found.pods.total} Pods ready, {found.services} Service{'s' * (found.services != 1)}; "
                f"DNS {', '.join(found.dns.addresses)} for {found.dns.domain}")  # fmt: skip
     for error in found.proxy.errors:
         click.echo(str(error))

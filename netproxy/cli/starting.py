@@ -20,6 +20,7 @@ from netproxy.cli.client import Agent, answers, progress, shim_pid
 from netproxy.cli.down import take_down
 from netproxy.cli.files import read_manifests
 from netproxy.cli.options import checked_paths
+from netproxy.cli.pods import tell_of_pods
 from netproxy.cli.wait import wait_and_tell
 from netproxy.cli.wish import Wish, check_running, checked, is_default_name, is_rootless_start, wanted_scope
 from netproxy.core.errors import KernelError, ManifestError, Problem
@@ -48,9 +49,12 @@ def bring_up(agent: AgentProcess, wish: Wish, wait_s: float, *, foreground: bool
     try:
         if not starting.take():
             check_running(agent.where, wish)
+            tell_of_pods(loaded, first=False, rootless=agent.where.is_rootless)
             return _apply(agent.where, loaded, wait_s)
         starting.start(loaded, wish)
         starting.make_certificates()
+        if agent.where.scope is Scope.CLUSTER:
+            tell_of_pods(loaded, first=starting.is_fresh, rootless=is_rootless_start())
         starting.wait()
         Agent(agent.where).order("listen", Nothing(), ListenAnswer)
         failed = _report(agent.where, wait_s, begun)
@@ -103,6 +107,11 @@ class Starting:
         self._fresh = False
         self._cluster: ClusterSpec | None = None
         self._host = ""
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether there was no such cluster before."""
+        return self._fresh
 
     def take(self) -> bool:
         """Take the cluster's lock; false when its agent runs and answers. Waits while somebody starts or ends it.

@@ -9,7 +9,7 @@ import click
 
 from netproxy.cli.client import Agent, on_terminal, progress
 from netproxy.objects.messages import WaitAnswer, WaitRequest
-from netproxy.objects.meta import describe
+from netproxy.objects.meta import describe, namespace, uid
 
 
 def wait_and_tell(agent: Agent, wait_s: float) -> int:
@@ -18,7 +18,7 @@ def wait_and_tell(agent: Agent, wait_s: float) -> int:
     for error in answer.errors:
         progress(f"error: {error}")
     for pod in answer.not_ready:
-        progress(f"error: {describe(pod)} is not ready: {_why(pod)}")
+        progress(f"error: {describe(pod)} is not ready: {_why(pod) or _told(agent, pod) or 'it has not started yet'}")
     return 1 if answer.errors or answer.not_ready else 0
 
 
@@ -46,4 +46,12 @@ def _why(pod: dict[str, Any]) -> str:
         if not item.get("ready"):
             return f"container {item['name']} is not ready"
     conditions = (pod.get("status") or {}).get("conditions") or [{}]
-    return conditions[0].get("message") or "it has not started yet"
+    return str(conditions[0].get("message") or "")
+
+
+def _told(agent: Agent, pod: dict[str, Any]) -> str:
+    """The last warning about a Pod."""
+    listed = agent.ask("GET", f"/api/v1/namespaces/{namespace(pod)}/events")["items"]
+    about = [e for e in listed if (e.get("involvedObject") or {}).get("uid") == uid(pod) and e.get("type") == "Warning"]
+    last = max(about, key=lambda event: str(event.get("lastTimestamp") or ""), default=None)
+    return f"{last['reason']}: {last['message']}" if last else ""

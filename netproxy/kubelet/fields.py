@@ -1,4 +1,6 @@
-"""Which fields of a Pod do something here. What is set and does nothing is named, so that nothing is ignored in silence. Pure.
+"""Which fields of a Pod do something here, and which give it more than its own view of this machine. Pure.
+
+What is set and does nothing is named, so that nothing is ignored in silence.
 
 Source: kubernetes api/openapi-spec (v1.PodSpec, v1.Container).
 """
@@ -8,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from netproxy.kubelet.image import is_ours
+from netproxy.kubelet.security import DEFAULT
 from netproxy.objects.meta import Object, spec
 
 ALL: dict[str, Any] = {}
@@ -71,3 +75,33 @@ def _ignored(value: Any, known: Any, path: str) -> Iterator[str]:
                 yield from _ignored(inner, known[field], f"{path}.{field}")
             elif inner not in (None, [], {}, "", False):
                 yield f"{path}.{field}"
+
+
+def powers(pod: Object) -> tuple[str, ...]:
+    """What a Pod asks for that reaches further than its own view of this machine, sorted.
+
+    >>> powers({"spec": {"hostPID": True, "volumes": [{"name": "v", "hostPath": {"path": "/etc"}}],
+    ...     "containers": [{"securityContext": {"capabilities": {"add": ["SYS_ADMIN", "CAP_CHOWN"]}}}]}})
+    ('capability SYS_ADMIN', 'hostPID', 'hostPath /etc')
+    """
+    found = {field for field in ("hostPID", "hostIPC") if spec(pod).get(field)}
+    found |= {
+        f"hostPath {each['hostPath'].get('path')}" for each in spec(pod).get("volumes") or () if each.get("hostPath")
+    }
+    for container in _containers(pod):
+        asked = container.get("securityContext") or {}
+        if asked.get("privileged"):
+            found.add("privileged")
+        added = {str(word).upper().removeprefix("CAP_") for word in (asked.get("capabilities") or {}).get("add") or ()}
+        found |= {f"capability {word}" for word in added - {*DEFAULT}}
+    return tuple(sorted(found))
+
+
+def runs_programs(pod: Object) -> bool:
+    """Whether a Pod runs programs of this machine, not only servers that netproxy brings."""
+    return not all(is_ours(str(each.get("image") or ""), each.get("command") or ()) for each in _containers(pod))
+
+
+def _containers(pod: Object) -> Iterator[Mapping[str, Any]]:
+    for group in ("initContainers", "containers"):
+        yield from spec(pod).get(group) or ()

@@ -140,3 +140,14 @@ def _agnhost(args: tuple[str, ...]) -> Run | Unknown:
 def loaded_images(images: Sequence[Object]) -> dict[str, tuple[str, ...]]:
     """The images that the user made known: name → command."""
     return {str(spec(i).get("image") or name(i)): tuple(spec(i).get("command") or ()) for i in images}
+
+
+def is_ours(image: str, command: Sequence[str]) -> bool:
+    """Whether what a container runs is a server that netproxy brings, not a program of this machine.
+
+    >>> is_ours("agnhost", ()), is_ours("agnhost", ["/agnhost", "netexec"]), is_ours("agnhost", ["sh"]), is_ours("nginx", ())
+    (True, True, False, False)
+    """
+    if command:
+        return _is_agnhost(command[0])
+    return any(row.name == base_name(image) and row.builtin for row in TABLE)

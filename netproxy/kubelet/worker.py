@@ -204,9 +204,9 @@ class Worker:
         try:
             ips = self._room.addresses(self._pod)
             self.seen = replace(self.seen, ips=ips)  # before anything is waited for: no other Pod takes them
+            self._room.launch.write_files(self._pod, ips)
             if not spec(self._pod).get("hostNetwork"):
                 await asyncio.get_running_loop().run_in_executor(self._room.executor, self._room.plug, self._pod, ips)
-            self._room.launch.write_files(self._pod, ips)
         except HeldError as error:
             self._event("Warning", error.reason, str(error))
             raise

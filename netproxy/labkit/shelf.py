@@ -9,8 +9,10 @@ from pathlib import Path
 from netproxy.core.errors import ManifestError, Problem
 
 _PACKAGE = Path(__file__).parents[1]
-SHELVES = (Path("labs"), _PACKAGE / "labs", _PACKAGE.parent / "labs")
-"""Folders of labs; the first that has any counts. The middle one is there in an installed wheel."""
+OURS = (_PACKAGE / "labs", _PACKAGE.parent / "labs")
+"""The folders of the labs that come with netproxy; the first one is there in an installed wheel."""
+SHELVES = (Path("labs"), *OURS)
+"""Folders of labs; the first that has any counts."""
 
 
 def folders() -> list[Path]:

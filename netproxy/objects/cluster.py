@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from netproxy.core.errors import ManifestError
-from netproxy.core.net import Family, family_of, is_address, node_ranges
+from netproxy.core.net import Family, family_of, is_address, sloppy_address
 from netproxy.objects.choices import MODE_ANNOTATION, SCOPES
 from netproxy.objects.meta import Object, annotations_of, labels, metadata, name, spec, status
+from netproxy.objects.places import addresses_in, place_problems, ranges_in
 from netproxy.objects.quantity import bytes_of
 from netproxy.objects.ranges import DEFAULT_RANGES, too_small
 
@@ -81,7 +82,12 @@ def cluster_spec(objects: Iterable[Object] = (), *, cluster_name: str = "default
     drafts = _drafts(wanted, by_kind.get("Node", ()))
     _check_room({"podCIDRs": pods, "serviceCIDRs": services, "nodeCIDRs": lan}, len(drafts))
     made = _nodes(drafts, pods, lan, families)
-    first, _, last = str(wanted.get("nodePortRange") or "30000-32767").partition("-")
+    clients = tuple(_client(cidr) for cidr in lan)
+    wrong = place_problems(
+        {n.name: n.addresses for n in made}, {n.name: n.pod_cidrs for n in made}, lan=lan, services=services, client=clients
+    )  # fmt: skip
+    if wrong:
+        raise ManifestError(wrong)
     return ClusterSpec(
         name=cluster_name,
         scope=str(wanted.get("scope") or SCOPES[0]),
@@ -90,17 +96,22 @@ def cluster_spec(objects: Iterable[Object] = (), *, cluster_name: str = "default
         pod_cidrs=pods,
         service_cidrs=services,
         node_cidrs=lan,
-        client_addresses=tuple(_client(cidr) for cidr in lan),
+        client_addresses=clients,
         dns_domain=str(wanted.get("dnsDomain") or "cluster.local").rstrip("."),
         dns_pods_mode=str(wanted.get("dnsPodsMode") or "insecure"),
         proxy_mode=str(wanted.get("proxyMode") or "iptables"),
         kube_proxy_version=str(wanted.get("kubeProxyVersion") or ""),
         iptables=str(wanted.get("iptables") or "nft"),
-        node_ports=(int(first), int(last)),
+        node_ports=_node_ports(wanted),
         dns_addresses=tuple(wanted.get("dnsAddresses") or _dns_addresses(services, by_kind.get("Service", ()))),
         log_size=str(wanted.get("containerLogMaxSize") or "10Mi"),
         log_files=files if isinstance(files := wanted.get("containerLogMaxFiles"), int) else 5,
     )
+
+
+def _node_ports(wanted: Mapping[str, Any]) -> tuple[int, int]:
+    first, _, last = str(wanted.get("nodePortRange") or "30000-32767").partition("-")
+    return int(first), int(last)
 
 
 def _check_room(ranges: Mapping[str, tuple[str, ...]], nodes: int) -> None:
@@ -118,21 +129,23 @@ def _nodes(
     drafts: list[NodeSpec], pods: tuple[str, ...], lan: tuple[str, ...], families: tuple[Family, ...]
 ) -> tuple[NodeSpec, ...]:
     """The nodes with the addresses and Pod ranges that they do not bring with them."""
-    ranges = [list(node_ranges(cidr, len(drafts))) for cidr in pods]
+    addresses = zip(*(_in_family(cidr, drafts, lan) for cidr in lan), strict=True)
+    ranges = zip(*(ranges_in(cidr, [_of_family(d.pod_cidrs, cidr) for d in drafts]) for cidr in pods), strict=True)
     made = []
-    for index, draft in enumerate(drafts):
-        addresses = tuple(
-            next((a for a in draft.addresses if family_of(a) is family_of(cidr)), "")
-            or str(ipaddress.ip_network(cidr)[index + 2])
-            for cidr in lan
-        )
-        extra = tuple(a for a in draft.addresses if a not in addresses and family_of(a) in families)
-        own = tuple(
-            next((c for c in draft.pod_cidrs if family_of(c) is family_of(pods[at])), ranges[at][index])
-            for at in range(len(pods))
-        )
-        made.append(NodeSpec(draft.name, addresses + extra, own, draft.labels, draft.proxy_mode))
+    for draft, at, own in zip(drafts, addresses, ranges, strict=True):
+        extra = tuple(a for a in draft.addresses if a not in at and family_of(a) in families)
+        made.append(NodeSpec(draft.name, (*at, *extra), own, draft.labels, draft.proxy_mode))
     return tuple(made)
+
+
+def _in_family(cidr: str, drafts: list[NodeSpec], lan: tuple[str, ...]) -> list[str]:
+    taken = [address for draft in drafts for address in draft.addresses] + [_client(cidr) for cidr in lan]
+    return addresses_in(cidr, [_of_family(draft.addresses, cidr) for draft in drafts], taken)
+
+
+def _of_family(given: Iterable[str], cidr: str) -> str:
+    """The first that is of the family of a range; empty for none."""
+    return next((one for one in given if family_of(one) is family_of(cidr)), "")
 
 
 def _dns_addresses(cidrs: Iterable[str], services: Iterable[Object]) -> list[str]:
@@ -236,9 +249,9 @@ def _drafts(wanted: Mapping[str, Any], nodes: Iterable[Object]) -> list[NodeSpec
         drafts[entry["name"]] = NodeSpec(entry["name"], (), (), tuple(sorted(extra.items())), mode)
     for node in given:
         addresses = tuple(
-            a["address"]
+            address
             for a in status(node).get("addresses") or ()
-            if a.get("type") == "InternalIP" and is_address(a.get("address"))
+            if a.get("type") == "InternalIP" and (address := sloppy_address(a.get("address") or ""))
         )
         cidrs = tuple(spec(node).get("podCIDRs") or filter(None, (spec(node).get("podCIDR"),)))
         known = drafts.get(name(node))

@@ -60,11 +60,20 @@ def unusable(path: str, cidr: Any) -> Problem | None:
     """What is wrong with one range, whatever it is for."""
     if not is_cidr(cidr):
         return _invalid(path, cidr, "must be a valid CIDR value, (e.g. 10.9.8.0/24)")
-    net = ipaddress.ip_network(cidr, strict=False)
-    for words, special in _SPECIAL.items():
-        if _meet(net, ipaddress.ip_network(special)):
-            return _invalid(path, cidr, f"must not hold {words}; take a private range, such as {_example(net)}")
+    if words := special(cidr):
+        example = _example(ipaddress.ip_network(cidr, strict=False))
+        return _invalid(path, cidr, f"must not hold {words}; take a private range, such as {example}")
     return None
+
+
+def special(text: str) -> str:
+    """Which special addresses an address is one of, or a range holds; empty for none.
+
+    >>> special("127.0.0.1"), special("10.0.0.0/8")
+    ('loopback addresses (127.0.0.0/8)', '')
+    """
+    net = ipaddress.ip_network(text, strict=False)
+    return next((words for words, cidr in _SPECIAL.items() if _meet(net, ipaddress.ip_network(cidr))), "")
 
 
 def too_small(path: str, net: Network, nodes: int) -> Problems:

@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from multidict import CIMultiDict
 
 from netproxy.apiserver.paths import meant
@@ -55,18 +56,6 @@ async def serve(
     token_user: Callable[[str], User | None] | None = None,
 ) -> web.AppRunner:  # fmt: skip
     """Listen on a Unix socket that only its owner can open; returns what ends it. TOKEN_USER: see `who.TOKEN_USER`."""
-    requests = Requests()
-
-    async def counted(request: web.Request) -> web.StreamResponse:
-        begun = time.perf_counter()
-        if request.path == "/metrics" and request.method == "GET":
-            response: web.StreamResponse = web.Response(
-                body=text(requests, store), headers={"Content-Type": CONTENT_TYPE}
-            )
-        else:
-            response = await answer(request)
-        requests.add(request.method, meant(request.path), response.status, time.perf_counter() - begun)
-        return response
 
     async def answer(request: web.Request) -> web.StreamResponse:
         try:
@@ -86,12 +75,29 @@ async def serve(
     app = web.Application(client_max_size=MAX_BODY, middlewares=[authenticated])
     if token_user:
         app[TOKEN_USER] = token_user
-    app.router.add_route("*", "/{path:.*}", counted)
+    app.router.add_route("*", "/{path:.*}", _counted(answer, store))
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.2)
     await runner.setup()
     await web.UnixSite(runner, str(path)).start()
     path.chmod(0o600)
     return runner
+
+
+def _counted(answer: Handler, store: Store) -> Handler:
+    """ANSWER, and a count of what was asked, which is the answer of `/metrics`."""
+    requests = Requests()
+
+    async def counted(request: web.Request) -> web.StreamResponse:
+        begun = time.perf_counter()
+        response: web.StreamResponse
+        if request.path == "/metrics" and request.method == "GET":
+            response = web.Response(body=text(requests, store), headers={"Content-Type": CONTENT_TYPE})
+        else:
+            response = await answer(request)
+        requests.add(request.method, meant(request.path), response.status, time.perf_counter() - begun)
+        return response
+
+    return counted
 
 
 async def _answer(

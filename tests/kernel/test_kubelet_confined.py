@@ -276,6 +276,20 @@ def test_what_is_missing_is_named_and_waited_for(cluster: Cluster):
     cluster("delete", "pod", "waits")
 
 
+def test_a_volume_whose_source_is_missing_is_named_and_waited_for(cluster: Cluster):
+    wanted = pod("lacks", {"volumeMounts": [{"name": "s", "mountPath": "/s"}]},
+                 volumes=[{"name": "s", "secret": {"secretName": "late"}}])  # fmt: skip
+    told = cluster.run("apply", "-f", "-", "--wait", "1", stdin=wanted, check=False)
+    why = 'FailedMount: MountVolume.SetUp failed for volume "s" : secret "late" not found'
+    assert (told.returncode, why in told.stderr) == (1, True)
+    late = "apiVersion: v1\nkind: Secret\nmetadata: {name: late}\nstringData: {k: v}\n"
+    cluster("apply", "-f", "-", stdin=late)
+    wait_until(lambda: cluster.get("pods", "lacks")["status"]["phase"] == "Running")
+    assert inside(cluster, "cat /s/k", "lacks") == (0, "v")
+    assert "FailedCreatePodSandBox" not in cluster("get", "events")
+    cluster("delete", "pod", "lacks")
+
+
 def test_a_field_that_does_nothing_is_named_once_for_all_pods_of_a_deployment(cluster: Cluster):
     template = {"metadata": {"labels": {"app": "w"}}, "spec": yaml.safe_load(POD)["spec"]}
     template["spec"]["containers"][0]["resources"] = {"limits": {"memory": "1Gi"}}

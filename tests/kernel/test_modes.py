@@ -4,7 +4,6 @@ import itertools
 import json
 import os
 import subprocess
-import sys
 
 import pytest
 from support.cases import recorded_cases
@@ -98,7 +97,9 @@ spec: {clusterIP: 10.96.0.77, selector: {app: echo}, ports: [{port: 7}]}
 apiVersion: v1
 kind: Pod
 metadata: {name: caller}
-spec: {terminationGracePeriodSeconds: 0, containers: [{name: c, image: busybox, command: [sleep, infinity]}]}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers: [{name: c, image: python, command: [python3, -c, "import signal; signal.pause()"]}]
 """
 
 OFTEN = """
@@ -151,7 +152,7 @@ class Caller:
     """A Pod that talks through all its open connections to a ClusterIP, and opens new ones, all the time."""
 
     def __init__(self, cluster: Cluster) -> None:
-        argv = cluster.command("exec", "caller", "--", sys.executable, "-c", CALLER, str(PAUSE_S))
+        argv = cluster.command("exec", "caller", "--", "python3", "-c", CALLER, str(PAUSE_S))
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(argv, env=cluster.env, stdin=pipe, stdout=pipe, text=True)
 
