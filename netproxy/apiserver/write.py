@@ -19,9 +19,8 @@ from netproxy.apiserver.selection import selected
 from netproxy.apiserver.status import bad_request, not_allowed, success
 from netproxy.core.errors import ApiError, NotFoundError
 from netproxy.objects.kinds import NAMESPACES
-from netproxy.objects.meta import Object, is_deleting, key, metadata
+from netproxy.objects.meta import Object, key, metadata
 from netproxy.registry.convert import in_version
-from netproxy.registry.deletion import is_over
 from netproxy.registry.given import check_name
 from netproxy.registry.habits import habits_of
 from netproxy.registry.registry import Registry
@@ -43,7 +42,7 @@ class Writer:
         match request.method, bool(target.name), target.subresource:
             case "POST", False, "" if target.namespace or not target.resource.namespaced:
                 return self.create(request, target)
-            case "POST", True, "binding":
+            case "POST", _, "binding":
                 return bind(self._registry, request, target.namespace, target.name)
             case "POST", True, "eviction":
                 return evict_pod(self._registry, request, target)
@@ -104,12 +103,11 @@ class Writer:
         """DELETE of an object."""
         asked, options = delete_options(request)
         warned: list[str] = []
-        obj = self._registry.delete(target.resource, target.key, asked, replace(options, warn=warned.append))
-        held = self._registry.strategy(target.resource).is_held(obj) or not is_over(obj)
-        waits = is_deleting(obj) and held
-        if not waits and not habits_of(target.resource).is_shown:
+        options = replace(options, warn=warned.append)
+        obj, is_gone = self._registry.end(target.resource, target.key, asked, options)
+        if is_gone and not habits_of(target.resource).is_shown:
             return success(target.resource, obj, warnings(warned))
-        return written(obj, warned, 202 if waits and asked.is_cascade else 200)
+        return written(obj, warned, 202 if asked.is_cascade and not is_gone else 200)
 
     def delete_collection(self, request: Request, target: Target) -> Response:
         """DELETE of all that is selected; the answer lists what was there before."""

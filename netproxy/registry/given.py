@@ -40,6 +40,7 @@ def given_object(obj: Object, resource: Resource, cluster_name: str) -> Object:
         raise ManifestError(wrong)
     obj = canonical(obj)
     meta = dict(metadata(obj))
+    meta.pop("selfLink", None)
     if resource.namespaced:
         meta["namespace"] = meta.get("namespace") or "default"
     else:

@@ -1,7 +1,6 @@
 """The one door for writers: what happens between a wish and the store. All or nothing.
 
 A strategy a resource says how its objects come in (`strategy`), `steps` in which order it is asked.
-
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import NAMESPACES, PODS, Resource
 from netproxy.objects.manifest import Loaded, placed
 from netproxy.objects.meta import Object, key, metadata, name
+from netproxy.registry.admission import topology_labels
 from netproxy.registry.applying import applied, check_config
 from netproxy.registry.binding import bound
 from netproxy.registry.blank import blank
@@ -103,7 +103,8 @@ class Registry(Steps):
         with self.transaction(dry_run=options.dry_run) as change:
             old = change.get(PODS, pod)
             check_uid(binding or {}, old, PODS)
-            new = change.replace(bound(old, node, timestamp(self.store.clock.now()), binding))
+            where = topology_labels(change, node)
+            new = change.replace(bound(old, node, timestamp(self.store.clock.now()), binding, where))
             return _shown(new, PODS, old, dry_run=options.dry_run)
 
     def patch(
@@ -157,16 +158,23 @@ class Registry(Steps):
     def delete(
         self, resource: Resource, at: NamespacedName, wanted: Options = AS_USUAL, options: WriteOptions = PLAIN
     ) -> Object:
+        """As `end`; the result is the object's last state."""
+        return self.end(resource, at, wanted, options)[0]
+
+    def end(
+        self, resource: Resource, at: NamespacedName, wanted: Options = AS_USUAL, options: WriteOptions = PLAIN
+    ) -> tuple[Object, bool]:
         """Ask for an object's end: it goes, or is marked and stays until its grace period and finalizers are over.
 
-        The result is its last state (`deletion.is_over` tells whether a marked one has gone). Raises NotFoundError,
-        ConflictError (another object, or another state of it, was meant), ApiError (it must stay).
+        The result is its last state, and whether it has gone. Raises NotFoundError, ConflictError (another object, or
+        another state of it, was meant), ApiError (it must stay).
         """
         with self.transaction(dry_run=options.dry_run) as change:
             old = change.get(resource, at)
             if wanted.propagation is None and habits_of(resource).orphan_warning:
                 options.warn(habits_of(resource).orphan_warning)
-            return _shown(self._delete(change, resource, old, wanted), resource, old, dry_run=options.dry_run)
+            last, is_gone = self._delete(change, resource, old, wanted)
+            return _shown(last, resource, old, dry_run=options.dry_run), is_gone
 
     def finish(self, resource: Resource, at: NamespacedName, uid: str) -> None:
         """Whoever had to finish an object's deletion has: it goes when no finalizers are left. One that is gone is fine."""
