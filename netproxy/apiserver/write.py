@@ -9,13 +9,13 @@ from contextlib import suppress
 from dataclasses import replace
 
 from netproxy.apiserver.body import SCALE, check_size, expected_of, object_of
-from netproxy.apiserver.fields import integer
-from netproxy.apiserver.options import APPLY, check_selection, delete_options, write_options
+from netproxy.apiserver.listing import list_options
+from netproxy.apiserver.options import APPLY, delete_options, write_options
+from netproxy.apiserver.page import page
 from netproxy.apiserver.parts import bind, evict_pod, warnings
 from netproxy.apiserver.patches import patch_body
 from netproxy.apiserver.paths import Target
 from netproxy.apiserver.request import Request, Response, json_response
-from netproxy.apiserver.selection import selected
 from netproxy.apiserver.status import bad_request, not_allowed, success
 from netproxy.core.errors import ApiError, NotFoundError
 from netproxy.objects.kinds import NAMESPACES
@@ -111,21 +111,17 @@ class Writer:
 
     def delete_collection(self, request: Request, target: Target) -> Response:
         """DELETE of all that is selected; the answer lists what was there before."""
-        check_selection(request, target.resource)
+        resource = target.resource
+        picked = page(self._registry.store, target, list_options(request, target))
         asked, options = delete_options(request)
-        resource, store = target.resource, self._registry.store
-        there = (in_version(obj, resource) for obj in store.list(resource, target.namespace))
-        limit = integer(request.query.get("limit", "0"))
-        picked = selected(there, request.query)[: limit if limit > 0 else None]
-        version = store.version
         warned: list[str] = []
         options = replace(options, warn=warned.append)
-        for obj in picked:
+        for obj in picked.objects:
             with suppress(NotFoundError):  # it went with another one
                 self._registry.delete(resource, key(obj), asked, options)
         return written({
-            "kind": f"{resource.kind}List", "apiVersion": resource.api_version,
-            "metadata": {"resourceVersion": str(version)}, "items": [_in_list(obj) for obj in picked],
+            "kind": f"{resource.kind}List", "apiVersion": resource.api_version, "metadata": picked.meta,
+            "items": [_in_list(in_version(obj, resource)) for obj in picked.objects],
         }, warned)  # fmt: skip
 
 
