@@ -34,6 +34,7 @@ from netproxy.registry.managed import Write
 from netproxy.registry.options import PLAIN, WriteOptions
 from netproxy.registry.patch import patched
 from netproxy.registry.scale import scale_of
+from netproxy.registry.scaled import SCALE, SCALES, of_object, seen_scale
 from netproxy.registry.steps import Steps
 from netproxy.registry.tracking import kind_of, reset_of
 from netproxy.registry.versions import check_uid
@@ -129,24 +130,31 @@ class Registry(Steps):
 
         Raises ApplyConflictError (others manage what would change), ApiError, and what `create` and `replace` raise.
         """
-        kind = kind_of(resource)
-        check_config(config, resource.api_version, resource.kind, kind.shape(resource.api_version))
-        options = options.of(resource)
+        is_scale, options = subresource == "scale", options.of(resource)
+        version, kind_name = (SCALE, "Scale") if is_scale else (resource.api_version, resource.kind)
+        kind = SCALES if is_scale else kind_of(resource)
+        check_config(config, version, kind_name, kind.shape(version))
         with self.transaction(dry_run=options.dry_run) as change:
             old = change.find(resource, at)
             if old is None and subresource:
                 change.get(resource, at)
-            live = blank(config) if old is None else in_version(old, resource)
+            live = (
+                blank(config) if old is None else seen_scale(old, resource) if is_scale else in_version(old, resource)
+            )
             now = timestamp(self.store.clock.now())
-            write = Write(options.manager, resource.api_version, now, subresource, reset_of(resource, subresource))
-            result = applied(live, config, write, kind, force=options.force)
+            reset = {} if is_scale else reset_of(resource, subresource)
+            result = applied(
+                live, config, Write(options.manager, version, now, subresource, reset), kind, force=options.force
+            )
             meta = {**({"namespace": at.namespace} if resource.namespaced else {}), **metadata(result.obj)}
             new = self._patched({**result.obj, "metadata": meta}, resource, at)
             if old is None:
                 made = self._create(change, new, options, entries=result.entries)
             else:
-                made = self._write(subresource)(change, new, old, options, result.entries)
-            return _shown(made, resource, old, dry_run=options.dry_run), old is None
+                entries = of_object(old, result.entries, resource) if is_scale else result.entries
+                made = self._write(subresource)(change, new, old, options, entries)
+            made = _shown(made, resource, old, dry_run=options.dry_run)
+            return scale_of(made) if is_scale else made, old is None
 
     def rescale(self, resource: Resource, scale: Object, options: WriteOptions = PLAIN) -> Object:
         """Want as many copies of an object as a scale of it says; the result is its scale. Versions as in `replace`."""

@@ -28,6 +28,7 @@ from netproxy.registry.node import NodeStrategy
 from netproxy.registry.options import WriteOptions
 from netproxy.registry.pod import PodStrategy
 from netproxy.registry.scale import scaled
+from netproxy.registry.scaled import rescaled
 from netproxy.registry.service import ServiceStrategy
 from netproxy.registry.strategy import Strategy
 from netproxy.registry.tracking import tracked, with_entries
@@ -122,7 +123,10 @@ class Steps:
         new = scaled(old, scale)
         check_version(scale, old, resource)
         new = next_generation(new, old, resource)
-        entries = self._tracked(old, new, options, "scale") if entries is None else entries
+        if entries is None:
+            entries = rescaled(
+                old, new, options.resource or resource, options.manager, timestamp(self.store.clock.now())
+            )
         return self._put(change, with_entries(new, entries), old)
 
     def _write(self, subresource: str) -> Callable[..., Object]:
