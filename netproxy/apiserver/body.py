@@ -40,6 +40,8 @@ class Expected:
 
     api_version: str
     kind: str
+    also: tuple[str, ...] = ()
+    """Older versions that say the same."""
 
     @property
     def meta(self) -> dict[str, str]:
@@ -49,7 +51,7 @@ class Expected:
 
 SCALE = Expected("autoscaling/v1", "Scale")
 BINDING = Expected("v1", "Binding")
-EVICTION = Expected("policy/v1", "Eviction")
+EVICTION = Expected("policy/v1", "Eviction", ("policy/v1beta1",))
 TOKEN_REQUEST = Expected("authentication.k8s.io/v1", "TokenRequest")
 
 
@@ -82,6 +84,8 @@ def object_of(request: Request, expected: Expected, options: WriteOptions) -> Ob
     check_size(request)
     value, is_plain, told = _value(request.body, kind, expected)
     given = _given(value, expected, request.body)
+    if given["apiVersion"] in expected.also:
+        given = {**given, "apiVersion": expected.api_version}
     of = root_of(given)
     if not of:
         raise _unhandled(given, expected, _unregistered(given))

@@ -1,118 +1,173 @@
-"""Which fields a list can be picked by, and the other options of a list that may be unreadable, in the API server's words.
+"""Which fields a list can be picked by, and how a selector of them is read, in the API server's words.
 
-Source: kubernetes apimachinery pkg/fields/selector.go, pkg/runtime/conversion.go, pkg/apis/*/v1/conversion.go;
-apiserver pkg/storage/continue.go.
+Source: kubernetes apimachinery pkg/fields/selector.go, pkg/runtime/conversion.go, pkg/apis/*/v1/conversion.go,
+pkg/registry/*/strategy.go (the values).
 """
 
 from __future__ import annotations
 
-import base64
 import re
-from collections.abc import Iterator, Mapping
-
-import orjson
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from netproxy.apiserver.status import bad_request
-from netproxy.core.errors import ApiError, ExpiredError
-from netproxy.objects.kinds import EVENTS, EVENTS_V1, NAMESPACES, NODES, PODS, SERVICES, Resource
+from netproxy.core.names import quoted
+from netproxy.objects.kinds import (
+    EVENTS,
+    EVENTS_V1,
+    JOBS,
+    NAMESPACES,
+    NODES,
+    PODS,
+    REPLICATION_CONTROLLERS,
+    SECRETS,
+    SERVICES,
+    Resource,
+)
+from netproxy.objects.meta import Object, metadata, spec, status
+
+Value = Callable[[Object], str]
+
+
+class FieldTerm(NamedTuple):
+    """One term of a field selector."""
+
+    field: str
+    value: str
+    negated: bool = False
+
+
+FieldSelector = tuple[FieldTerm, ...]
+
+
+# --- what fields there are, as objects are kept
+
+
+def _at(*path: str) -> Value:
+    """The text at a place of an object; empty where there is none."""
+
+    def value(obj: Object) -> str:
+        here: object = obj
+        for step in path:
+            here = here.get(step) if isinstance(here, dict) else None
+        return "" if here is None else str(here)
+
+    return value
+
+
+def _switch(section: str, field: str) -> Value:
+    return lambda obj: "true" if _section(obj, section).get(field) else "false"
+
+
+def _number(section: str, field: str) -> Value:
+    return lambda obj: str(_section(obj, section).get(field) or 0)
+
+
+def _section(obj: Object, name: str) -> Mapping[str, object]:
+    return spec(obj) if name == "spec" else status(obj)
+
+
+def _pod_ip(obj: Object) -> str:
+    ips = status(obj).get("podIPs")
+    return str(ips[0].get("ip") or "") if ips else ""
+
+
+def _event_source(obj: Object) -> str:
+    return _at("source", "component")(obj) or _at("reportingComponent")(obj)
+
+
+def _paths(*fields: str) -> dict[str, Value]:
+    return {field: _at(*field.split(".")) for field in fields}
+
 
 _NAME, _SPACE = "metadata.name", "metadata.namespace"
-_EVENT_PARTS = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
-FIELDS: Mapping[Resource, frozenset[str]] = {
-    PODS: frozenset((
-        _NAME, _SPACE, "spec.nodeName", "spec.host", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName",
-        "spec.hostNetwork", "status.phase", "status.podIP", "status.podIPs", "status.nominatedNodeName",
-    )),
-    NODES: frozenset((_NAME, "spec.unschedulable")),
-    NAMESPACES: frozenset((_NAME, "status.phase")),
-    SERVICES: frozenset((_NAME, _SPACE, "spec.clusterIP", "spec.type")),
-    EVENTS: frozenset((
-        _NAME, _SPACE, "reason", "reportingComponent", "source", "type", *(f"involvedObject.{part}" for part in _EVENT_PARTS),
-    )),
-    EVENTS_V1: frozenset((
-        _NAME, _SPACE, "reason", "reportingController", "type", *(f"regarding.{part}" for part in _EVENT_PARTS),
-    )),
+_NAMED: Mapping[str, Value] = {_NAME: lambda obj: str(metadata(obj).get("name") or "")}
+_PLACED: Mapping[str, Value] = {**_NAMED, _SPACE: lambda obj: str(metadata(obj).get("namespace") or "")}
+_ABOUT = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
+
+FIELDS: Mapping[Resource, Mapping[str, Value]] = {
+    PODS: {
+        **_PLACED,
+        **_paths("spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "status.phase",
+                 "status.nominatedNodeName"),
+        "spec.host": _at("spec", "nodeName"),
+        "spec.hostNetwork": _switch("spec", "hostNetwork"),
+        "status.podIP": _pod_ip,
+        "status.podIPs": lambda _: "",
+    },
+    NODES: {**_NAMED, "spec.unschedulable": _switch("spec", "unschedulable")},
+    NAMESPACES: {**_NAMED, **_paths("status.phase")},
+    SERVICES: {**_PLACED, **_paths("spec.clusterIP", "spec.type")},
+    SECRETS: {**_PLACED, **_paths("type")},
+    REPLICATION_CONTROLLERS: {**_PLACED, "status.replicas": _number("status", "replicas")},
+    JOBS: {**_PLACED, "status.successful": _number("status", "succeeded")},
+    EVENTS: {
+        **_PLACED, **_paths("reason", "reportingComponent", "type", *(f"involvedObject.{part}" for part in _ABOUT)),
+        "source": _event_source,
+    },
+    EVENTS_V1: {
+        **_PLACED, **_paths("reason", "type"), "reportingController": _at("reportingComponent"),
+        **{f"regarding.{part}": _at("involvedObject", part) for part in _ABOUT},
+    },
 }  # fmt: skip
 """The fields of the kinds that have others than name and namespace."""
 
-_TERM = re.compile(r"(.*?)(!=|==|=)(.*)", re.DOTALL)
-_INT64 = 1 << 63
+
+def check_fields(resource: Resource, selector: FieldSelector) -> None:
+    """Raise ApiError (400) when a selector asks for a field that objects are not picked by."""
+    known = FIELDS.get(resource)
+    for field, *_ in selector:
+        if known is None and field not in _PLACED:
+            raise bad_request(f'{quoted(field)} is not a known field selector: only "{_NAME}", "{_SPACE}"')
+        if known is not None and field not in known:
+            shown = f"{quoted(field)} not supported for Job" if resource is JOBS else f"not supported: {field}"
+            raise bad_request(f"field label {shown}")
 
 
-def check_fields(resource: Resource, selector: str) -> None:
-    """Raise ApiError (400) when a field selector cannot be read, or asks for a field that objects are not picked by."""
-    for term in _terms(selector):
-        found = _TERM.fullmatch(term)
-        if found is None:
-            raise bad_request(f"invalid selector: '{selector}'; can't understand '{term}'")
-        _check_value(found[3])
-        _check_label(resource, found[1])
+def field_picks(resource: Resource, selector: FieldSelector) -> Callable[[Object], bool] | None:
+    """Whether a selector that has been checked picks an object as it is kept; None when it picks all."""
+    known = FIELDS.get(resource, _PLACED)
+    terms = [(known[field], value, negated) for field, value, negated in selector]
+    if not terms:
+        return None
+    return lambda obj: all((value_of(obj) == value) is not negated for value_of, value, negated in terms)
 
 
-def _terms(selector: str) -> Iterator[str]:
-    """The parts between commas that are not escaped, sorted as the API server does."""
-    return filter(None, sorted(re.findall(r"(?:\\.|[^,\\]|\\$)+", selector, re.DOTALL)))
+def exactly(selector: Iterable[FieldTerm], field: str) -> str | None:
+    """The value that a selector wants of a field, if it wants one."""
+    return next((term.value for term in selector if term.field == field and not term.negated), None)
 
 
-def _check_value(value: str) -> None:
+# --- how a selector is read
+
+
+def field_selector(text: str) -> FieldSelector:
+    """The terms of a field selector, sorted as the API server does.
+
+    >>> field_selector(r"status.phase!=Running,metadata.name=a\\,b")
+    (FieldTerm(field='metadata.name', value='a,b', negated=False), FieldTerm(field='status.phase', value='Running', negated=True))
+
+    Raises ApiError (400) for what is none.
+    """
+    return tuple(_term(term, text) for term in filter(None, sorted(_split(text))))
+
+
+def _split(text: str) -> Iterator[str]:
+    """The parts between commas that are not escaped."""
+    return iter(re.findall(r"(?:\\.|[^,\\]|\\$)+", text, re.DOTALL))
+
+
+def _term(term: str, whole: str) -> FieldTerm:
+    found = re.match(r"(.*?)(!=|==|=)(.*)\Z", term, re.DOTALL)
+    if found is None:
+        raise bad_request(f"invalid selector: '{whole}'; can't understand '{term}'")
+    return FieldTerm(found[1], _unescaped(found[3]), found[2] == "!=")
+
+
+def _unescaped(value: str) -> str:
     for sequence, char in re.findall(r"(\\.?)|(=)", value, re.DOTALL):
         if char:
             raise bad_request(f"invalid field selector: unescaped character in value: {ord(char)}")
         if sequence not in (r"\\", r"\,", r"\="):
             raise bad_request(f"invalid field selector: invalid escape sequence: {sequence}")
-
-
-def _check_label(resource: Resource, label: str) -> None:
-    known = FIELDS.get(resource)
-    if known is None and label not in (_NAME, _SPACE):
-        raise bad_request(f'"{label}" is not a known field selector: only "{_NAME}", "{_SPACE}"')
-    if known is not None and label not in known:
-        raise bad_request(f"field label not supported: {label}")
-
-
-def integer(text: str) -> int:
-    """A number in a query. Raises ApiError (400) for what is none.
-
-    >>> integer("-5"), integer("+5")
-    (-5, 5)
-    """
-    if not re.fullmatch(r"[+-]?[0-9]+", text):
-        raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
-    value = int(text[:25])
-    if not -_INT64 <= value < _INT64:
-        raise bad_request(f'strconv.ParseInt: parsing "{text}": value out of range')
-    return value
-
-
-def check_continue(token: str) -> None:
-    """Raise ApiError for any token: 400 when it is none; one that was handed out elsewhere has expired, lists here are whole."""
-    try:
-        found = _decoded(token)
-    except ValueError as error:
-        raise _no_token(f": {error}") from error
-    if not isinstance(found, dict) or found.get("v") != "meta.k8s.io/v1":
-        version = found.get("v", "") if isinstance(found, dict) else ""
-        raise _no_token(f": server does not recognize this encoded version {version}")
-    if not found.get("rv"):
-        raise _no_token(": incorrect encoded start resourceVersion (version meta.k8s.io/v1)")
-    if not found.get("start"):
-        raise _no_token(": encoded start key empty (version meta.k8s.io/v1)")
-    raise ExpiredError(
-        "The provided continue parameter is too old to display a consistent list result. "
-        "You must start a new list without the continue parameter."
-    )
-
-
-def _no_token(why: str) -> ApiError:
-    return bad_request(f"invalid continue token: continue key is not valid{why}")
-
-
-def _decoded(token: str) -> object:
-    wrong = re.search(r"[^A-Za-z0-9_-]", token)
-    if wrong or len(token) % 4 == 1:
-        raise ValueError(f"illegal base64 data at input byte {wrong.start() if wrong else len(token) - 1}")
-    try:
-        text = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
-        return orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise ValueError(f"it is not JSON: {error}") from error
+    return re.sub(r"\\(.)", r"\1", value, flags=re.DOTALL)

@@ -9,20 +9,18 @@ from collections.abc import Iterator
 from typing import Any
 
 from netproxy.apiserver.body import YAML, check_size, media_type
-from netproxy.apiserver.fields import check_continue, check_fields, integer
+from netproxy.apiserver.listing import integer
 from netproxy.apiserver.request import Request
 from netproxy.apiserver.status import InvalidOptionsError, bad_request
 from netproxy.core.errors import Problem
 from netproxy.objects.decoding import DecodingError, read
 from netproxy.objects.gojson import SyntaxFaultError, parsed
-from netproxy.objects.kinds import Resource
 from netproxy.registry.deletion import PROPAGATIONS, Options
 from netproxy.registry.options import Warn, WriteOptions
 
 MANAGER_BYTES = 128
 """How long the name of a manager may be."""
 VALIDATIONS = ("", "Ignore", "Strict", "Warn")
-MATCH = "resourceVersionMatch"
 APPLY = "application/apply-patch+yaml"
 
 _KINDS = {"POST": "CreateOptions", "PUT": "UpdateOptions", "PATCH": "PatchOptions", "DELETE": "DeleteOptions"}
@@ -163,68 +161,6 @@ def _query_options(request: Request) -> dict[str, Any]:
     if "dryRun" in query:
         given["dryRun"] = list(request.values("dryRun"))
     return given
-
-
-# --- lists and watches
-
-
-def version_of(text: str) -> int:
-    """A resourceVersion of a list or a watch; empty is 0. Raises ApiError for what is none."""
-    if not text:
-        return 0
-    if not (text.isascii() and text.isdigit()) or len(text) > 18:
-        why = f'Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax'
-        raise bad_request(f"invalid resource version: resourceVersion: {why}")
-    return int(text)
-
-
-def check_selection(request: Request, resource: Resource) -> None:
-    """Raise ApiError when what a list, a watch or the deletion of many is picked by cannot be read."""
-    for field in ("limit", "timeoutSeconds"):
-        if field in request.query:
-            integer(request.query[field])
-    check_fields(resource, request.query.get("fieldSelector", ""))
-
-
-def check_list(request: Request, resource: Resource) -> None:
-    """Raise ApiError when the options of a list cannot be read, InvalidOptionsError when they do not go together."""
-    check_selection(request, resource)
-    match, version = request.query.get(MATCH, ""), request.query.get("resourceVersion", "")
-    wrong = []
-    if "sendInitialEvents" in request.query:
-        wrong.append(_forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"))
-    if match and request.query.get("continue"):
-        wrong.append(_forbidden(MATCH, "resourceVersionMatch is forbidden when continue is provided"))
-    elif match and not version:
-        wrong.append(_forbidden(MATCH, "resourceVersionMatch is forbidden unless resourceVersion is provided"))
-    elif match not in ("", "Exact", "NotOlderThan"):
-        wrong.append(_unsupported(MATCH, match, '"Exact", "NotOlderThan", ""'))
-    elif match == "Exact" and version == "0":
-        wrong.append(_forbidden(MATCH, 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'))
-    if wrong:
-        raise InvalidOptionsError("ListOptions", wrong)
-    if request.query.get("continue"):
-        check_continue(request.query["continue"])
-
-
-def check_watch(request: Request, resource: Resource) -> None:
-    """Raise ApiError when the options of a watch cannot be read, InvalidOptionsError when they do not go together."""
-    check_selection(request, resource)
-    match = request.query.get(MATCH, "")
-    wrong = []
-    if request.query.get("continue"):
-        wrong.append(_forbidden(MATCH, "resourceVersionMatch is forbidden when continue is provided"))
-    elif "sendInitialEvents" in request.query:
-        if match != "NotOlderThan":
-            wrong.append(_forbidden(MATCH, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"))
-        if match not in ("", "NotOlderThan"):
-            wrong.append(_unsupported(MATCH, match, '"NotOlderThan"'))
-    elif match:
-        wrong.append(
-            _forbidden(MATCH, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided")
-        )
-    if wrong:
-        raise InvalidOptionsError("ListOptions", wrong)
 
 
 def _forbidden(field: str, why: str) -> Problem:

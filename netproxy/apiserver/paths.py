@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from netproxy.core.errors import NotFoundError
 from netproxy.core.names import NamespacedName
-from netproxy.objects.kinds import Resource, by_path
+from netproxy.objects.kinds import PODS, Resource, by_path
 
 UNKNOWN = "the server could not find the requested resource"
 
@@ -48,6 +48,8 @@ def target_of(path: str) -> Target | None:
     at = ""
     if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in ("finalize", "status"):
         at, rest = rest[1], rest[2:]
+    if at and version == "v1" and rest == ["bindings"]:
+        return Target(PODS, at, "", "binding", is_watch)
     resource = by_path(version, rest[0])
     name, sub = rest[1] if len(rest) > 1 else "", rest[2] if len(rest) > 2 else ""
     if resource is None or rest[3:] or (sub and sub not in resource.subresources) or (at and not resource.namespaced):

@@ -9,7 +9,6 @@ from typing import Any
 import orjson
 
 from netproxy.core.user import ADMIN, User
-from netproxy.objects.kinds import Resource
 
 JSON = "application/json"
 
@@ -35,14 +34,9 @@ class Request:
         found = self.repeated.get(name)
         return found if found is not None else tuple(self.query[name] for _ in range(name in self.query))
 
-    @property
-    def wants_table(self) -> bool:
-        """Whether the answer is to be the server's table (`kubectl get`)."""
-        return "as=Table" in self.accept
-
     def flag(self, name: str) -> bool:
-        """A boolean of the query."""
-        return self.query.get(name, "") in ("1", "true")
+        """A switch of the query: on when it is there, whatever it says but "false" and "0"."""
+        return name in self.query and self.query[name].lower() not in ("0", "false")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,24 +50,6 @@ class Response:
     """More headers (Warning, Retry-After, Location), in order; one may be there more than once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """An answer that goes on: events of RESOURCE after VERSION that fit the filter, as a stream of frames."""
-
-    resource: Resource
-    version: int
-    namespace: str = ""
-    label_selector: str = ""
-    field_selector: str = ""
-    table: bool = False
-    initial: bool = False
-    """Begin with what is there, not with what happened since VERSION."""
-    bookmarks: bool = False
-    marks_initial: bool = False
-    """A bookmark tells the end of what was there."""
-    timeout_s: float | None = None
-
-
 def json_response(value: Any, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Response:
     """VALUE as JSON."""
-    return Response(status, orjson.dumps(value), headers=headers)
+    return Response(status, orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE), headers=headers)

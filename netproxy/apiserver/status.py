@@ -28,7 +28,6 @@ Object = dict[str, Any]
 _CODES: tuple[tuple[type[NetproxyError], int, str], ...] = (
     (NotFoundError, 404, "NotFound"),
     (AlreadyExistsError, 409, "AlreadyExists"),
-    (ExpiredError, 410, "Expired"),
     (ConflictError, 409, "Conflict"),
     (UnsupportedError, 415, "UnsupportedMediaType"),
 )
@@ -105,6 +104,9 @@ def status_of(error: Exception, resource: Resource | None = None, name: str = ""
         case ApiError():
             about = resource.details(name) if resource and error.code == 403 else None
             return status(error.code, error.reason, str(error), _details(error, about))
+        case ExpiredError():
+            said = status_object(410, "Expired", str(error))
+            return json_response({**said, "metadata": {"continue": error.token}} if error.token else said, 410)
     for kind, code, reason in _CODES:
         if isinstance(error, kind):
             about = resource.details(name) if resource and name else {}

@@ -1,117 +1,180 @@
 """A watch as frames: what is there at first, what happens, where it has come to. Pure: a stream only carries them.
 
-Source: kubernetes apiserver pkg/storage/cacher (selector transitions, bookmarks, initial events).
+Source: kubernetes apiserver pkg/storage/cacher (selector transitions, bookmarks, initial events),
+pkg/endpoints/handlers/watch.go, response.go (tables).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import orjson
 
-from netproxy.apiserver.request import Watch
+from netproxy.apiserver.answer import shaped
+from netproxy.apiserver.negotiate import PLAIN, Form
+from netproxy.apiserver.page import check_there
 from netproxy.apiserver.status import status_of
-from netproxy.apiserver.tables import table
 from netproxy.core.clock import Clock
 from netproxy.core.errors import ExpiredError
+from netproxy.objects.canonical import canonical
 from netproxy.objects.kinds import Resource
-from netproxy.objects.meta import INITIAL_EVENTS_END, Object, labels, namespace
-from netproxy.objects.selector import field_filter, matches, parse_selector
+from netproxy.objects.meta import INITIAL_EVENTS_END, Object, namespace
 from netproxy.registry.convert import in_version
 from netproxy.store.store import Event, Store
 
 Frame = bytes
 """One line of the answer: {"type": …, "object": …}."""
 
+_OF_MANY = "PartialObjectMetadataList"
+"""A form that no event has: nothing is told."""
+
+Picks = Callable[[Object], bool]
+
 
 @dataclass(frozen=True, slots=True)
+class Watch:
+    """An answer that goes on: events of RESOURCE after VERSION that fit, as a stream of frames."""
+
+    resource: Resource
+    version: int = 0
+    namespace: str = ""
+    picks: Picks | None = None
+    """Whether the selectors pick an object, as it is kept; None when they pick all."""
+    form: Form = PLAIN
+    initial: bool = False
+    """Begin with what is there, not with what happened since VERSION."""
+    bookmarks: bool = False
+    marks_initial: bool = False
+    """A bookmark tells the end of what was there."""
+    timeout_s: float | None = None
+
+
+class Told:
+    """Frames that have been made, for all who are told the same."""
+
+    def __init__(self, most_bytes: int = 8 << 20) -> None:
+        self._most_bytes = most_bytes
+        self._bytes = 0
+        self._frames: OrderedDict[tuple[object, ...], Frame] = OrderedDict()
+
+    def frame(self, key: tuple[object, ...], make: Callable[[], Frame]) -> Frame:
+        """The frame of this key; made when it is not known (any more)."""
+        found = self._frames.get(key)
+        if found is None:
+            found = self._frames[key] = make()
+            self._bytes += len(found)
+            while self._bytes > self._most_bytes:
+                self._bytes -= len(self._frames.popitem(last=False)[1])
+        return found
+
+
 class Teller:
     """Says what a watch is told."""
 
-    watch: Watch
-    picks: Callable[[Object], bool]
-    """Whether the selectors pick an object (in the version of the watch)."""
-    clock: Clock
+    def __init__(self, watch: Watch, clock: Clock, told: Told) -> None:
+        self._watch = watch
+        self._clock = clock
+        self._told = told
+        self._form = watch.form
+        """A table's columns are told once."""
+
+    @property
+    def watch(self) -> Watch:
+        """Whose it is."""
+        return self._watch
 
     def first(self, store: Store) -> Iterator[Frame]:
         """What comes before anything happens: what is there, or what the watch has missed since its version.
 
-        The objects are taken now, the frames are made one by one. Raises ExpiredError for a version that is too old.
+        The objects are taken now, the frames are made one by one. Raises ExpiredError for a version that is too old,
+        ApiError (504) for what is there at one that is still to come.
         """
-        watch, version = self.watch, store.version
+        watch, version = self._watch, store.version
         if watch.initial:
-            there = [obj for obj in store.list(watch.resource, watch.namespace) if self.picks(self._shown(obj))]
+            check_there(watch.version, store)
+            there = [
+                obj for obj in store.list(watch.resource, watch.namespace) if watch.picks is None or watch.picks(obj)
+            ]
             return self._initial(there, version)
-        if not watch.version:
+        if not 0 < watch.version < version:
             return iter(())
         return filter(None, map(self.told, store.since(watch.version)))
 
     def _initial(self, there: list[Object], version: int) -> Iterator[Frame]:
-        for obj in there:
-            yield self._frame("ADDED", self._shown(obj))
-        if self.watch.marks_initial:
-            yield self.bookmark(version, {INITIAL_EVENTS_END: "true"})
+        for obj in there if self._form.shape != _OF_MANY else ():
+            yield self._frame("ADDED", obj, obj["metadata"]["resourceVersion"])
+        if self._watch.marks_initial:
+            yield self.bookmark(version, ends_initial=True)
 
     def told(self, event: Event) -> Frame | None:
         """What an event is for this watch; None when it is nothing to it.
 
         An object that a change brings into the selection is added to it; one that leaves it is deleted from it.
         """
-        if event.resource.stored != self.watch.resource.stored or not self._is_here(event.obj):
+        watch = self._watch
+        if self._form.shape == _OF_MANY:
             return None
-        seen = transition(event, self.watch.resource, self.picks)
-        return self._frame(*seen) if seen else None
+        if event.resource.stored != watch.resource.stored or event.version <= watch.version:
+            return None
+        if watch.namespace and namespace(event.obj) != watch.namespace:
+            return None
+        seen = transition(event, watch.picks)
+        return self._frame(*seen, event.version) if seen else None
 
-    def bookmark(self, version: int, annotations: Mapping[str, str] | None = None) -> Frame:
+    def bookmark(self, version: int, *, ends_initial: bool = False) -> Frame:
         """Where the watch has come to, though nothing happened."""
-        meta: dict[str, Any] = {
-            "resourceVersion": str(version),
-            **({"annotations": annotations} if annotations else {}),
-        }
-        resource = self.watch.resource
-        obj = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": meta}
-        return orjson.dumps({"type": "BOOKMARK", "object": obj}) + b"\n"
+        if self._form.shape == _OF_MANY:
+            return b""
+        resource = self._watch.resource
+        meta: Object = {"resourceVersion": str(version)}
+        if ends_initial:
+            meta["annotations"] = {INITIAL_EVENTS_END: "true"}
+        nothing = canonical({"kind": resource.kind, "apiVersion": resource.api_version, "metadata": meta})
+        form = replace(self._form, include="Metadata") if self._form.include == "None" else self._form
+        self._form = replace(self._form, headers=False) if self._form.is_table else self._form
+        return _line("BOOKMARK", shaped(form, resource, nothing, self._clock.now()))
 
-    def _is_here(self, obj: Object) -> bool:
-        return not self.watch.namespace or namespace(obj) == self.watch.namespace
-
-    def _shown(self, obj: Object) -> Object:
-        return in_version(obj, self.watch.resource)
-
-    def _frame(self, kind: str, obj: Object) -> Frame:
-        version = int(obj["metadata"]["resourceVersion"])
-        resource = self.watch.resource
-        shown = table(resource.kind, [obj], self.clock.now(), version) if self.watch.table else obj
-        return orjson.dumps({"type": kind, "object": shown}) + b"\n"
+    def _frame(self, kind: str, obj: Object, version: object) -> Frame:
+        form, resource = self._form, self._watch.resource
+        if form.is_table and form.headers:
+            self._form = replace(form, headers=False)
+        return self._told.frame(
+            (version, kind, resource, form, obj["metadata"]["uid"]),
+            lambda: _line(kind, shaped(form, resource, obj, self._clock.now())),
+        )
 
 
-def transition(event: Event, resource: Resource, picks: Callable[[Object], bool]) -> tuple[str, Object] | None:
-    """What an event is to who watches what PICKS picks: its type and object; None when it is nothing to them.
+def _line(kind: str, obj: Object) -> Frame:
+    return orjson.dumps({"type": kind, "object": obj}, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def transition(event: Event, picks: Picks | None) -> tuple[str, Object] | None:
+    """What an event is to who watches what PICKS picks: its type and object as it is kept; None when it is nothing to them.
 
     An object that a change brings into the selection is ADDED; one that leaves it is DELETED, in its last state there.
     """
-    now = in_version(event.obj, resource)
-    before = in_version(event.old, resource) if event.old is not None else None
-    is_in = event.type != "DELETED" and picks(now)
-    was_in = before is not None and picks(before)
+    if picks is None:
+        return event.type, event.obj
+    is_in = event.type != "DELETED" and picks(event.obj)
+    was_in = event.old is not None and picks(event.old)
     if is_in:
-        return ("MODIFIED" if was_in else "ADDED"), now
-    if before is None or not was_in:
+        return ("MODIFIED" if was_in else "ADDED"), event.obj
+    if event.old is None or not was_in:
         return None
-    return "DELETED", {**before, "metadata": {**before["metadata"], "resourceVersion": str(event.version)}}
+    return "DELETED", {**event.old, "metadata": {**event.old["metadata"], "resourceVersion": str(event.version)}}
 
 
-def teller(watch: Watch, clock: Clock) -> Teller:
-    """Raises ManifestError when a selector cannot be read."""
-    terms, by_field = parse_selector(watch.label_selector), field_filter(watch.field_selector)
-    return Teller(watch, lambda obj: matches(terms, labels(obj)) and by_field(obj), clock)
+def transition_in(event: Event, resource: Resource, picks: Picks) -> tuple[str, Object] | None:
+    """`transition` for who sees objects in another version, and picks them in that."""
+    seen = transition(event, lambda obj: picks(in_version(obj, resource)))
+    return (seen[0], in_version(seen[1], resource)) if seen else None
 
 
 def failed(error: Exception) -> Frame:
     """The last frame of a watch that cannot go on."""
-    return orjson.dumps({"type": "ERROR", "object": orjson.loads(status_of(error).body)}) + b"\n"
+    return _line("ERROR", orjson.loads(status_of(error).body))
 
 
 def fell_behind(version: int) -> ExpiredError:

@@ -9,19 +9,18 @@ from contextlib import suppress
 from dataclasses import replace
 
 from netproxy.apiserver.body import SCALE, check_size, expected_of, object_of
-from netproxy.apiserver.fields import integer
-from netproxy.apiserver.options import APPLY, check_selection, delete_options, write_options
+from netproxy.apiserver.listing import list_options
+from netproxy.apiserver.options import APPLY, delete_options, write_options
+from netproxy.apiserver.page import page
 from netproxy.apiserver.parts import bind, evict_pod, warnings
 from netproxy.apiserver.patches import patch_body
 from netproxy.apiserver.paths import Target
 from netproxy.apiserver.request import Request, Response, json_response
-from netproxy.apiserver.selection import selected
 from netproxy.apiserver.status import bad_request, not_allowed, success
 from netproxy.core.errors import ApiError, NotFoundError
 from netproxy.objects.kinds import NAMESPACES
-from netproxy.objects.meta import Object, is_deleting, key, metadata
+from netproxy.objects.meta import Object, key, metadata
 from netproxy.registry.convert import in_version
-from netproxy.registry.deletion import is_over
 from netproxy.registry.given import check_name
 from netproxy.registry.habits import habits_of
 from netproxy.registry.registry import Registry
@@ -43,7 +42,7 @@ class Writer:
         match request.method, bool(target.name), target.subresource:
             case "POST", False, "" if target.namespace or not target.resource.namespaced:
                 return self.create(request, target)
-            case "POST", True, "binding":
+            case "POST", _, "binding":
                 return bind(self._registry, request, target.namespace, target.name)
             case "POST", True, "eviction":
                 return evict_pod(self._registry, request, target)
@@ -104,30 +103,25 @@ class Writer:
         """DELETE of an object."""
         asked, options = delete_options(request)
         warned: list[str] = []
-        obj = self._registry.delete(target.resource, target.key, asked, replace(options, warn=warned.append))
-        held = self._registry.strategy(target.resource).is_held(obj) or not is_over(obj)
-        waits = is_deleting(obj) and held
-        if not waits and not habits_of(target.resource).is_shown:
+        options = replace(options, warn=warned.append)
+        obj, is_gone = self._registry.end(target.resource, target.key, asked, options)
+        if is_gone and not habits_of(target.resource).is_shown:
             return success(target.resource, obj, warnings(warned))
-        return written(obj, warned, 202 if waits and asked.is_cascade else 200)
+        return written(obj, warned, 202 if asked.is_cascade and not is_gone else 200)
 
     def delete_collection(self, request: Request, target: Target) -> Response:
         """DELETE of all that is selected; the answer lists what was there before."""
-        check_selection(request, target.resource)
+        resource = target.resource
+        picked = page(self._registry.store, target, list_options(request, target))
         asked, options = delete_options(request)
-        resource, store = target.resource, self._registry.store
-        there = (in_version(obj, resource) for obj in store.list(resource, target.namespace))
-        limit = integer(request.query.get("limit", "0"))
-        picked = selected(there, request.query)[: limit if limit > 0 else None]
-        version = store.version
         warned: list[str] = []
         options = replace(options, warn=warned.append)
-        for obj in picked:
+        for obj in picked.objects:
             with suppress(NotFoundError):  # it went with another one
                 self._registry.delete(resource, key(obj), asked, options)
         return written({
-            "kind": f"{resource.kind}List", "apiVersion": resource.api_version,
-            "metadata": {"resourceVersion": str(version)}, "items": [_in_list(obj) for obj in picked],
+            "kind": f"{resource.kind}List", "apiVersion": resource.api_version, "metadata": picked.meta,
+            "items": [_in_list(in_version(obj, resource)) for obj in picked.objects],
         }, warned)  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from netproxy.apiserver.watch import transition
+from netproxy.apiserver.watch import transition_in
 from netproxy.client.port import EVERYTHING, INITIAL, Listing, Selector, WatchEvent
 from netproxy.client.shelf import picks
 from netproxy.core.errors import ManifestError, Problem
@@ -119,7 +119,7 @@ def _shown(resource: Resource, selector: Selector) -> Callable[[Event], WatchEve
     picked = picks(selector)
 
     def shown(event: Event) -> WatchEvent | None:
-        seen = transition(event, resource, picked)
+        seen = transition_in(event, resource, picked)
         return WatchEvent(*seen) if seen else None
 
     return shown

@@ -13,8 +13,9 @@ from netproxy.core.errors import NotFoundError
 from netproxy.core.names import NamespacedName
 from netproxy.objects.change import Event, Values
 from netproxy.objects.kinds import Resource
+from netproxy.objects.labelquery import parse_selector
 from netproxy.objects.meta import SERVICE_NAME, Object, labels, metadata, namespace, spec, uid
-from netproxy.objects.selector import field_filter, matches, parse_selector
+from netproxy.objects.selector import field_filter, matches
 
 
 def owners_of(obj: Object) -> Iterable[str]:

@@ -22,7 +22,7 @@ def terms_of(obj: Object) -> Selector:
 
 def selected(view: IndexedView, resource: Resource, in_namespace: str, terms: Selector) -> list[Object]:
     """The objects of a namespace that satisfy all terms, sorted by name."""
-    words = [f"{in_namespace}/{t.key}={next(iter(t.values))}" for t in terms if len(t.values) == 1 and not t.negated]
+    words = [f"{in_namespace}/{t.key}={t.exact}" for t in terms if t.exact is not None]
     if words:
         candidates = min((view.having(resource, by_label, word) for word in words), key=len)
     else:
@@ -47,5 +47,5 @@ def by_label(obj: Object) -> Iterable[str]:
 def by_selector(obj: Object) -> Iterable[str]:
     """Index: the first label that is asked for; the namespace alone when the selector has only expressions."""
     terms = terms_of(obj)
-    exact = [f"{t.key}={next(iter(t.values))}" for t in terms if len(t.values) == 1 and not t.negated]
+    exact = [f"{t.key}={t.exact}" for t in terms if t.exact is not None]
     return [f"{namespace(obj)}/{word}" for word in (exact or [""])[:1]] if terms else ()

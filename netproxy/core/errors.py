@@ -72,7 +72,14 @@ class AlreadyExistsError(ConflictError):
 
 
 class ExpiredError(ConflictError):
-    """The version asked for is older than the history that is kept: list again."""
+    """The version asked for is older than the history that is kept: list again.
+
+    `token` goes on with a list that was begun, in the newer state of things; empty when there is none.
+    """
+
+    def __init__(self, message: str, *, token: str = "") -> None:
+        self.token = token
+        super().__init__(message)
 
 
 class ApiError(NetproxyError):

@@ -46,3 +46,36 @@ def is_dns_subdomain(text: str) -> bool:
     (True, False)
     """
     return len(text) <= 253 and bool(_SUBDOMAIN.match(text))
+
+
+_ESCAPES = {
+    '"': r"\"",
+    "\\": r"\\",
+    "\a": r"\a",
+    "\b": r"\b",
+    "\f": r"\f",
+    "\n": r"\n",
+    "\r": r"\r",
+    "\t": r"\t",
+    "\v": r"\v",
+}
+
+
+def quoted(text: str) -> str:
+    """A text between quotes, as Go writes it.
+
+    >>> print(quoted('say "ä"'), quoted("a\\0"))
+    "say \\"ä\\"" "a\\x00"
+
+    Source: Go strconv.Quote.
+    """
+    return f'"{"".join(map(_escaped, text))}"'
+
+
+def _escaped(char: str) -> str:
+    if char in _ESCAPES:
+        return _ESCAPES[char]
+    if char.isprintable():
+        return char
+    code = ord(char)
+    return f"\\x{code:02x}" if code < 128 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"

@@ -1,6 +1,6 @@
-"""What the API server refuses in labels, annotations and the selectors of workloads, in its words.
+"""What labels, annotations and the selectors of workloads may be, in Kubernetes' words.
 
-Source: kubernetes apimachinery/pkg/util/validation/validation.go, apis/meta/v1/validation/validation.go.
+Source: kubernetes apimachinery pkg/api/validate/content/kube.go.
 """
 
 from __future__ import annotations
@@ -12,19 +12,78 @@ from typing import Any
 
 from netproxy.core.errors import Problem
 from netproxy.core.names import is_dns_subdomain
-from netproxy.objects.validation.words import Problems
-from netproxy.objects.validation.words import invalid as _invalid
-from netproxy.objects.validation.words import required as _required
+from netproxy.objects.validation.words import Problems, invalid, required
 
 LONGEST = 63
+"""Characters of a value, and of a key without its prefix."""
 MOST_ANNOTATION_BYTES = 256 << 10
-_WORD = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?\Z")
-_CHARACTERS = (
-    "consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character"
-)
-_BAD_NAME = f"name part must {_CHARACTERS} (e.g. 'MyName', or 'my.name', or '123-abc')"
-_BAD_VALUE = f"a valid label must be an empty string or {_CHARACTERS} (e.g. 'MyValue', or 'my_value', or '12345')"
 _WITH_VALUES, _WITHOUT_VALUES = ("In", "NotIn"), ("Exists", "DoesNotExist")
+
+_WORD = r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
+_KEY = re.compile(_WORD)
+_VALUE = re.compile(f"({_WORD})?")
+_SUBDOMAIN = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
+
+_TOO_LONG = f"must be no more than {LONGEST} bytes"
+_EMPTY = "must be non-empty"
+_WRONG_NAME = (
+    "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character"
+    f" (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '{_WORD}')"
+)
+_WRONG_VALUE = (
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end"
+    " with an alphanumeric character"
+    f" (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '({_WORD})?')"
+)
+_WRONG_PREFIX = (
+    "prefix part a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must"
+    f" start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '{_SUBDOMAIN}')"
+)
+
+
+@lru_cache(4096)
+def label_key_problems(key: str) -> tuple[str, ...]:
+    """Why a text is no key of a label; empty for one.
+
+    >>> label_key_problems("app"), label_key_problems("/app")
+    ((), ('prefix part must be non-empty',))
+    """
+    prefix, slash, name = key.rpartition("/")
+    if "/" in prefix:
+        said = (
+            f"a valid label key {_WRONG_NAME} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+        )
+        return (said,)
+    wrong: list[str] = []
+    if slash:
+        wrong += _prefix_problems(prefix)
+    if not name:
+        wrong.append(f"name part {_EMPTY}")
+    elif len(name.encode()) > LONGEST:
+        wrong.append(f"name part {_TOO_LONG}")
+    if not _KEY.fullmatch(name):
+        wrong.append(f"name part {_WRONG_NAME}")
+    return tuple(wrong)
+
+
+def _prefix_problems(prefix: str) -> list[str]:
+    if not prefix:
+        return [f"prefix part {_EMPTY}"]
+    wrong = ["prefix part must be no more than 253 bytes"] if len(prefix.encode()) > 253 else []
+    if not is_dns_subdomain(prefix[:253]):
+        wrong.append(_WRONG_PREFIX)
+    return wrong
+
+
+@lru_cache(4096)
+def label_value_problems(value: str) -> tuple[str, ...]:
+    """Why a text is no value of a label; empty for one.
+
+    >>> label_value_problems(""), label_value_problems("a" * 64)
+    ((), ('must be no more than 63 bytes',))
+    """
+    wrong = (_TOO_LONG,) if len(value.encode()) > LONGEST else ()
+    return wrong if _VALUE.fullmatch(value) else (*wrong, _WRONG_VALUE)
 
 
 def label_problems(path: str, labels: Mapping[str, str] | None) -> Problems:
@@ -34,10 +93,10 @@ def label_problems(path: str, labels: Mapping[str, str] | None) -> Problems:
     ['metadata.labels: Invalid value: "e f": a']
     """
     for key, value in (labels or {}).items():
-        if why := bad_key(key):
-            yield _invalid(path, key, why)
-        if why := bad_value(value):
-            yield _invalid(path, value, why)
+        for why in label_key_problems(key):
+            yield invalid(path, key, why)
+        for why in label_value_problems(value):
+            yield invalid(path, value, why)
 
 
 def annotation_problems(path: str, annotations: Mapping[str, str] | None) -> Problems:
@@ -45,8 +104,8 @@ def annotation_problems(path: str, annotations: Mapping[str, str] | None) -> Pro
     size = 0
     for key, value in (annotations or {}).items():
         size += len(key) + len(value)
-        if why := bad_key(key.lower()):
-            yield _invalid(path, key, why)
+        for why in label_key_problems(key.lower()):
+            yield invalid(path, key, why)
     if size > MOST_ANNOTATION_BYTES:
         yield Problem(path, f"Too long: may not be more than {MOST_ANNOTATION_BYTES} bytes", reason="FieldValueTooLong")
 
@@ -57,42 +116,13 @@ def selector_problems(path: str, selector: Mapping[str, Any] | None) -> Problems
     yield from label_problems(f"{path}.matchLabels", selector.get("matchLabels"))
     for index, item in enumerate(selector.get("matchExpressions") or ()):
         at = f"{path}.matchExpressions[{index}]"
-        if why := bad_key(item.get("key") or ""):
-            yield _invalid(f"{at}.key", item.get("key") or "", why)
+        for why in label_key_problems(item.get("key") or ""):
+            yield invalid(f"{at}.key", item.get("key") or "", why)
         operator, values = item.get("operator"), item.get("values")
         if operator in _WITH_VALUES and not values:
-            yield _required(f"{at}.values", "must be specified when `operator` is 'In' or 'NotIn'")
+            yield required(f"{at}.values", "must be specified when `operator` is 'In' or 'NotIn'")
         elif operator in _WITHOUT_VALUES and values:
             why = "Forbidden: may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
             yield Problem(f"{at}.values", why, reason="FieldValueForbidden")
         elif operator not in (*_WITH_VALUES, *_WITHOUT_VALUES):
-            yield _invalid(f"{at}.operator", operator or "", "not a valid selector operator")
-
-
-@lru_cache(4096)
-def bad_key(key: str) -> str:
-    """Why a text is no key of a label; empty for one that is.
-
-    >>> bad_key("app"), bad_key("a/b/c"), bad_key("/a")
-    ('', "a qualified name must be NAME or PREFIX/NAME, such as 'example.com/MyName'", 'prefix part must be non-empty')
-    """
-    prefix, slash, name = key.rpartition("/")
-    if "/" in prefix:
-        return "a qualified name must be NAME or PREFIX/NAME, such as 'example.com/MyName'"
-    if slash and not prefix:
-        return "prefix part must be non-empty"
-    if prefix and not is_dns_subdomain(prefix):
-        return "prefix part must be a lowercase RFC 1123 subdomain of at most 253 characters (e.g. 'example.com')"
-    if not name:
-        return "name part must be non-empty"
-    if len(name) > LONGEST:
-        return f"name part must be no more than {LONGEST} bytes"
-    return "" if _WORD.match(name) else _BAD_NAME
-
-
-@lru_cache(4096)
-def bad_value(value: str) -> str:
-    """Why a text is no value of a label; empty for one that is."""
-    if len(value) > LONGEST:
-        return f"must be no more than {LONGEST} bytes"
-    return "" if not value or _WORD.match(value) else _BAD_VALUE
+            yield invalid(f"{at}.operator", operator or "", "not a valid selector operator")

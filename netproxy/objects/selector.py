@@ -1,4 +1,7 @@
-"""Label and field selectors, as the API takes them in a query."""
+"""Label and field selectors as values: what they pick, and how they are written.
+
+Source: kubernetes apimachinery pkg/labels/selector.go, pkg/apis/meta/v1/helpers.go.
+"""
 
 from __future__ import annotations
 
@@ -7,60 +10,68 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from netproxy.core.errors import ManifestError, Problem
-
-_TERM = re.compile(
-    r"\s*(?:(?P<absent>!)\s*(?P<gone>[^\s=!,()]+)"
-    r"|(?P<key>[^\s=!,()]+)\s*(?:(?P<op>==|=|!=|\bin\b|\bnotin\b)\s*(?:\((?P<set>[^)]*)\)|(?P<value>[^,()]*)))?)\s*(?:,|\Z)"
-)
+_INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """One term: KEY is (not) one of VALUES; no values means that KEY only has to exist (or not)."""
+    """One term: what the label KEY has to be."""
 
     key: str
+    operator: str
+    """`=` or `==`, `in`, `!=`, `notin`, `exists`, `!` (is absent), `>` or `<`."""
     values: frozenset[str]
-    negated: bool = False
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Whether these labels satisfy the term."""
-        if not self.values:
-            return (self.key in labels) is not self.negated
-        return (self.key in labels and labels[self.key] in self.values) is not self.negated
+        value = labels.get(self.key)
+        match self.operator:
+            case "=" | "==" | "in":
+                return value is not None and value in self.values
+            case "!=" | "notin":
+                return value is None or value not in self.values
+            case "exists":
+                return value is not None
+            case "!":
+                return value is None
+            case _:
+                return value is not None and self._compares(value)
+
+    @property
+    def exact(self) -> str | None:
+        """The one value that the label has to have; None when it may have several, or any."""
+        if self.operator not in ("=", "==", "in") or len(self.values) != 1:
+            return None
+        return next(iter(self.values))
+
+    def _compares(self, value: str) -> bool:
+        if not _INTEGER.fullmatch(value):
+            return False
+        (limit,) = self.values
+        return int(value) > int(limit) if self.operator == ">" else int(value) < int(limit)
+
+    def __str__(self) -> str:
+        match self.operator:
+            case "exists":
+                return self.key
+            case "!":
+                return f"!{self.key}"
+            case "in" | "notin":
+                return f"{self.key} {self.operator} ({','.join(sorted(self.values))})"
+            case _:
+                return f"{self.key}{self.operator}{''.join(self.values)}"
 
 
 Selector = tuple[Requirement, ...]
 
 
-def parse_selector(text: str) -> Selector:
-    """Parse the query form of a label selector.
+def selector_text(selector: Selector) -> str:
+    """A selector as it is written in a query.
 
-    >>> matches(parse_selector("app=web,tier in (a, b),!old"), {"app": "web", "tier": "b"})
-    True
-
-    Raises ManifestError when the text is not a selector.
+    >>> selector_text(label_selector({"matchLabels": {"b": "1"}, "matchExpressions": [{"key": "a", "operator": "Exists"}]}))
+    'a,b=1'
     """
-    terms: list[Requirement] = []
-    at = 0
-    while at < len(text):
-        found = _TERM.match(text, at)
-        if not found or found.end() == at:
-            raise ManifestError(
-                [Problem("labelSelector", f"Invalid value: {text!r}: unable to parse near {text[at:]!r}")]
-            )
-        at = found.end()
-        terms.append(_requirement(found))
-    return tuple(terms)
-
-
-def _requirement(found: re.Match[str]) -> Requirement:
-    if found["absent"]:
-        return Requirement(found["gone"], frozenset(), negated=True)
-    if not found["op"]:
-        return Requirement(found["key"], frozenset())
-    values = found["set"].split(",") if found["set"] is not None else [found["value"] or ""]
-    return Requirement(found["key"], frozenset(v.strip() for v in values), negated=found["op"] in ("!=", "notin"))
+    return ",".join(str(term) for term in sorted(selector, key=lambda term: term.key))
 
 
 def matches(selector: Selector, labels: Mapping[str, str]) -> bool:
@@ -73,14 +84,17 @@ def selects(match_labels: Mapping[str, str] | None, labels: Mapping[str, str]) -
     return bool(match_labels) and all(labels.get(k) == v for k, v in (match_labels or {}).items())
 
 
+_OPERATORS = {"In": "in", "NotIn": "notin", "Exists": "exists", "DoesNotExist": "!"}
+
+
 def label_selector(selector: Mapping[str, Any] | None) -> Selector:
     """Turn `{matchLabels, matchExpressions}` into terms."""
     selector = selector or {}
-    terms = [Requirement(k, frozenset((str(v),))) for k, v in sorted((selector.get("matchLabels") or {}).items())]
+    terms = [Requirement(k, "=", frozenset((str(v),))) for k, v in sorted((selector.get("matchLabels") or {}).items())]
     for item in selector.get("matchExpressions") or ():
-        operator = item.get("operator")
-        values = frozenset(item.get("values") or ()) if operator in ("In", "NotIn") else frozenset()
-        terms.append(Requirement(item["key"], values, negated=operator in ("NotIn", "DoesNotExist")))
+        operator = _OPERATORS.get(str(item.get("operator")), "exists")
+        values = frozenset(item.get("values") or ()) if operator in ("in", "notin") else frozenset[str]()
+        terms.append(Requirement(item["key"], operator, values))
     return tuple(terms)
 
 

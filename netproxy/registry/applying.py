@@ -36,6 +36,7 @@ from netproxy.registry.managed import (
     identity,
     in_other_version,
     order,
+    stored,
     updated,
 )
 from netproxy.registry.merging import merged, without
@@ -137,7 +138,7 @@ def applied(live: Object, config: Object, write: Write, kind: Kind, *, force: bo
 
 
 def _applied(live: Object, config: Object, write: Write, kind: Kind, *, force: bool) -> Applied:
-    entries = metadata(live).get("managedFields") or updated(
+    entries = stored(live) or updated(
         None, live, Write(BEFORE, write.api_version, write.now, write.subresource, write.reset), kind
     )
     entries = [entry for entry in entries if kind.in_version(live, entry["apiVersion"]) is not None]
@@ -160,16 +161,14 @@ def _applied(live: Object, config: Object, write: Write, kind: Kind, *, force: b
 
 def _others(live: Object, new: Object, others: Entries, write: Write, kind: Kind, *, force: bool) -> Entries:
     """What the other managers have left. Raises ApplyConflictError."""
-    seen: dict[str, tuple[FieldSet, FieldSet] | None] = {
-        write.api_version: changes(live, new, kind.shape(write.api_version), write.reset)
-    }
+    seen = {write.api_version: changes(live, new, kind.shape(write.api_version), write.reset)}
     conflicts: list[tuple[Entry, list[str]]] = []
     left: Entries = []
     for entry in others:
         version = entry["apiVersion"]
         if version not in seen:
             seen[version] = in_other_version(live, new, version, write, kind)
-        changed, removed = seen[version] or ({}, {})
+        changed, removed = seen[version]
         both = intersection(entry["fieldsV1"], changed)
         if both:
             conflicts.append((entry, paths(both)))

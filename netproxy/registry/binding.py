@@ -26,8 +26,10 @@ def check_binding(binding: Object, pod: str) -> None:
         raise ApiError(500, "", wrong[0] if len(wrong) == 1 else f"[{', '.join(wrong)}]")
 
 
-def bound(pod: Object, node: str, now: str, binding: Object | None = None) -> Object:
-    """The Pod on its node, with the labels and annotations of its binding.
+def bound(
+    pod: Object, node: str, now: str, binding: Object | None = None, where: Mapping[str, str] | None = None
+) -> Object:
+    """The Pod on its node, with the labels and annotations of its binding, and the labels that say WHERE the node is.
 
     Raises ConflictError when it has a node, waits for a gate, or is on its way out.
     """
@@ -36,7 +38,10 @@ def bound(pod: Object, node: str, now: str, binding: Object | None = None) -> Ob
         said = f'Operation cannot be fulfilled on pods/binding "{name(pod)}": pod {name(pod)} {why}'
         raise ConflictError(said).with_details(kind="pods/binding", name=name(pod))
     meta = dict(metadata(pod))
-    for field, more in (("annotations", annotations_of(binding or {})), ("labels", labels(binding or {}))):
+    for field, more in (
+        ("annotations", annotations_of(binding or {})),
+        ("labels", {**labels(binding or {}), **(where or {})}),
+    ):
         if more:
             meta[field] = {**(meta.get(field) or {}), **more}
     seen = {field: value for field, value in status(pod).items() if field != "nominatedNodeName"}

@@ -34,7 +34,7 @@ def evict(registry: Registry, at: NamespacedName, asked: Options, options: Write
     with registry.transaction(dry_run=options.dry_run) as change:
         pod = change.get(PODS, at)
         if not _is_free(pod):
-            asked = _with_leave(change, pod, asked, registry.store.clock.now(), options)
+            asked = _with_leave(registry, change, pod, asked, options)
         if not options.dry_run:
             asked = _told(change, pod, asked, registry.store.clock.now())
         registry.delete(PODS, at, asked, options)
@@ -45,7 +45,7 @@ def _is_free(pod: Object) -> bool:
     return status(pod).get("phase") in ("Succeeded", "Failed", "Pending") or is_deleting(pod)
 
 
-def _with_leave(change: Transaction, pod: Object, asked: Options, now: float, options: WriteOptions) -> Options:
+def _with_leave(registry: Registry, change: Transaction, pod: Object, asked: Options, options: WriteOptions) -> Options:
     """What is asked for, with the leave of the Pod's budget, which counts it."""
     budgets = [
         budget
@@ -62,7 +62,8 @@ def _with_leave(change: Transaction, pod: Object, asked: Options, now: float, op
         return asked if asked.resource_version else replace(asked, resource_version=metadata(pod)["resourceVersion"])
     _check(budget)
     if not options.dry_run:
-        change.replace(_counted(budget, name(pod), timestamp(now)))
+        counted = _counted(budget, name(pod), timestamp(registry.store.clock.now()))
+        registry.replace_status(counted, WriteOptions(manager="kube-apiserver"))
     return asked
 
 

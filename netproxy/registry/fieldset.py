@@ -84,9 +84,14 @@ def _without(left: FieldSet, right: FieldSet) -> FieldSet | None:
     stays = is_owned(left) and not is_owned(right)
     rest = difference(left, right)
     if stays == is_owned(left):
-        return rest if rest or stays else None
+        return _plain(rest) if rest or stays else None
     rest = {element: below for element, below in rest.items() if element != "."}
     return rest or None
+
+
+def _plain(below: FieldSet) -> FieldSet:
+    """An element that is owned and has nothing below it has one spelling."""
+    return NOTHING if len(below) == 1 and "." in below else below
 
 
 def intersection(left: FieldSet, right: FieldSet) -> FieldSet:
@@ -319,7 +324,7 @@ def read(given: Any) -> FieldSet | None:
         spelt, inner = _spelt(element), read(below)
         if not spelt or inner is None:
             return None
-        result[spelt] = inner
+        result[spelt] = _plain(inner)
     return result
 
 

@@ -38,8 +38,10 @@ def given_object(obj: Object, resource: Resource, cluster_name: str) -> Object:
     wrong, _ = field_problems(obj)
     if wrong:
         raise ManifestError(wrong)
+    lets_go = metadata(obj).get("managedFields") == []  # which is not the same as nothing
     obj = canonical(obj)
-    meta = dict(metadata(obj))
+    meta = {**metadata(obj), "managedFields": []} if lets_go else dict(metadata(obj))
+    meta.pop("selfLink", None)
     if resource.namespaced:
         meta["namespace"] = meta.get("namespace") or "default"
     else:

@@ -59,23 +59,24 @@ def updated(old: Object | None, new: Object, write: Write, kind: Kind) -> Entrie
     result is the very list of OLD when nobody's fields changed.
     """
     entries = _before(old, new, write)
+    if any(entry["apiVersion"] != write.api_version for entry in entries):
+        entries = [entry for entry in entries if kind.in_version(new, entry["apiVersion"]) is not None]
     if old is not None and not entries:
         return []
     before = blank(new) if old is None else old
     changed, removed = changes(before, new, kind.shape(write.api_version), write.reset)
     if not changed and not removed:
         return entries
-    others: dict[str, tuple[FieldSet, FieldSet] | None] = {write.api_version: (changed, removed)}
+    others = {write.api_version: (changed, removed)}
     left: Entries = []
     for entry in entries:
         version = entry["apiVersion"]
         if version not in others:
             others[version] = in_other_version(before, new, version, write, kind)
         seen = others[version]
-        if seen is not None:
-            fields = difference(difference(entry["fieldsV1"], seen[0]), seen[1])
-            if fields:
-                left.append(entry if fields is entry["fieldsV1"] else {**entry, "fieldsV1": fields})
+        fields = difference(difference(entry["fieldsV1"], seen[0]), seen[1])
+        if fields:
+            left.append(entry if fields is entry["fieldsV1"] else {**entry, "fieldsV1": fields})
     if changed:
         left = capped(_with_own(left, changed, write))
     return sorted(left, key=order)
@@ -104,25 +105,28 @@ def _described(obj: Object) -> Object:
     return {key: value for key, value in metadata(obj).items() if key not in _OURS}
 
 
-def in_other_version(
-    old: Object, new: Object, version: str, write: Write, kind: Kind
-) -> tuple[FieldSet, FieldSet] | None:
-    """What a manager of another version of the object sees; None for a version that is not served."""
-    before, after = kind.in_version(old, version), kind.in_version(new, version)
-    if before is None or after is None:
-        return None
+def in_other_version(old: Object, new: Object, version: str, write: Write, kind: Kind) -> tuple[FieldSet, FieldSet]:
+    """What a manager of another version of the object, which is served, sees."""
+    before, after = kind.in_version(old, version) or old, kind.in_version(new, version) or new
     return changes(before, after, kind.shape(version), write.reset)
 
 
 def _before(old: Object | None, new: Object, write: Write) -> Entries:
     """The entries that the write begins with: those that it brings, or those that there are."""
-    there: Entries = (metadata(old).get("managedFields") or []) if old is not None else []
+    there = stored(old) if old is not None else []
     given = metadata(new).get("managedFields")
     if given is None or given is there or write.subresource or given == there:
         return there
     if given in ([], [{}]):
         return []
     return clean(given) or there
+
+
+def stored(obj: Object) -> Entries:
+    """The entries of an object; of two of one manager, which only scales leave behind, the later one counts."""
+    entries: Entries = metadata(obj).get("managedFields") or []
+    known = {identity(entry): entry for entry in entries}
+    return entries if len(known) == len(entries) else list(known.values())
 
 
 def clean(given: Any) -> Entries | None:

@@ -1,7 +1,6 @@
 """The one door for writers: what happens between a wish and the store. All or nothing.
 
 A strategy a resource says how its objects come in (`strategy`), `steps` in which order it is asked.
-
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import NAMESPACES, PODS, Resource
 from netproxy.objects.manifest import Loaded, placed
 from netproxy.objects.meta import Object, key, metadata, name
+from netproxy.registry.admission import topology_labels
 from netproxy.registry.applying import applied, check_config
 from netproxy.registry.binding import bound
 from netproxy.registry.blank import blank
@@ -34,6 +34,7 @@ from netproxy.registry.managed import Write
 from netproxy.registry.options import PLAIN, WriteOptions
 from netproxy.registry.patch import patched
 from netproxy.registry.scale import scale_of
+from netproxy.registry.scaled import SCALE, SCALES, of_object, seen_scale
 from netproxy.registry.steps import Steps
 from netproxy.registry.tracking import kind_of, reset_of
 from netproxy.registry.versions import check_uid
@@ -103,7 +104,8 @@ class Registry(Steps):
         with self.transaction(dry_run=options.dry_run) as change:
             old = change.get(PODS, pod)
             check_uid(binding or {}, old, PODS)
-            new = change.replace(bound(old, node, timestamp(self.store.clock.now()), binding))
+            where = topology_labels(change, node)
+            new = change.replace(bound(old, node, timestamp(self.store.clock.now()), binding, where))
             return _shown(new, PODS, old, dry_run=options.dry_run)
 
     def patch(
@@ -128,24 +130,31 @@ class Registry(Steps):
 
         Raises ApplyConflictError (others manage what would change), ApiError, and what `create` and `replace` raise.
         """
-        kind = kind_of(resource)
-        check_config(config, resource.api_version, resource.kind, kind.shape(resource.api_version))
-        options = options.of(resource)
+        is_scale, options = subresource == "scale", options.of(resource)
+        version, kind_name = (SCALE, "Scale") if is_scale else (resource.api_version, resource.kind)
+        kind = SCALES if is_scale else kind_of(resource)
+        check_config(config, version, kind_name, kind.shape(version))
         with self.transaction(dry_run=options.dry_run) as change:
             old = change.find(resource, at)
             if old is None and subresource:
                 change.get(resource, at)
-            live = blank(config) if old is None else in_version(old, resource)
+            live = (
+                blank(config) if old is None else seen_scale(old, resource) if is_scale else in_version(old, resource)
+            )
             now = timestamp(self.store.clock.now())
-            write = Write(options.manager, resource.api_version, now, subresource, reset_of(resource, subresource))
-            result = applied(live, config, write, kind, force=options.force)
+            reset = {} if is_scale else reset_of(resource, subresource)
+            result = applied(
+                live, config, Write(options.manager, version, now, subresource, reset), kind, force=options.force
+            )
             meta = {**({"namespace": at.namespace} if resource.namespaced else {}), **metadata(result.obj)}
             new = self._patched({**result.obj, "metadata": meta}, resource, at)
             if old is None:
                 made = self._create(change, new, options, entries=result.entries)
             else:
-                made = self._write(subresource)(change, new, old, options, result.entries)
-            return _shown(made, resource, old, dry_run=options.dry_run), old is None
+                entries = of_object(old, result.entries, resource) if is_scale else result.entries
+                made = self._write(subresource)(change, new, old, options, entries)
+            made = _shown(made, resource, old, dry_run=options.dry_run)
+            return scale_of(made) if is_scale else made, old is None
 
     def rescale(self, resource: Resource, scale: Object, options: WriteOptions = PLAIN) -> Object:
         """Want as many copies of an object as a scale of it says; the result is its scale. Versions as in `replace`."""
@@ -157,16 +166,23 @@ class Registry(Steps):
     def delete(
         self, resource: Resource, at: NamespacedName, wanted: Options = AS_USUAL, options: WriteOptions = PLAIN
     ) -> Object:
+        """As `end`; the result is the object's last state."""
+        return self.end(resource, at, wanted, options)[0]
+
+    def end(
+        self, resource: Resource, at: NamespacedName, wanted: Options = AS_USUAL, options: WriteOptions = PLAIN
+    ) -> tuple[Object, bool]:
         """Ask for an object's end: it goes, or is marked and stays until its grace period and finalizers are over.
 
-        The result is its last state (`deletion.is_over` tells whether a marked one has gone). Raises NotFoundError,
-        ConflictError (another object, or another state of it, was meant), ApiError (it must stay).
+        The result is its last state, and whether it has gone. Raises NotFoundError, ConflictError (another object, or
+        another state of it, was meant), ApiError (it must stay).
         """
         with self.transaction(dry_run=options.dry_run) as change:
             old = change.get(resource, at)
             if wanted.propagation is None and habits_of(resource).orphan_warning:
                 options.warn(habits_of(resource).orphan_warning)
-            return _shown(self._delete(change, resource, old, wanted), resource, old, dry_run=options.dry_run)
+            last, is_gone = self._delete(change, resource, old, wanted)
+            return _shown(last, resource, old, dry_run=options.dry_run), is_gone
 
     def finish(self, resource: Resource, at: NamespacedName, uid: str) -> None:
         """Whoever had to finish an object's deletion has: it goes when no finalizers are left. One that is gone is fine."""

@@ -13,6 +13,7 @@ from netproxy.objects.cluster import ClusterSpec
 from netproxy.objects.defaulting import with_defaults
 from netproxy.objects.kinds import DAEMON_SETS, JOBS, NAMESPACES, NODES, PODS, PRIORITY_CLASSES, SERVICES, Resource
 from netproxy.objects.meta import Object, key, metadata, name, spec
+from netproxy.registry.admission import admitted
 from netproxy.registry.allocate import Holdings
 from netproxy.registry.convert import in_version
 from netproxy.registry.deletion import Options, is_over
@@ -27,6 +28,7 @@ from netproxy.registry.node import NodeStrategy
 from netproxy.registry.options import WriteOptions
 from netproxy.registry.pod import PodStrategy
 from netproxy.registry.scale import scaled
+from netproxy.registry.scaled import rescaled
 from netproxy.registry.service import ServiceStrategy
 from netproxy.registry.strategy import Strategy
 from netproxy.registry.tracking import tracked, with_entries
@@ -71,7 +73,8 @@ class Steps:
             obj = {**obj, "metadata": {**metadata(obj), "name": generated_name(obj, self.store.new_uid())}}
         check_namespace(change, resource, key(obj))
         strategy = self.strategy(resource)
-        new = strategy.new(with_uid(obj, self.store.new_uid()), with_status=with_status)
+        obj = admitted(change, with_uid(obj, self.store.new_uid()), None, resource)
+        new = strategy.new(obj, with_status=with_status)
         _check_new(strategy, new)
         there = change.find(resource, key(new)) if name(new) else None
         if there is not None:
@@ -91,7 +94,7 @@ class Steps:
         check_version(obj, old, resource)
         strategy = self.strategy(resource)
         sent = with_defaults(obj)
-        new = strategy.updated(with_fixed(sent, old), old)
+        new = strategy.updated(with_fixed(admitted(change, sent, old, resource), old), old)
         strategy.check(new, old)
         _warn(strategy, new, old, options)
         new = next_generation(strategy.settled(new, old), old, resource)
@@ -120,7 +123,10 @@ class Steps:
         new = scaled(old, scale)
         check_version(scale, old, resource)
         new = next_generation(new, old, resource)
-        entries = self._tracked(old, new, options, "scale") if entries is None else entries
+        if entries is None:
+            entries = rescaled(
+                old, new, options.resource or resource, options.manager, timestamp(self.store.clock.now())
+            )
         return self._put(change, with_entries(new, entries), old)
 
     def _write(self, subresource: str) -> Callable[..., Object]:
@@ -157,7 +163,7 @@ class Steps:
         now = timestamp(self.store.clock.now())
         return tracked(old, new, options.resource or served(new), options.manager, now, subresource)
 
-    def _delete(self, change: Transaction, resource: Resource, old: Object, options: Options) -> Object:
+    def _delete(self, change: Transaction, resource: Resource, old: Object, options: Options) -> tuple[Object, bool]:
         strategy = self.strategy(resource)
         strategy.check_deletion(old)
         strategy.check_meant(in_version(old, resource), options)
@@ -170,7 +176,7 @@ class Steps:
             old = change.mark_deleted(
                 resource, key(old), at=result.mark.at, grace_s=result.mark.grace_s, changes=changes
             )
-        return change.remove(resource, key(old)) if result.gone else old
+        return (change.remove(resource, key(old)) if result.gone else old), result.gone
 
 
 def _check_new(strategy: Strategy, new: Object) -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from aiohttp import web
@@ -15,16 +12,17 @@ from aiohttp.typedefs import Handler
 from multidict import CIMultiDict
 
 from netproxy.apiserver.paths import meant
-from netproxy.apiserver.request import Request, Response, Watch
+from netproxy.apiserver.request import Request, Response
 from netproxy.apiserver.routes import Api
 from netproxy.apiserver.status import status, status_of
-from netproxy.apiserver.watch import Frame, Teller, failed, fell_behind, teller
+from netproxy.apiserver.watch import Teller, Told, Watch
 from netproxy.core.clock import Clock
 from netproxy.core.errors import NetproxyError
 from netproxy.core.user import ANONYMOUS, User
 from netproxy.serve.metrics import CONTENT_TYPE, Requests, text
+from netproxy.serve.streams import LIMITS, Limits, stream
 from netproxy.serve.who import TOKEN_USER, authenticated, is_local, user_of
-from netproxy.store.store import Event, Store
+from netproxy.store.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -32,23 +30,6 @@ Extra = Callable[[Request], Awaitable[Response]]
 """What the agent serves beside the Kubernetes API, below /netproxy/."""
 
 MAX_BODY = 256 << 20
-BATCH = 128
-"""Frames that are written before others have their turn."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a watcher may cost."""
-
-    behind: int = 10_000
-    """Events that wait for one that does not read; with one more it is ended, and has to list again."""
-    patience_s: float = 5.0
-    """How long one that has been ended has to read that."""
-    bookmark_s: float = 60.0
-    """How often it is told how far it has come, when it asked for that."""
-
-
-LIMITS = Limits()
 
 
 async def serve(
@@ -56,12 +37,11 @@ async def serve(
     token_user: Callable[[str], User | None] | None = None,
 ) -> web.AppRunner:  # fmt: skip
     """Listen on a Unix socket that only its owner can open; returns what ends it. TOKEN_USER: see `who.TOKEN_USER`."""
+    watched = _watched(store, clock, limits)
 
     async def answer(request: web.Request) -> web.StreamResponse:
         try:
-            return await _answer(
-                request, api, extra, lambda watch: _Waiting(teller(watch, clock), store, limits, request)
-            )
+            return await _answer(request, api, extra, watched)
         except web.HTTPRequestEntityTooLarge as error:
             return _whole(status(413, "RequestEntityTooLarge", f"Request entity too large: {error.text}"))
         except NetproxyError as error:
@@ -100,8 +80,21 @@ def _counted(answer: Handler, store: Store) -> Handler:
     return counted
 
 
+Watched = Callable[[web.Request, Watch], Awaitable[web.StreamResponse]]
+
+
+def _watched(store: Store, clock: Clock, limits: Limits) -> Watched:
+    """What streams watches; frames that many are told are made once."""
+    told = Told()
+
+    async def watched(request: web.Request, watch: Watch) -> web.StreamResponse:
+        return await stream(request, Teller(watch, clock, told), store, limits)
+
+    return watched
+
+
 async def _answer(
-    request: web.Request, api: Api, extra: Extra, waiting: Callable[[Watch], _Waiting]
+    request: web.Request, api: Api, extra: Extra, watched: Watched
 ) -> web.StreamResponse:  # fmt: skip
     query, headers = request.query, request.headers
     repeated = {name: tuple(query.getall(name)) for name in set(query)} if len(query) != len(set(query)) else {}
@@ -113,105 +106,10 @@ async def _answer(
         return _whole(await extra(asked))
     result = api.handle(asked)
     if isinstance(result, Watch):
-        return await _stream(request, result, waiting(result))
+        return await watched(request, result)
     return _whole(result)
 
 
 def _whole(response: Response) -> web.Response:
     headers = CIMultiDict((("Content-Type", response.content_type), *response.headers))
     return web.Response(status=response.status, body=response.body, headers=headers)
-
-
-async def _stream(request: web.Request, watch: Watch, waiting: _Waiting) -> web.StreamResponse:
-    """Write frames until the watch's time is over, the client has gone, or it cannot go on."""
-    response = web.StreamResponse(headers={"Content-Type": "application/json"})
-    response.enable_chunked_encoding()
-    try:
-        await response.prepare(request)
-        async with asyncio.timeout(watch.timeout_s):
-            async for frames in waiting.frames():
-                await response.write(frames)
-        await response.write_eof()
-    except (TimeoutError, ConnectionError):
-        pass
-    except Exception:  # the answer has begun: all that can be said is that it ends
-        log.exception("watch of %s", watch.resource.plural)
-    finally:
-        waiting.close()
-    return response
-
-
-class _Waiting:
-    """What a watcher has still to be told: bounded, so that one who does not read costs little, and not for ever."""
-
-    def __init__(self, tells: Teller, store: Store, limits: Limits, request: web.Request) -> None:
-        self._tells = tells
-        self._store = store
-        self._limits = limits
-        self._request = request
-        self._loop = asyncio.get_running_loop()
-        self._queue: asyncio.Queue[Event] = asyncio.Queue(limits.behind)
-        self._fell_behind: asyncio.TimerHandle | None = None
-        self._bookmark_at = self._loop.time() + limits.bookmark_s
-        self._first: Iterator[Frame] = iter(())
-        self._refused: NetproxyError | None = None
-        self._end = store.subscribe(self._hear)
-        try:
-            self._first = tells.first(store)  # in the same moment, so that nothing is told twice or missed
-        except NetproxyError as error:
-            self._refused = error
-
-    def _hear(self, event: Event) -> None:
-        if event.resource.stored != self._tells.watch.resource.stored or self._fell_behind:
-            return
-        try:
-            self._queue.put_nowait(event)
-        except asyncio.QueueFull:
-            self._fell_behind = self._loop.call_later(self._limits.patience_s, self._abort)
-
-    def _abort(self) -> None:
-        if self._request.transport:
-            self._request.transport.abort()
-
-    async def frames(self) -> AsyncIterator[Frame]:
-        """Batches of frames; ends with an ERROR frame when the watch cannot go on."""
-        if self._refused:
-            yield failed(self._refused)
-            return
-        async for batch in _batches(self._first):
-            yield batch
-        while not self._fell_behind:
-            frame = await self._next()
-            if frame is not None:
-                yield frame
-        yield failed(fell_behind(self._store.version))
-
-    async def _next(self) -> Frame | None:
-        try:
-            async with asyncio.timeout_at(self._bookmark_at):
-                event = await self._queue.get()
-        except TimeoutError:
-            return self._bookmark(self._store.version)
-        frames = [self._tells.told(event)]
-        while len(frames) < BATCH and not self._queue.empty():
-            event = self._queue.get_nowait()
-            frames.append(self._tells.told(event))
-        if self._loop.time() >= self._bookmark_at:
-            frames.append(self._bookmark(event.version))
-        return b"".join(filter(None, frames)) or None
-
-    def _bookmark(self, version: int) -> Frame | None:
-        self._bookmark_at = self._loop.time() + self._limits.bookmark_s
-        return self._tells.bookmark(version) if self._tells.watch.bookmarks else None
-
-    def close(self) -> None:
-        """Hear no more."""
-        self._end()
-        if self._fell_behind:
-            self._fell_behind.cancel()
-
-
-async def _batches(frames: Iterator[Frame]) -> AsyncIterator[Frame]:
-    while batch := b"".join(islice(frames, BATCH)):
-        yield batch
-        await asyncio.sleep(0)

@@ -7,6 +7,7 @@ happens in one thread.
 from __future__ import annotations
 
 import logging
+from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from netproxy.core.errors import ExpiredError, NotFoundError
 from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import RESOURCES, Resource, resource_of, stored_resource
 from netproxy.objects.meta import Object, key
+from netproxy.store.order import Placed, place, span
 from netproxy.store.transaction import Index, Transaction, Write
 
 log = logging.getLogger(__name__)
@@ -66,7 +68,7 @@ class Store:
         self.new_uid = new_uid
         self._backing = backing
         self._objects: dict[str, dict[NamespacedName, Object]] = {resource.stored: {} for resource in RESOURCES}
-        self._sorted: dict[str, list[NamespacedName]] = {}
+        self._sorted: dict[str, list[Placed]] = {}
         self._history: deque[Event] = deque(maxlen=HISTORY)
         self._indexes: dict[str, list[Index]] = {}
         self._listeners: list[Listener] = []
@@ -99,14 +101,31 @@ class Store:
         return self._objects[resource.stored].get(name)
 
     def list(self, resource: Resource, in_namespace: str = "") -> Iterator[Object]:
-        """All objects of a resource, sorted by namespace and name; of one namespace when it is given."""
-        objects = self._objects[resource.stored]
-        names = self._sorted.get(resource.stored)
-        if names is None:
-            names = self._sorted[resource.stored] = sorted(objects)
-        for name in names:
-            if not in_namespace or name.namespace == in_namespace:
-                yield objects[name]
+        """All objects of a resource, in the order of lists (`order.place`); of one namespace when it is given."""
+        objects, placed = self._objects[resource.stored], self._order(resource)
+        first, last = span(placed, in_namespace)
+        for _, name in placed[first:last]:
+            yield objects[name]
+
+    def list_at(self, resource: Resource, version: int, in_namespace: str = "") -> Iterator[Object]:
+        """What `list` gave at an earlier version. Raises ExpiredError when that is no longer known."""
+        self._check_known(version)
+        before: dict[NamespacedName, Object | None] = {}
+        for event in takewhile(lambda event: event.version > version, reversed(self._history)):
+            if event.resource.stored == resource.stored:
+                before[key(event.obj)] = event.old
+        if not before:
+            return self.list(resource, in_namespace)
+        there = {key(obj): obj for obj in self.list(resource, in_namespace)}
+        there |= {name: obj for name, obj in before.items() if obj and in_namespace in ("", name.namespace)}
+        names = sorted((name for name in there if before.get(name, there) is not None), key=place)
+        return iter([there[name] for name in names])
+
+    def _order(self, resource: Resource) -> Sequence[Placed]:
+        placed = self._sorted.get(resource.stored)
+        if placed is None:
+            placed = self._sorted[resource.stored] = sorted((place(n), n) for n in self._objects[resource.stored])
+        return placed
 
     def all(self, resource: Resource) -> Iterable[Object]:
         """All objects of a resource in no order; cheap."""
@@ -172,14 +191,24 @@ class Store:
                 del objects[write.name]
             else:
                 objects[write.name] = write.obj
-            if write.type != "MODIFIED":
-                self._sorted.pop(write.resource.stored, None)
+            self._place(write)
             event = Event(write.type, write.obj, write.version, stored_resource(write.resource), write.old)
             self._history.append(event)
             self._latest[write.resource.stored] = write.version
             self._untold.append(event)
         self.version = writes[-1].version
         self._tell()
+
+    def _place(self, write: Write) -> None:
+        """Keep the order true, once somebody has asked for it."""
+        placed = self._sorted.get(write.resource.stored)
+        if placed is None or write.type == "MODIFIED":
+            return
+        entry = (place(write.name), write.name)
+        if write.type == "ADDED":
+            insort(placed, entry)
+        else:
+            del placed[bisect_left(placed, entry)]
 
     def _tell(self) -> None:
         """Tell every listener of every event, in order. A listener that writes is heard later, by the loop that runs."""
@@ -208,8 +237,11 @@ class Store:
         """All events after VERSION. Raises ExpiredError when they are no longer known, or VERSION is not of this store."""
         if version > self.version:
             raise ExpiredError(f"too large resource version: {version}, current: {self.version}")
-        oldest = self._history[0].version - 1 if self._history else self.version
-        if version < max(oldest, self._first):
-            raise ExpiredError(f"too old resource version: {version} ({self.version})")
+        self._check_known(version)
         newer = list(takewhile(lambda event: event.version > version, reversed(self._history)))
         return newer[::-1]
+
+    def _check_known(self, version: int) -> None:
+        oldest = max(self._history[0].version - 1 if self._history else self.version, self._first)
+        if version < oldest:
+            raise ExpiredError(f"too old resource version: {version} ({oldest})")

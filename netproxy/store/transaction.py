@@ -12,6 +12,7 @@ from netproxy.core.errors import AlreadyExistsError, ConflictError, NotFoundErro
 from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import Resource, resource_of
 from netproxy.objects.meta import Object, key, metadata
+from netproxy.store.order import place
 
 FIXED = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
 """Metadata that is the store's: what a writer says about it does not count."""
@@ -82,11 +83,11 @@ class Transaction:
         return found
 
     def list(self, resource: Resource, in_namespace: str = "") -> Iterator[Object]:
-        """All objects of a resource, sorted by namespace and name; of one namespace when it is given."""
+        """All objects of a resource, in the order of lists; of one namespace when it is given."""
         if not self._now.get(resource.stored):
             return self._committed.list(resource, in_namespace)
         found = [obj for obj in self.all(resource) if not in_namespace or key(obj).namespace == in_namespace]
-        return iter(sorted(found, key=key))
+        return iter(sorted(found, key=lambda obj: place(key(obj))))
 
     def all(self, resource: Resource) -> Iterable[Object]:
         """All objects of a resource in no order."""

@@ -11,9 +11,9 @@ from support.build import a_node
 from support.objects import TEXTS, any_resource, anything, spoilt, template
 from support.world import World
 
-from netproxy.apiserver.request import Request, Response, Watch
+from netproxy.apiserver.request import Request, Response
 from netproxy.apiserver.routes import Api
-from netproxy.apiserver.watch import teller
+from netproxy.apiserver.watch import Teller, Told, Watch
 from netproxy.controllers import ALL
 from netproxy.core.errors import NetproxyError
 from netproxy.core.net import Family
@@ -147,7 +147,7 @@ def a_world() -> World:
 def watched(watch: Watch, world: World) -> list[bytes]:
     """The first frames of a watch, or why there are none."""
     try:
-        return list(teller(watch, world.clock).first(world.store))
+        return list(Teller(watch, world.clock, Told()).first(world.store))
     except NetproxyError:
         return []
 
@@ -168,7 +168,7 @@ def everybody_lists(world: World, api: Api) -> None:
             assert answer.status == 200, answer.body
         asked = api.handle(Request("GET", f"{resource.prefix}/{resource.plural}", {"watch": "1"}))
         assert isinstance(asked, Watch)
-        list(teller(asked, world.clock).first(world.store))
+        list(Teller(asked, world.clock, Told()).first(world.store))
 
 
 def everybody_acts(world: World) -> None:

@@ -9,8 +9,7 @@ from support.api import Backing, a_registry, a_store
 from support.build import FixedClock, pod_object, service_object
 from support.examples import examples
 
-from netproxy.apiserver.request import Watch
-from netproxy.apiserver.watch import teller
+from netproxy.apiserver.watch import Teller, Told, Watch
 from netproxy.core.errors import NetproxyError
 from netproxy.objects.kinds import CONFIG_MAPS, EVENTS, EVENTS_V1, PODS, SERVICES, resource_of
 from netproxy.objects.meta import key, labels, metadata
@@ -32,7 +31,7 @@ class Watcher:
 
     def __init__(self, registry, watch):
         self.watch, self.view, self.versions = watch, {}, []
-        self.tells = teller(watch, registry.store.clock)
+        self.tells = Teller(watch, registry.store.clock, Told())
         self.end = registry.store.subscribe(lambda event: self.hear(self.tells.told(event)))
         for frame in list(self.tells.first(registry.store)):
             self.hear(frame)
@@ -56,8 +55,11 @@ class Watcher:
 
 def fresh(registry, watch):
     found = [in_version(obj, watch.resource) for obj in registry.store.list(watch.resource, watch.namespace)]
-    wanted = watch.label_selector.partition("=")[2]
-    return {key(obj): obj for obj in found if not wanted or labels(obj).get("app") == wanted}
+    return {key(obj): obj for obj in found if watch.picks is None or watch.picks(obj)}
+
+
+def of_app(app):
+    return (lambda obj: labels(obj).get("app") == app) if app else None
 
 
 class Clients(RuleBasedStateMachine):
@@ -167,7 +169,7 @@ class Clients(RuleBasedStateMachine):
         app=apps, listed=st.booleans(),
     )  # fmt: skip
     def watch(self, resource, at, app, listed):
-        chosen = Watch(resource, 0, at, f"app={app}" if app else "", initial=not listed)
+        chosen = Watch(resource, 0, at, of_app(app), initial=not listed)
         watcher = Watcher(self.registry, chosen)
         if listed:
             watcher.view = fresh(self.registry, chosen)
@@ -184,9 +186,8 @@ class Clients(RuleBasedStateMachine):
         """Who has missed something hears it later."""
         version = self.registry.store.version - back
         if version > 0:
-            missed = list(
-                teller(Watch(watcher.watch.resource, version), self.registry.store.clock).first(self.registry.store)
-            )
+            asked = Watch(watcher.watch.resource, version)
+            missed = list(Teller(asked, self.registry.store.clock, Told()).first(self.registry.store))
             assert len(missed) <= back
 
     @invariant()

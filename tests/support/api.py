@@ -2,8 +2,9 @@
 
 import json
 
-from netproxy.apiserver.request import Request, Watch
+from netproxy.apiserver.request import Request
 from netproxy.apiserver.routes import Api
+from netproxy.apiserver.watch import Watch
 from netproxy.core.errors import StorageError
 from netproxy.objects.cluster import cluster_spec
 from netproxy.registry.registry import Registry

@@ -9,9 +9,10 @@ from netproxy.core.errors import ManifestError
 from netproxy.objects.cluster import cluster_object, cluster_spec, node_object
 from netproxy.objects.defaulting import with_defaults
 from netproxy.objects.kinds import resource_of_word
+from netproxy.objects.labelquery import parse_selector
 from netproxy.objects.manifest import idle_kind, load, parse_manifests, unknown_kind
 from netproxy.objects.schema import field_problems
-from netproxy.objects.selector import field_filter, label_selector, matches, parse_selector, selects
+from netproxy.objects.selector import field_filter, label_selector, matches, selects
 from netproxy.objects.validate import problems
 
 

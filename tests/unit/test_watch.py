@@ -5,17 +5,19 @@ import json
 from contextlib import suppress
 
 import pytest
-from support.api import a_registry, a_store
+from support.api import Client, a_registry, a_store
 from support.build import FixedClock, service_object
 
-from netproxy.apiserver.request import Response, Watch
+from netproxy.apiserver.negotiate import Form
+from netproxy.apiserver.request import Response
 from netproxy.apiserver.routes import Api
-from netproxy.apiserver.watch import failed, fell_behind, teller
-from netproxy.core.errors import ExpiredError, ManifestError
+from netproxy.apiserver.watch import Teller, Told, Watch, failed, fell_behind
+from netproxy.core.errors import ExpiredError
 from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import CONFIG_MAPS, EVENTS_V1, SERVICES
 from netproxy.objects.meta import INITIAL_EVENTS_END
 from netproxy.serve import http
+from netproxy.serve.streams import Limits
 from netproxy.store.store import Store
 
 CLOCK = FixedClock()
@@ -25,9 +27,19 @@ def frames(lines):
     return [(frame["type"], frame["object"]) for frame in map(json.loads, lines)]
 
 
+def teller(watch):
+    return Teller(watch, CLOCK, Told())
+
+
+def services(version=0, in_namespace="", **query):
+    """A watch of Services, as a query asks for it."""
+    path = f"/api/v1/namespaces/{in_namespace}/services" if in_namespace else "/api/v1/services"
+    return Client()("GET", path, watch="1", **({"resourceVersion": str(version)} if version else {}), **query)
+
+
 def told(registry, watch):
     """What a watch hears of all that has happened so far."""
-    tells = teller(watch, CLOCK)
+    tells = teller(watch)
     return frames(filter(None, (tells.told(event) for event in registry.store.since(0))))
 
 
@@ -49,7 +61,7 @@ def test_a_change_into_the_selection_adds_and_one_out_of_it_deletes_the_object_a
     registry.delete(SERVICES, NamespacedName("default", "a"))
     registry.create(labelled("b", app="db"))
     registry.delete(SERVICES, NamespacedName("default", "b"))
-    found = told(registry, Watch(SERVICES, 0, label_selector="app=web"))
+    found = told(registry, services(labelSelector="app=web"))
     assert short(found) == [
         ("ADDED", "a", "1"),
         ("MODIFIED", "a", "2"),
@@ -65,10 +77,8 @@ def test_a_watch_hears_of_its_resource_and_its_namespace_only():
     registry.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team"}})
     registry.create(service_object(namespace="team"))
     registry.create(service_object("b"))
-    assert short(told(registry, Watch(SERVICES, 0, "team"))) == [("ADDED", "web", "2")]
-    assert short(told(registry, Watch(SERVICES, 0, field_selector="metadata.name=b"))) == [("ADDED", "b", "3")]
-    with pytest.raises(ManifestError):
-        teller(Watch(SERVICES, 0, label_selector="a in ("), CLOCK)
+    assert short(told(registry, services(in_namespace="team"))) == [("ADDED", "web", "2")]
+    assert short(told(registry, services(fieldSelector="metadata.name=b"))) == [("ADDED", "b", "3")]
 
 
 def test_an_event_is_told_in_the_version_of_the_watch():
@@ -82,29 +92,32 @@ def test_what_is_there_comes_first_and_its_end_is_marked_when_asked():
     registry = a_registry()
     registry.create(labelled("a", app="web"))
     registry.create(labelled("b", app="db"))
-    first = frames(teller(Watch(SERVICES, 0, initial=True, label_selector="app"), CLOCK).first(registry.store))
+    first = frames(teller(services(labelSelector="app")).first(registry.store))
     assert short(first) == [("ADDED", "a", "1"), ("ADDED", "b", "2")]
-    marked = frames(teller(Watch(SERVICES, 1, initial=True, marks_initial=True), CLOCK).first(registry.store))
+    marked = frames(teller(Watch(SERVICES, 1, initial=True, marks_initial=True)).first(registry.store))
     assert marked[-1] == ("BOOKMARK", {"kind": "Service", "apiVersion": "v1", "metadata": {
-        "resourceVersion": "2", "annotations": {INITIAL_EVENTS_END: "true"}}})  # fmt: skip
+        "resourceVersion": "2", "annotations": {INITIAL_EVENTS_END: "true"}}, "spec": {}, "status": {"loadBalancer": {}}})  # fmt: skip
 
 
 def test_a_watch_from_a_version_hears_what_it_missed():
     registry = a_registry()
     for name in "abc":
         registry.create(service_object(name))
-    assert short(frames(teller(Watch(SERVICES, 2), CLOCK).first(registry.store))) == [("ADDED", "c", "3")]
-    assert list(teller(Watch(SERVICES, 0), CLOCK).first(registry.store)) == []
+    assert short(frames(teller(Watch(SERVICES, 2)).first(registry.store))) == [("ADDED", "c", "3")]
+    assert list(teller(Watch(SERVICES, 0)).first(registry.store)) == []
     with pytest.raises(ExpiredError):
-        teller(Watch(SERVICES, 1), CLOCK).first(restored(2).store)
+        teller(Watch(SERVICES, 1)).first(restored(2).store)
 
 
 def test_tables_and_bookmarks_and_ends():
     registry = a_registry()
     registry.create(service_object())
-    (frame,) = told(registry, Watch(SERVICES, 0, table=True))
-    assert (frame[1]["kind"], len(frame[1]["rows"])) == ("Table", 1)
-    bookmark = frames([teller(Watch(CONFIG_MAPS, 0), CLOCK).bookmark(7)])
+    registry.create(service_object("b"))
+    first, second = told(registry, Watch(SERVICES, form=Form(shape="Table")))
+    assert (first[1]["kind"], len(first[1]["rows"])) == ("Table", 1)
+    assert first[1]["columnDefinitions"][0]["name"] == "Name"
+    assert second[1]["columnDefinitions"] is None
+    bookmark = frames([teller(Watch(CONFIG_MAPS, 0)).bookmark(7)])
     assert bookmark == [("BOOKMARK", {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"resourceVersion": "7"}})]
     ((kind, status),) = frames([failed(fell_behind(9))])
     assert (kind, status["code"], status["reason"]) == ("ERROR", 410, "Expired")
@@ -120,7 +133,7 @@ class Served:
         self.path = path
         self.registry = registry
         self.extra = extra or self.nothing
-        self.limits = http.Limits(**limits)
+        self.limits = Limits(**limits)
         self.writers = []
 
     async def nothing(self, request):

@@ -8,7 +8,7 @@ from typing import Any
 from netproxy.core.errors import Problem
 from netproxy.core.names import is_dns_label, is_dns_subdomain
 from netproxy.objects.choices import KUBE_PROXY_VERSIONS, PROXY_MODES, SCOPES
-from netproxy.objects.labels import bad_value, label_problems
+from netproxy.objects.labels import label_problems, label_value_problems
 from netproxy.objects.meta import Object
 from netproxy.objects.quantity import bytes_of
 from netproxy.objects.ranges import range_problems
@@ -93,8 +93,9 @@ def _cluster_node(path: str, node: Any, names: list[Any]) -> Problems:
         yield Problem(f"{path}.{field}", why, reason="FieldValueUnknown")
     if not isinstance(node.get("zone"), str | None):
         yield invalid(f"{path}.zone", node["zone"], "must be of type string; put it into quotes")
-    elif why := bad_value(node.get("zone") or ""):
-        yield invalid(f"{path}.zone", node["zone"], why)
+    else:
+        for why in label_value_problems(node.get("zone") or ""):
+            yield invalid(f"{path}.zone", node["zone"], why)
     given = node.get("labels") or {}
     if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
         yield invalid(f"{path}.labels", given, "must be an object of strings; put numbers into quotes")

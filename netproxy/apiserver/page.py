@@ -1,0 +1,229 @@
+"""Lists in pieces: which objects, at which version, and how to go on.
+
+Source: kubernetes apiserver pkg/storage/continue.go, pkg/storage/interfaces.go (ValidateListOptions),
+pkg/storage/cacher/cacher.go (GetList), pkg/storage/etcd3/errors.go.
+"""
+
+from __future__ import annotations
+
+import base64
+import posixpath
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import orjson
+
+from netproxy.apiserver.listing import EXACT, ListOptions, list_version
+from netproxy.apiserver.paths import Target
+from netproxy.apiserver.status import bad_request
+from netproxy.core.errors import ApiError, ExpiredError
+from netproxy.objects.meta import Object, name, namespace
+from netproxy.store.store import Store
+
+_TOKEN_VERSION = "meta.k8s.io/v1"
+_EXPIRED = "The resourceVersion for the provided list is too old."
+_INCONSISTENT = (
+    "The provided continue parameter is too old to display a consistent list result. You can start a new list without the"
+    " continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing"
+    " with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the"
+    " time the first chunk was returned and now may show up in the list."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A piece of a list."""
+
+    objects: list[Object]
+    """As they are kept."""
+    version: int
+    token: str = ""
+    """To go on; empty at the end."""
+    remaining: int | None = None
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """The list's metadata."""
+        made: dict[str, Any] = {"resourceVersion": str(self.version)}
+        if self.token:
+            made["continue"] = self.token
+        if self.remaining is not None:
+            made["remainingItemCount"] = self.remaining
+        return made
+
+
+class _From(NamedTuple):
+    """Where a list begins."""
+
+    version: int | None
+    """None is now."""
+    key: str = ""
+    """The first that may be in it."""
+    at_least: int = 0
+    """A version that must be there."""
+
+
+def page(store: Store, target: Target, options: ListOptions) -> Page:
+    """What a list is answered. Raises ApiError: 400 for a token or a version that is none, 504 for one still to come;
+    ExpiredError for one that is forgotten.
+    """
+    begins = _begins(options)
+    version = store.version if begins.version is None else begins.version
+    check_there(max(version, begins.at_least), store)
+    found = _objects(store, target, options, begins)
+    limit = 0 if options.version == "0" or options.is_single else options.limit
+    return _cut(found, target, options, version, max(limit, 0))
+
+
+def check_there(version: int, store: Store) -> None:
+    """Raise ApiError (504) when a version is still to come."""
+    if version > store.version:
+        raise too_large(version, store.version)
+
+
+def too_large(version: int, current: int) -> ApiError:
+    """The version asked for is still to come."""
+    causes = [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]
+    error = ApiError(504, "Timeout", f"Timeout: Too large resource version: {version}, current: {current}")
+    return error.with_details(causes=causes, retryAfterSeconds=1)
+
+
+def _begins(options: ListOptions) -> _From:
+    if options.token:
+        version, start = _decoded(options.token)
+        if options.version not in ("", "0"):
+            raise bad_request("specifying resource version is not allowed when using continue")
+        return _From(version if version > 0 else None, start)
+    version = list_version(options.version)
+    is_page = options.limit > 0 and version > 0 and not options.match and not options.is_single
+    if options.match == EXACT or is_page:
+        return _From(version)
+    return _From(None, at_least=version)
+
+
+def _objects(store: Store, target: Target, options: ListOptions, begins: _From) -> Iterator[Object]:
+    if begins.version is None:
+        return _after(store.list(target.resource, target.namespace), target, begins.key)
+    try:
+        found = store.list_at(target.resource, begins.version, target.namespace)
+    except ExpiredError:
+        raise _expired(begins.key if options.token else "") from None
+    return _after(found, target, begins.key)
+
+
+def _expired(key: str) -> ExpiredError:
+    if not key:
+        return ExpiredError(_EXPIRED)
+    return ExpiredError(_INCONSISTENT, token=_encoded(-1, key))
+
+
+def _after(objects: Iterator[Object], target: Target, key: str) -> Iterator[Object]:
+    return (obj for obj in objects if key_of(obj, target) >= key) if key else objects
+
+
+def key_of(obj: Object, target: Target) -> str:
+    """Where an object is in the lists of a path: they are sorted by this."""
+    at = "" if target.namespace else namespace(obj)
+    return f"{at}/{name(obj)}" if at else name(obj)
+
+
+def _cut(found: Iterator[Object], target: Target, options: ListOptions, version: int, limit: int) -> Page:
+    picks = options.picks(target.resource)
+    if not limit:
+        return Page([obj for obj in found if picks is None or picks(obj)], version)
+    taken: list[Object] = []
+    for obj in found:
+        if picks is None or picks(obj):
+            taken.append(obj)
+            if len(taken) == limit:
+                break
+    more = sum(1 for _ in found)
+    if not more:
+        return Page(taken, version)
+    token = _encoded(version, key_of(taken[-1], target) + "\0")
+    return Page(taken, version, token, more if options.picks_all else None)
+
+
+# --- tokens
+
+
+def _encoded(version: int, start: str) -> str:
+    token = orjson.dumps({"v": _TOKEN_VERSION, "rv": version, "start": start})
+    return base64.urlsafe_b64encode(token).rstrip(b"=").decode()
+
+
+def _decoded(token: str) -> tuple[int, str]:
+    """Version and first key of a token. Raises ApiError (400) for what is none."""
+    try:
+        found = _token_fields(token)
+    except ValueError as error:
+        raise _no_token(f": {error}") from None
+    if found.get("v") != _TOKEN_VERSION:
+        raise _no_token(f": server does not recognize this encoded version {found.get('v') or ''}")
+    version, start = found.get("rv") or 0, found.get("start") or ""
+    if not version:
+        raise _no_token(f": incorrect encoded start resourceVersion (version {_TOKEN_VERSION})")
+    if not start:
+        raise _no_token(f": encoded start key empty (version {_TOKEN_VERSION})")
+    key = start if start.startswith("/") else f"/{start}"
+    if posixpath.normpath(key) != key or key.startswith("//"):
+        raise _no_token(f": {start}")
+    return version, key[1:]
+
+
+_GO_TYPES = {"v": "string", "rv": "int64", "start": "string"}
+
+
+def _token_fields(token: str) -> dict[str, Any]:
+    """What is in a token, of the right types. Raises ValueError with Go's words."""
+    found = _json(_bytes(token))
+    if not isinstance(found, dict):
+        raise ValueError(f"json: cannot unmarshal {_go_kind(found)} into Go value of type storage.continueToken")
+    for field, kind in _GO_TYPES.items():
+        value = found.get(field)
+        wanted = int if kind == "int64" else str
+        if value is not None and (not isinstance(value, wanted) or isinstance(value, bool)):
+            shown = f"number {value}" if isinstance(value, float) else _go_kind(value)
+            raise ValueError(
+                f"json: cannot unmarshal {shown} into Go struct field continueToken.{field} of type {kind}"
+            )
+    return found
+
+
+def _go_kind(value: Any) -> str:
+    match value:
+        case bool():
+            return "bool"
+        case int() | float():
+            return "number"
+        case str():
+            return "string"
+        case list():
+            return "array"
+        case _:
+            return "object"
+
+
+def _bytes(token: str) -> bytes:
+    text = token.replace("\r", "").replace("\n", "")
+    wrong = re.search(r"[^A-Za-z0-9_-]", text)
+    if wrong or len(text) % 4 == 1:
+        raise ValueError(f"illegal base64 data at input byte {wrong.start() if wrong else len(text) - 1}")
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def _json(text: bytes) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        first = text.lstrip(b" \t\r\n")[:1].decode("latin-1")
+        if not first:
+            raise ValueError("unexpected end of JSON input") from None
+        shown = first if first.isascii() and first.isprintable() else f"\\u{ord(first):04x}"
+        raise ValueError(f"invalid character '{shown}' looking for beginning of value") from None
+
+
+def _no_token(why: str) -> ApiError:
+    return bad_request(f"invalid continue token: continue key is not valid{why}")
