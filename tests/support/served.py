@@ -38,7 +38,7 @@ async def serve(socket: Path, ready: threading.Event) -> None:
     clock, numbers = SystemClock(), itertools.count(1)
     store = Store(clock, lambda: f"00000000-0000-4000-8000-{next(numbers):012x}", begins=FIRST_VERSION)
     registry = Registry(store, alone())
-    put_first(registry, [], restored=False)
+    put_first(registry, [], restored=False, runs_pods=False)
 
     async def extra(_: Request) -> Response:
         return status(404, "NotFound", "nothing is here", {})

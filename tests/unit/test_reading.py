@@ -149,6 +149,11 @@ def test_what_fields_pick(ask: Client, selector: str, picked: str) -> None:
     assert names(ask("GET", MAPS, fieldSelector=selector)) == picked
 
 
+EVENT = {
+    "metadata": {"name": "e"}, "regarding": {"kind": "Pod", "name": "p", "namespace": "default"}, "note": "n", "reason": "R",
+    "type": "Normal", "action": "a", "reportingController": "k", "reportingInstance": "i",
+    "eventTime": "2020-01-01T00:00:00.000000Z",
+}  # fmt: skip
 PATHS = {"jobs": "/apis/batch/v1/namespaces/default/jobs", "new": "/apis/events.k8s.io/v1/namespaces/default/events"}
 
 
@@ -166,8 +171,8 @@ PATHS = {"jobs": "/apis/batch/v1/namespaces/default/jobs", "new": "/apis/events.
         (f"{BASE}/secrets", {"metadata": {"name": "s"}, "type": "x/y"}, "type=x/y", "type=Opaque"),
         (f"{BASE}/events", {"metadata": {"name": "e"}, "source": {"component": "k"}}, "source=k", "source="),
         (f"{BASE}/events", {"metadata": {"name": "e"}, "reportingComponent": "k"}, "source=k", "reportingComponent="),
-        (PATHS["new"], {"metadata": {"name": "e"}, "regarding": {"kind": "Pod"}}, "regarding.kind=Pod", "regarding.kind=x"),
-        (PATHS["new"], {"metadata": {"name": "e"}, "reportingController": "k"}, "reportingController=k", "reportingController="),
+        (PATHS["new"], EVENT, "regarding.kind=Pod", "regarding.kind=x"),
+        (PATHS["new"], EVENT, "reportingController=k", "reportingController="),
     ],
 )  # fmt: skip
 def test_fields_of_kinds(path: str, body: dict[str, Any], selector: str, otherwise: str) -> None:
