@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from netproxy.objects.cluster import ClusterSpec, cluster_object, node_object
 from netproxy.objects.kinds import KUBE_PROXY_CONFIGURATIONS, NODES, resource_of
 from netproxy.objects.manifest import Loaded
 from netproxy.objects.meta import Object, key, name
+from netproxy.registry.options import WriteOptions
 from netproxy.registry.registry import Registry
 
 DNS_LABELS = {"k8s-app": "kube-dns"}
@@ -36,6 +38,8 @@ def put_first(registry: Registry, incoming: list[Loaded], *, restored: bool, run
         )
         registry.apply(_own(nodes))
         registry.apply(item for item in incoming if item.obj["kind"] not in ("Cluster", "Node"))
+        if not runs_pods and not restored:
+            registry.apply(_own(_kubernetes(cluster)), WriteOptions(manager="kube-apiserver"))
         for obj in _dns(cluster) if runs_pods else ():
             resource = resource_of(obj)
             assert resource is not None
@@ -77,6 +81,25 @@ def _namespace(name: str) -> Object:
 def _service_cidr(cluster: ClusterSpec) -> Object:
     return {"apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR", "metadata": {"name": "kubernetes"},
             "spec": {"cidrs": list(cluster.service_cidrs)}}  # fmt: skip
+
+
+def _kubernetes(cluster: ClusterSpec) -> list[Object]:
+    """The Service of the API itself; nobody answers at its endpoint, which is an address of documentation."""
+    at = {"name": "kubernetes", "namespace": "default"}
+    first = ipaddress.ip_network(cluster.service_cidrs[0]).network_address + 1
+    target, port = "192.0.2.10", {"name": "https", "port": 6443, "protocol": "TCP"}
+    return [
+        {"apiVersion": "v1", "kind": "Service",
+         "metadata": {**at, "labels": {"component": "apiserver", "provider": "kubernetes"}},
+         "spec": {"clusterIP": str(first), "ipFamilyPolicy": "SingleStack", "type": "ClusterIP", "sessionAffinity": "None",
+                  "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": 6443}]}},
+        {"apiVersion": "v1", "kind": "Endpoints",
+         "metadata": {**at, "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"}},
+         "subsets": [{"addresses": [{"ip": target}], "ports": [port]}]},
+        {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+         "metadata": {**at, "labels": {"kubernetes.io/service-name": "kubernetes"}}, "addressType": "IPv4",
+         "endpoints": [{"addresses": [target], "conditions": {"ready": True}}], "ports": [port]},
+    ]  # fmt: skip
 
 
 def _dns(cluster: ClusterSpec) -> list[Object]:

@@ -42,6 +42,10 @@ log = logging.getLogger(__name__)
 CACHED = tuple(resource for resource in RESOURCES if stored_resource(resource) is resource)
 
 
+FIRST_VERSION = 1000
+"""Of a new cluster; a version from elsewhere, like 1, is too old for a watch, as it is of a cluster that has been there."""
+
+
 class ControlPlane:
     """The objects of one cluster and whoever serves and moves them."""
 
@@ -55,7 +59,7 @@ class ControlPlane:
         self.clock = SystemClock()
         self.random = Random()
         self._backing = SqliteBacking(str(paths.database))
-        self.store = Store(self.clock, lambda: str(uuid.uuid4()), self._backing)
+        self.store = Store(self.clock, lambda: str(uuid.uuid4()), self._backing, begins=FIRST_VERSION)
         self.restored = bool(self.store.count(CLUSTERS))
         self.registry = Registry(self.store, self._cluster(incoming))
         self.client = LocalApi(self.registry)

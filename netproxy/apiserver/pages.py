@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from netproxy.apiserver import discovery, openapi
+from netproxy.apiserver.negotiate import accepted
 from netproxy.apiserver.request import JSON, Request, Response, json_response
 from netproxy.apiserver.status import status
 from netproxy.objects.kinds import Resource
@@ -72,6 +73,8 @@ def _groups(request: Request, served: Sequence[Resource], steps: Sequence[str]) 
     if len(steps) == 1:
         found = discovery.one_group(served, steps[0])
         return json_response(found) if found else _lost()
+    if steps[0] not in discovery.groups(served):
+        return _lost() if len(steps) > 2 else None
     return _resources(request, served, "/".join(steps)) if len(steps) == 2 else None
 
 
@@ -79,7 +82,10 @@ def _resources(request: Request, served: Sequence[Resource], api_version: str) -
     found = discovery.resource_list(served, api_version)
     if found is None:
         return None
-    return json_response(found) if request.method == "GET" else _refused()
+    if request.method != "GET":
+        return _refused()
+    accepted(request, shapes=False)
+    return json_response(found)
 
 
 def _negotiated(request: Request, plain: discovery.Shown, whole: Callable[[], discovery.Shown]) -> Response:

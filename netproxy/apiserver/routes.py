@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from dataclasses import replace
 
 from netproxy.apiserver.answer import reshaped
 from netproxy.apiserver.negotiate import accepted, in_form
@@ -10,15 +12,18 @@ from netproxy.apiserver.pages import page
 from netproxy.apiserver.paths import UNKNOWN, Target, target_of
 from netproxy.apiserver.read import Reader
 from netproxy.apiserver.request import Request, Response
-from netproxy.apiserver.status import not_allowed, status, status_of
+from netproxy.apiserver.status import not_allowed, status, status_of, warning
 from netproxy.apiserver.watch import Watch
 from netproxy.apiserver.write import Writer
 from netproxy.core.clock import Clock
 from netproxy.core.errors import NetproxyError
-from netproxy.objects.kinds import RESOURCES
+from netproxy.objects.kinds import ENDPOINTS, RESOURCES, Resource
 from netproxy.registry.registry import Registry
 
 log = logging.getLogger(__name__)
+
+OUTDATED: Mapping[Resource, str] = {ENDPOINTS: "v1.33+; use discovery.k8s.io/v1 EndpointSlice"}
+"""Resources that should not be used any more: since when, and what instead."""
 
 
 class Api:
@@ -43,9 +48,9 @@ class Api:
             target = target_of(request.path.rstrip("/"))
             if target is None:
                 return status(404, "NotFound", UNKNOWN, {})
-            return self._serve(request, target)
+            return _warned(self._serve(request, target), target)
         except NetproxyError as error:
-            return status_of(error, target.resource, target.name) if target else status_of(error)
+            return _warned(status_of(error, target.resource, target.name), target) if target else status_of(error)
         except Exception as error:  # a fault of ours in one request ends no other
             log.exception("%s %s", request.method, request.path)
             return status_of(error)
@@ -59,3 +64,12 @@ class Api:
             case _:
                 form = accepted(request)
                 return reshaped(form, target.resource, self._writer.write(request, target), self._clock.now())
+
+
+def _warned(answer: Response | Watch, target: Target) -> Response | Watch:
+    """The answer with what there is to say against its resource, whatever was asked of it."""
+    why = OUTDATED.get(target.resource)
+    if why is None:
+        return answer
+    header = ("Warning", warning(f"{target.resource.version} {target.resource.kind} is deprecated in {why}"))
+    return answer if header in answer.headers else replace(answer, headers=(header, *answer.headers))

@@ -49,6 +49,7 @@ class Watch:
     marks_initial: bool = False
     """A bookmark tells the end of what was there."""
     timeout_s: float | None = None
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class Told:

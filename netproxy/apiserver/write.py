@@ -39,8 +39,9 @@ class Writer:
 
     def write(self, request: Request, target: Target) -> Response:
         """The answer of a request that changes something, or of one that cannot be. Raises NetproxyError."""
+        has_many = bool(target.namespace) or not target.resource.namespaced
         match request.method, bool(target.name), target.subresource:
-            case "POST", False, "" if target.namespace or not target.resource.namespaced:
+            case "POST", False, "" if has_many:
                 return self.create(request, target)
             case "POST", _, "binding":
                 return bind(self._registry, request, target.namespace, target.name)
@@ -54,7 +55,7 @@ class Writer:
                 return self.patch(request, target)
             case "DELETE", True, "":
                 return self.delete(request, target)
-            case "DELETE", False, "" if target.resource is not NAMESPACES:
+            case "DELETE", False, "" if has_many and target.resource is not NAMESPACES:
                 return self.delete_collection(request, target)
             case _:
                 raise not_allowed()

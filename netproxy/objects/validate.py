@@ -1,48 +1,165 @@
-"""What the API server refuses, with its field paths and in its words: the kinds and their checks.
+"""What the API server refuses, with its field paths and in its words: the kinds and their rules.
 
-Source: kubernetes pkg/apis/core/validation, pkg/apis/discovery/validation (behaviour, not code).
+An update is asked what a new object is asked, and what may not change; both are asked of the metadata twice, by the server
+itself and by the kind, and both say what they find: the real server's answers have their problems in this order, repeated.
+
+Source: kubernetes staging/src/k8s.io/apiserver/pkg/registry/rest/{create,update}.go (the order of checks).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from netproxy.core.errors import Problem
-from netproxy.objects.meta import Object
-from netproxy.objects.podspec import data_problems
+from netproxy.objects.defaulting import with_defaults
+from netproxy.objects.meta import Object, metadata, spec
 from netproxy.objects.proxyconfig import configuration_problems
+from netproxy.objects.ranges import node_range_problems
+from netproxy.objects.validation import config, event, ingress, policy, quota, rbac, servicecidr, storage
+from netproxy.objects.validation.addresses import STRICT
 from netproxy.objects.validation.cluster import cluster_problems
-from netproxy.objects.validation.endpoints import endpoints_problems
-from netproxy.objects.validation.endpointslice import endpoint_slice_problems
-from netproxy.objects.validation.metadata import metadata_problems
-from netproxy.objects.validation.node import node_problems
+from netproxy.objects.validation.endpoints import RULES as ENDPOINTS
+from netproxy.objects.validation.endpointslice import RULES as ENDPOINT_SLICE
+from netproxy.objects.validation.endpointslice import port_range_problems
+from netproxy.objects.validation.metadata import (
+    metadata_changes,
+    metadata_problems,
+    standard_finalizer_problems,
+)
+from netproxy.objects.validation.names import path_segment
+from netproxy.objects.validation.namespace import RULES as NAMESPACE
+from netproxy.objects.validation.networkpolicy import RULES as NETWORK_POLICY
+from netproxy.objects.validation.node import RULES as NODE
 from netproxy.objects.validation.pod import pod_problems
-from netproxy.objects.validation.service import service_problems
-from netproxy.objects.validation.servicecidr import service_cidr_problems
+from netproxy.objects.validation.rules import Meta, Rules, checked
+from netproxy.objects.validation.service import RULES as SERVICE
+from netproxy.objects.validation.servicestatus import load_balancer_problems
+from netproxy.objects.validation.volume import PERSISTENT_VOLUME
 from netproxy.objects.validation.words import Problems
 from netproxy.objects.validation.workload import workload_problems
 
 
 def problems(obj: Object) -> list[Problem]:
-    """List everything that is wrong with the values of one object (types: see `schema`)."""
-    check = _CHECKS.get(obj.get("kind", ""))
+    """List everything that is wrong with the values of an object of a manifest (types: see `schema`).
+
+    A manifest may have been taken out of a cluster: what it had from its older versions is no problem.
+    """
+    kind = str(obj.get("kind", ""))
     try:
-        return [*metadata_problems(obj), *(check(obj) if check else ())]
-    except (TypeError, AttributeError, KeyError) as error:  # a wrong type, which `schema` names better
+        if kind in _OURS:
+            named = metadata(obj).get("name") or metadata(obj).get("generateName")
+            return [*(metadata_problems(metadata(obj)) if named else ()), *_OURS[kind](obj)]
+        complete = with_defaults(obj)
+        found = refusals(_with_ips(complete) if kind == "Service" else complete, None)
+        if kind in _IN_MANIFESTS:
+            found += _IN_MANIFESTS[kind](complete)
+        return [problem for problem in found if not was_once_right(problem)]
+    except (TypeError, AttributeError, KeyError, ValueError) as error:  # a wrong type, which `schema` names better
         return [Problem("", f"Invalid value: {error}")]
 
 
-_CHECKS: dict[str, Callable[[Object], Problems]] = {
-    "Node": node_problems,
-    "Service": service_problems,
-    "EndpointSlice": endpoint_slice_problems,
-    "Endpoints": endpoints_problems,
-    "Pod": pod_problems,
-    "Deployment": workload_problems,
-    "ReplicaSet": workload_problems,
-    "ConfigMap": data_problems,
-    "Secret": data_problems,
-    "ServiceCIDR": service_cidr_problems,
+def _with_ips(service: Object) -> Object:
+    """With both of the fields that name a Service's address where one of them does."""
+    given = spec(service)
+    ips = given.get("clusterIPs") or [ip for ip in (given.get("clusterIP"),) if ip]
+    if not ips or given.get("type") == "ExternalName":
+        return service
+    return {**service, "spec": {**given, "clusterIPs": ips, "clusterIP": given.get("clusterIP") or ips[0]}}
+
+
+def was_once_right(problem: Problem) -> bool:
+    """Whether an older server took this, or would have filled it in."""
+    return problem.message.endswith(STRICT) or (
+        problem.path == "spec.healthCheckNodePort" and problem.reason == "FieldValueRequired"
+    )
+
+
+_IN_MANIFESTS: dict[str, Callable[[Object], Problems]] = {
+    "EndpointSlice": port_range_problems,
+    "Node": lambda obj: node_range_problems(spec(obj)),
+    "Service": lambda obj: load_balancer_problems(obj, {}),
+}
+"""What else is asked where no API server is: statuses are believed, and what nobody could make work is told early."""
+
+
+def refusals(new: Object, old: Object | None, group: str = "") -> list[Problem]:
+    """What is wrong with a new object, or with a new state of OLD; both are complete, and come by this API group."""
+    rules = event.NEW if group == "events.k8s.io" else _rules(new)
+    common, meta = _metadata(new, old, rules)
+    if old is None:
+        return list(rules.create(new, meta.whole)) or list(metadata_problems(metadata(new), path_segment))
+    return [*common, *rules.update(new, old, meta)]
+
+
+def status_refusals(new: Object, old: Object) -> list[Problem]:
+    """What is wrong with a new status of OLD."""
+    rules = _rules(new)
+    common, meta = _metadata(new, old, rules)
+    return [*common, *rules.status(new, old, meta)]
+
+
+def _metadata(new: Object, old: Object | None, rules: Rules) -> tuple[list[Problem], Meta]:
+    """What the server itself finds wrong with an update's metadata, and what the kind does."""
+    meta = metadata(new)
+    whole = list(metadata_problems(meta, rules.name))
+    change = list(metadata_changes(meta, metadata(old))) if old is not None else []
+    named = list(standard_finalizer_problems(meta)) if rules.is_core and meta.get("finalizers") else []
+    return [*whole, *change], Meta([*whole, *named], [*change, *named])
+
+
+def warnings(new: Object, old: Object | None) -> Iterable[str]:
+    """What is said about an object that is accepted."""
+    return _rules(new).warnings(new, old)
+
+
+def status_warnings(new: Object, old: Object) -> Iterable[str]:
+    """What is said about a status that is accepted."""
+    return _rules(new).status_warnings(new, old)
+
+
+def _rules(obj: Object) -> Rules:
+    return _RULES.get(str(obj.get("kind", "")), _FREE)
+
+
+_FREE = Rules(name=path_segment)
+"""Of a kind that nobody here knows: its metadata only."""
+
+_OURS: dict[str, Callable[[Object], Problems]] = {
     "KubeProxyConfiguration": configuration_problems,
     "Cluster": cluster_problems,
+}
+"""Kinds that no API server has; they need no name."""
+
+_RULES: dict[str, Rules] = {
+    "ClusterRole": rbac.CLUSTER_ROLE,
+    "ClusterRoleBinding": rbac.CLUSTER_ROLE_BINDING,
+    "ConfigMap": config.CONFIG_MAP,
+    "ControllerRevision": policy.CONTROLLER_REVISION,
+    "Deployment": checked(workload_problems),
+    "EndpointSlice": ENDPOINT_SLICE,
+    "Endpoints": ENDPOINTS,
+    "Event": event.CORE,
+    "IPAddress": servicecidr.IP_ADDRESS,
+    "Ingress": ingress.INGRESS,
+    "IngressClass": ingress.INGRESS_CLASS,
+    "Lease": policy.LEASE,
+    "LimitRange": quota.LIMIT_RANGE,
+    "Namespace": NAMESPACE,
+    "NetworkPolicy": NETWORK_POLICY,
+    "Node": NODE,
+    "PersistentVolume": PERSISTENT_VOLUME,
+    "PersistentVolumeClaim": storage.PERSISTENT_VOLUME_CLAIM,
+    "Pod": checked(pod_problems),
+    "PodDisruptionBudget": policy.POD_DISRUPTION_BUDGET,
+    "PriorityClass": policy.PRIORITY_CLASS,
+    "ReplicaSet": checked(workload_problems),
+    "ResourceQuota": quota.RESOURCE_QUOTA,
+    "Role": rbac.ROLE,
+    "RoleBinding": rbac.ROLE_BINDING,
+    "Secret": config.SECRET,
+    "Service": SERVICE,
+    "ServiceAccount": config.SERVICE_ACCOUNT,
+    "ServiceCIDR": servicecidr.SERVICE_CIDR,
+    "StorageClass": storage.STORAGE_CLASS,
+    **{kind: checked(check) for kind, check in _OURS.items()},
 }

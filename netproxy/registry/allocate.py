@@ -1,7 +1,7 @@
 """Addresses and ports that the API server hands out: VIPs, node ports.
 
 Who holds what is worked out from the objects, so nothing is forgotten after a crash, and follows each write, so nothing is
-walked at a write. The first free one of the band that Kubernetes keeps for dynamic allocation is taken, so that an address
+walked at a write. The next free one of the band that Kubernetes keeps for dynamic allocation is taken, so that an address
 somebody will ask for by name (the lower band) stays free.
 
 Source: kubernetes pkg/registry/core/service/{ipallocator,portallocator} (bands of KEP-3070 and KEP-3668).
@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Container, Iterator
+from dataclasses import dataclass
 
-from netproxy.core.errors import ConflictError
+from netproxy.core.errors import ApiError, ConflictError
 from netproxy.core.net import Family, family_of
 from netproxy.objects.cluster import ClusterSpec
 from netproxy.objects.meta import Object, key, spec
@@ -22,24 +23,30 @@ ANY = ""
 
 
 class Pool:
-    """Numbers that are held, each for one use or more (a port: its protocols), and the first free one of some spans.
+    """Numbers that are held, each for one use or more (a port: its protocols), and free ones of some spans.
 
-    >>> pool = Pool("the range 3-5", range(4, 6), range(3, 4))
-    >>> pool.hold(4, "a")
-    >>> pool.free(), pool.holder(4), pool.free({5})
-    (5, 'a', 3)
+    What is given back is not given out at once to somebody else: the next one comes after the last, round and round, as
+    long as there is one in the first span, and only then from the next.
+
+    >>> pool = Pool("the range 3-6", range(4, 7), range(3, 4))
+    >>> pool.free(), pool.free(), pool.free({6}), pool.free({4, 5, 6})
+    (4, 5, 4, 3)
     """
 
     def __init__(self, name: str, *spans: range) -> None:
         self._name = name
-        self._spans = spans
+        self._spans = [span for span in spans if span]
         self._held: dict[int, dict[str, str]] = {}
-        self._from = 0
-        """Every candidate before this place is held."""
+        self._next = [0] * len(self._spans)
+        """For each span the place after the last number that was given out."""
 
     def holder(self, number: int, use: str = ANY) -> str | None:
         """Who holds a number for this use."""
         return self._held.get(number, {}).get(use)
+
+    def holders(self, number: int) -> set[str]:
+        """Who holds a number, for whatever use."""
+        return set(self._held.get(number, {}).values())
 
     def hold(self, number: int, who: str, use: str = ANY) -> None:
         """WHO holds the number."""
@@ -52,32 +59,17 @@ class Pool:
             del uses[use]
         if not uses:
             self._held.pop(number, None)
-            self._from = min(self._from, self._place(number))
 
     def free(self, besides: Container[int] = ()) -> int:
-        """The first number that nobody holds for any use and that is not in BESIDES. Raises ConflictError when none is left."""
-        known = True
-        for place, number in enumerate(self._candidates(self._from), self._from):
-            held = number in self._held
-            known = known and held
-            if known:
-                self._from = place + 1
-            if not held and number not in besides:
-                return number
+        """A number that nobody holds for any use and that is not in BESIDES. Raises ConflictError when none is left."""
+        for index, span in enumerate(self._spans):
+            start = self._next[index]
+            for step in range(len(span)):
+                place = (start + step) % len(span)
+                if span[place] not in self._held and span[place] not in besides:
+                    self._next[index] = place + 1
+                    return span[place]
         raise ConflictError(f"{self._name} is full")
-
-    def _candidates(self, place: int) -> Iterator[int]:
-        for span in self._spans:
-            yield from span[place:]
-            place = max(0, place - len(span))
-
-    def _place(self, number: int) -> int:
-        passed = 0
-        for span in self._spans:
-            if number in span:
-                return passed + number - span.start
-            passed += len(span)
-        return self._from
 
 
 class Holdings:
@@ -115,15 +107,38 @@ class Holdings:
             yield self.ports, given["healthCheckNodePort"], "TCP"
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Who wants something of a cluster's ranges."""
+
+    name: str
+    owner: str
+    """Whose the addresses and ports are that a new state of a Service may go on having; empty for a new Service."""
+    cluster: ClusterSpec
+    holdings: Holdings
+    dry_run: bool = False
+    """Hand out nothing: what looks like an address or a port is nobody's."""
+
+
+def full(what: str) -> ApiError:
+    """Nothing is left of what a Service was to get."""
+    return internal(f"{what}: range is full")
+
+
+def internal(why: str) -> ApiError:
+    """What a Service asks for cannot be had, and the real server calls that its own fault."""
+    return ApiError(500, "InternalError", f"Internal error occurred: {why}").with_details(causes=[{"message": why}])
+
+
 def _address_pool(cluster: ClusterSpec, family: Family) -> Pool:
     cidr = cluster.cidr_of(family)
     if cidr is None:
         return Pool(f"the range of {family.value}")
     net = ipaddress.ip_network(cidr)
     base, size = int(net.network_address), min(net.num_addresses, 1 << 16)
-    band = min(max(16, size // 16), 256) if size > 32 else 1
-    last = size - 1 if net.version == 4 else size
-    return Pool(f"the range {cidr}", range(base + band, base + last), range(base + 1, base + min(band, last)))
+    band = min(max(16, size // 16), 256) if size > 16 else 0
+    end, dynamic = base + (size - 1 if net.version == 4 else size), base + band + 1
+    return Pool(f"the range {cidr}", range(dynamic, end), range(base + 1, min(dynamic, end)))
 
 
 def _port_pool(first: int, last: int) -> Pool:

@@ -20,6 +20,9 @@ IMMORTAL = frozenset(("default", "kube-public", "kube-system"))
 """Namespaces that every cluster has: they cannot be deleted, and objects may be made in them before they are there."""
 
 
+_FINALIZER = "kubernetes"
+
+
 class NamespaceStrategy(Strategy):
     """Its finalizers are in its spec, and only the subresource `finalize` writes them."""
 
@@ -29,7 +32,10 @@ class NamespaceStrategy(Strategy):
 
     def new(self, obj: Object, *, with_status: bool = False) -> Object:
         """Nothing that was written down elsewhere about its end counts."""
-        return super().new({**obj, "spec": {**spec(obj), "finalizers": ["kubernetes"]}})
+        finalizers = spec(obj).get("finalizers") or []
+        if _FINALIZER not in finalizers:
+            finalizers = [*finalizers, _FINALIZER]
+        return super().new({**obj, "spec": {**spec(obj), "finalizers": finalizers}})
 
     def kept(self, obj: Object, old: Object) -> Object:
         """The finalizers."""

@@ -5,7 +5,8 @@ Source: kubernetes pkg/registry/core/node/strategy.go.
 
 from __future__ import annotations
 
-from netproxy.objects.meta import Object
+from netproxy.objects.meta import Object, spec
+from netproxy.registry.prepare import NOT_READY
 from netproxy.registry.strategy import Strategy
 
 
@@ -15,5 +16,12 @@ class NodeStrategy(Strategy):
     status_is_given = True
 
     def new(self, obj: Object, *, with_status: bool = False) -> Object:
-        """The status that it was registered with stays."""
-        return super().new(obj, with_status=True)
+        """The status that it was registered with stays; one that nobody has looked at yet is not ready for Pods.
+
+        WITH_STATUS: it comes from who runs it, or from a manifest.
+        """
+        new = super().new(obj, with_status=True)
+        taints = spec(new).get("taints") or []
+        if with_status or NOT_READY in taints:
+            return new
+        return {**new, "spec": {**spec(new), "taints": [*taints, NOT_READY]}}

@@ -30,6 +30,8 @@ class WriteOptions:
     """What becomes of a body with unknown or repeated fields: Ignore, Warn (and drop them) or Strict (refuse it)."""
     is_read: bool = False
     """The object has been read as one of its type: it has no unknown fields and no wrong types."""
+    tolerant: bool = False
+    """Take what servers before 1.36 took: a manifest may come from a cluster that has had it for years."""
     user: User = ADMIN
     warn: Warn = _unheard
     resource: Resource | None = None

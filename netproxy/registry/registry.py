@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from netproxy.core.clock import timestamp
@@ -197,6 +198,7 @@ class Registry(Steps):
         The namespaces that they are in are made with them. What a manifest says about the status of a new object is
         believed, and about one that nothing here writes.
         """
+        options = replace(options, tolerant=True)
         wrong: list[Problem] = []
         made: list[Object] = []
         seen: dict[tuple[str, NamespacedName], str] = {}

@@ -1,23 +1,27 @@
 """Services: what they leave open is handed out, and kept as long as they live.
 
-Source: kubernetes pkg/registry/core/service (allocation and what an update may change).
+Source: kubernetes pkg/registry/core/service/storage/{alloc,storage}.go, pkg/registry/core/service/strategy.go (behaviour).
 """
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from netproxy.core.errors import ManifestError, Problem
-from netproxy.core.net import Family, contains, family_of, sloppy_address
+from netproxy.core.errors import ConflictError
+from netproxy.core.net import sloppy_address
 from netproxy.objects.cluster import ClusterSpec
 from netproxy.objects.kinds import SERVICES
-from netproxy.objects.meta import Object, key, spec
-from netproxy.registry.allocate import Holdings
+from netproxy.objects.meta import Object, key, name, spec, status
+from netproxy.objects.validation.service import is_exposed, needs_health_check
+from netproxy.registry.allocate import Holdings, Wish, full
+from netproxy.registry.options import PLAIN, WriteOptions
+from netproxy.registry.serviceips import with_addresses
+from netproxy.registry.serviceports import with_ports
 from netproxy.registry.strategy import Strategy
 
 Spec = dict[str, Any]
+_IP_FIELDS = ("clusterIP", "clusterIPs")
 
 
 class ServiceStrategy(Strategy):
@@ -34,191 +38,127 @@ class ServiceStrategy(Strategy):
         """No load balancer yet."""
         return {"loadBalancer": {}}
 
-    def kept(self, obj: Object, old: Object) -> Object:
-        """Addresses and ports that were handed out."""
-        return {**obj, "spec": _kept(dict(spec(obj)), old["spec"])}
-
-    def settled(self, new: Object, old: Object | None) -> Object:
-        """With addresses and ports. Raises ManifestError when one that is asked for cannot be had."""
-        service, who = dict(new["spec"]), str(key(new))
-        if service["type"] == "ExternalName":
-            for field in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
-                service.pop(field, None)
-            wrong = []
-        else:
-            wrong = self._stack_problems(service) or self._addresses(service, who)
-            if old is not None and spec(old).get("clusterIP") not in (None, "", service.get("clusterIP")):
-                why = f"Invalid value: {service.get('clusterIPs')}: may not change once set"
-                wrong.append(Problem("spec.clusterIPs[0]", why))
-        wrong += self._ports(service, who)
-        if wrong:
-            raise ManifestError(wrong)
-        return {**new, "spec": service}
-
-    # --- addresses
-
-    def _stack_problems(self, service: Spec) -> list[Problem]:
-        """What is wrong with the families that are asked for: a headless Service without a selector may name any.
-
-        Source: kubernetes pkg/registry/core/service/storage/alloc.go, initIPFamilyFields.
-        """
-        if _is_free(service):
-            return []
-        configured = [family.value for family in self._cluster().families]
-        wrong = []
-        if service.get("ipFamilyPolicy") == "RequireDualStack" and len(configured) < 2:
-            why = 'Invalid value: "RequireDualStack": this cluster is not configured for dual-stack services'
-            wrong.append(Problem("spec.ipFamilyPolicy", why))
-        for index, family in enumerate(service.get("ipFamilies") or ()):
-            if family not in configured:
-                why = f'Invalid value: "{family}": not configured on this cluster'
-                wrong.append(Problem(f"spec.ipFamilies[{index}]", why))
-        return wrong
-
-    def _addresses(self, service: Spec, who: str) -> list[Problem]:
-        if service.get("clusterIP") == "None":
-            self._headless(service)
-            return []
-        given = service.get("clusterIPs") or filter(None, (service.get("clusterIP"),))
-        ips = [sloppy_address(ip) for ip in given]
-        wrong = [problem for index, ip in enumerate(ips) for problem in self._address(ip, index, len(ips), who)]
-        if wrong:
-            return wrong
-        families = self._families(service, ips)
-        ips += [self._free_address(Family(family)) for family in families[len(ips) :]]
-        service["clusterIP"], service["clusterIPs"], service["ipFamilies"] = ips[0], ips, families
-        service.setdefault("ipFamilyPolicy", "SingleStack" if len(ips) == 1 else "RequireDualStack")
-        return []
-
-    def _headless(self, service: Spec) -> None:
-        service["clusterIPs"] = ["None"]
-        if _is_free(service):
-            self._free_stacks(service)
-            return
-        families = service.get("ipFamilies") or [family.value for family in self._cluster().families]
-        policy = service.setdefault("ipFamilyPolicy", "SingleStack" if len(families) == 1 else "PreferDualStack")
-        service["ipFamilies"] = families[:1] if policy == "SingleStack" else families
-
-    def _free_stacks(self, service: Spec) -> None:
-        """Both families, whatever the cluster has, unless one is all that is wanted."""
-        policy = service.setdefault("ipFamilyPolicy", "RequireDualStack")
-        families = list(service.get("ipFamilies") or [self._cluster().families[0].value])
-        if policy != "SingleStack":
-            families += [family.value for family in Family if family.value not in families]
-        service["ipFamilies"] = families
-
-    def _address(self, ip: str, index: int, count: int, who: str) -> Iterator[Problem]:
-        """What is wrong with an address that is asked for."""
-        path = f"spec.clusterIPs[{index}]" if count > 1 else "spec.clusterIP"
-        cidr = self._cluster().cidr_of(family_of(ip))
-        if cidr is None or not contains(cidr, ip):
-            ranges = ", ".join(self._cluster().service_cidrs)
-            yield Problem(path, f'Invalid value: "{ip}": the provided IP is not in the valid range. '
-                                f"The range of valid IPs is {ranges}")  # fmt: skip
-            return
-        holder = self._holdings.addresses(family_of(ip)).holder(int(ipaddress.ip_address(ip)))
-        if holder not in (None, who):
-            yield Problem(path, f'Invalid value: "{ip}": provided IP is already allocated to {holder}')
-
-    def _free_address(self, family: Family) -> str:
-        reserved = {int(ipaddress.ip_address(ip)) for ip in self._cluster().dns_addresses}
-        number = self._holdings.addresses(family).free(reserved)
-        return str(ipaddress.IPv4Address(number) if family is Family.IPV4 else ipaddress.IPv6Address(number))
-
-    def _families(self, service: Spec, ips: list[str]) -> list[str]:
-        """The families in order: those of the given IPs, those asked for, the cluster's, as the policy says."""
-        policy = service.get("ipFamilyPolicy") or ("SingleStack" if len(ips) < 2 else "RequireDualStack")
-        families = [family_of(ip).value for ip in ips]
-        asked = [*(service.get("ipFamilies") or ()), *(family.value for family in self._cluster().families)]
-        count = 1 if policy == "SingleStack" and len(service.get("ipFamilies") or ()) < 2 else 2
-        for family in asked:
-            if family not in families and len(families) < max(count, len(ips)):
-                families.append(family)
-        return families
-
-    # --- ports
-
-    def _ports(self, service: Spec, who: str) -> list[Problem]:
-        ports = [dict(port) for port in service.get("ports") or ()]
-        mine: dict[int, set[str]] = {}
-        wrong: list[Problem] = []
-        for index, port in enumerate(ports):
-            if port.get("nodePort"):
-                wrong += self._port(f"spec.ports[{index}].nodePort", port, who)
-                mine.setdefault(port["nodePort"], set()).add(port["protocol"])
-        if wrong:
-            return wrong
-        for port in ports if _is_exposed(service) else ():
-            if not port.get("nodePort"):
-                port["nodePort"] = _shared(port, ports, mine) or self._holdings.ports.free(mine)
-                mine.setdefault(port["nodePort"], set()).add(port["protocol"])
-        if ports:
-            service["ports"] = ports
-        self._health_check(service, mine)
-        return []
-
-    def _health_check(self, service: Spec, mine: Container[int]) -> None:
-        if service["type"] == "LoadBalancer" and service.get("externalTrafficPolicy") == "Local":
-            if not service.get("healthCheckNodePort"):
-                service["healthCheckNodePort"] = self._holdings.ports.free(mine)
-        elif not service.get("healthCheckNodePort"):
-            service.pop("healthCheckNodePort", None)
-
-    def _port(self, path: str, port: Spec, who: str) -> list[Problem]:
-        """What is wrong with a node port that is asked for."""
-        number = port["nodePort"]
-        first, last = self._cluster().node_ports
-        if not first <= number <= last:
-            return [Problem(path, f"Invalid value: {number}: provided port is not in the valid range. "
-                                  f"The range of valid ports is {first}-{last}")]  # fmt: skip
-        holder = self._holdings.ports.holder(number, port["protocol"])
-        if holder not in (None, who):
-            return [Problem(path, f"Invalid value: {number}: provided port is already allocated to {holder}; "
-                                  "leave it out to get a free one")]  # fmt: skip
-        return []
+    def settled(self, new: Object, old: Object | None, options: WriteOptions = PLAIN) -> Object:
+        """With addresses and ports. Raises ManifestError or ApiError when one cannot be had."""
+        service, before = dict(spec(new)), dict(spec(old)) if old else None
+        who = str(key(new)) if old else ""
+        if options.tolerant:
+            _spell(service)
+        if before is not None:
+            _keep(service, before)
+        _join(service, before)
+        wish = Wish(name(new), who, self._cluster(), self._holdings, options.dry_run)
+        try:
+            with_addresses(service, before, wish)
+        except ConflictError as error:
+            raise full(f'failed to allocate a serviceIP for Service "{name(new)}"') from error
+        with_ports(service, before, wish)
+        settled = {**new, "spec": service}
+        if before is not None:
+            _drop(service, before)
+            if service.get("type") == "ExternalName":
+                _forget(service, "internalTrafficPolicy")
+            if service.get("type") != "LoadBalancer" and status(new).get("loadBalancer"):
+                settled["status"] = {**status(new), "loadBalancer": {}}
+        return settled
 
 
-def _is_free(service: Spec) -> bool:
-    """Whether its addresses are all somebody else's."""
-    return service.get("clusterIP") == "None" and not service.get("selector")
+def _spell(service: Spec) -> None:
+    """Write its addresses in the one way there is."""
+    if service.get("clusterIP"):
+        service["clusterIP"] = sloppy_address(service["clusterIP"]) or service["clusterIP"]
+    if service.get("clusterIPs"):
+        service["clusterIP"] = service.get("clusterIP") or sloppy_address(service["clusterIPs"][0])
+        service["clusterIPs"] = [sloppy_address(ip) or ip for ip in service["clusterIPs"]]
 
 
-def _is_exposed(service: Spec) -> bool:
-    """Whether its ports have node ports."""
-    if service["type"] == "LoadBalancer":
-        return service.get("allocateLoadBalancerNodePorts") is not False
-    return bool(service["type"] == "NodePort")
-
-
-def _shared(port: Spec, ports: list[Spec], mine: dict[int, set[str]]) -> int | None:
-    """The node port of the same port of another protocol."""
-    return next(
-        (
-            p["nodePort"] for p in ports
-            if p.get("nodePort") and p["port"] == port["port"] and port["protocol"] not in mine.get(p["nodePort"], ())
-        ),
-        None,
-    )  # fmt: skip
-
-
-def _kept(service: Spec, old: Spec) -> Spec:
-    kind = service.get("type") or "ClusterIP"
-    if kind == "ExternalName" or old.get("type") == "ExternalName":
-        return service
-    if not service.get("clusterIP") and not service.get("clusterIPs"):
-        for field in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
-            if field in old and not service.get(field):
+def _keep(service: Spec, old: Spec) -> None:
+    """What was handed out and is left out now stays."""
+    if _has_ips(service) and _has_ips(old):
+        for field in _IP_FIELDS:
+            if not service.get(field) and old.get(field):
                 service[field] = old[field]
-    if kind in ("NodePort", "LoadBalancer"):
-        held = {_port_key(p): p["nodePort"] for p in old.get("ports") or () if p.get("nodePort")}
+    if _has_node_ports(service) and _has_node_ports(old):
+        service["ports"] = _with_node_ports(service.get("ports") or [], old.get("ports") or [])
+    check = "healthCheckNodePort"
+    if needs_health_check(service) and needs_health_check(old) and not service.get(check) and old.get(check):
+        service[check] = old[check]
+
+
+def _with_node_ports(ports: Sequence[Spec], old: Sequence[Spec]) -> list[Spec]:
+    """Ports with the node ports that those of their names had, unless others have them now."""
+    held = {item.get("name") or "": item.get("nodePort") or 0 for item in old}
+    used = {item.get("nodePort") for item in ports} & set(held.values())
+    result = []
+    for item in ports:
+        had = held.get(item.get("name") or "", 0)
+        if not item.get("nodePort") and had and had not in used:
+            item = {**item, "nodePort": had}
+        result.append(item)
+    return result
+
+
+def _join(service: Spec, old: Spec | None) -> None:
+    """Let `clusterIPs` follow `clusterIP` where only that was said or changed."""
+    first, ips = service.get("clusterIP") or "", service.get("clusterIPs") or []
+    if old is None:
+        if first and not ips:
+            service["clusterIPs"] = [first]
+        return
+    had = old.get("clusterIP") or ""
+    if first != had and ips == (old.get("clusterIPs") or []):
+        if first:
+            service["clusterIPs"] = [first]
+        else:
+            service.pop("clusterIPs", None)
+
+
+def _drop(service: Spec, old: Spec) -> None:
+    """What the new type has not, and was not changed together with it, goes."""
+    if _has_ips(old) and not _has_ips(service):
+        if all(_same(service, old, field) for field in _IP_FIELDS):
+            _forget(service, *_IP_FIELDS)
+        for field in ("ipFamilies", "ipFamilyPolicy"):
+            if _same(service, old, field):
+                _forget(service, field)
+    if _is_on_nodes(old) and not _is_on_nodes(service) and _node_ports(service) <= _node_ports(old):
         service["ports"] = [
-            {**p, "nodePort": held[_port_key(p)]} if not p.get("nodePort") and _port_key(p) in held else p
-            for p in service.get("ports") or ()
+            {field: value for field, value in item.items() if field != "nodePort"}
+            for item in service.get("ports") or ()
         ]
-    if kind == "LoadBalancer" and not service.get("healthCheckNodePort") and old.get("healthCheckNodePort"):
-        service["healthCheckNodePort"] = old["healthCheckNodePort"]
-    return service
+    balanced, was_balanced = service.get("type") == "LoadBalancer", old.get("type") == "LoadBalancer"
+    for field, has, had in (
+        ("healthCheckNodePort", needs_health_check(service), needs_health_check(old)),
+        ("allocateLoadBalancerNodePorts", balanced, was_balanced),
+        ("loadBalancerClass", balanced, was_balanced),
+        ("externalTrafficPolicy", is_exposed(service), is_exposed(old)),
+    ):
+        if had and not has and _same(service, old, field):
+            _forget(service, field)
 
 
-def _port_key(port: Spec) -> tuple[Any, str]:
-    return port.get("port"), port.get("protocol") or "TCP"
+def _same(service: Spec, old: Spec, field: str) -> bool:
+    return (service.get(field) or None) == (old.get(field) or None)
+
+
+def _forget(service: Spec, *fields: str) -> None:
+    for field in fields:
+        service.pop(field, None)
+
+
+def _has_ips(service: Spec) -> bool:
+    return service.get("type") != "ExternalName"
+
+
+def _is_on_nodes(service: Spec) -> bool:
+    return service.get("type") in ("NodePort", "LoadBalancer")
+
+
+def _has_node_ports(service: Spec) -> bool:
+    if service.get("type") == "LoadBalancer":
+        return service.get("allocateLoadBalancerNodePorts") is not False
+    return service.get("type") == "NodePort"
+
+
+def _node_ports(service: Spec) -> set[int]:
+    return {item["nodePort"] for item in service.get("ports") or () if item.get("nodePort")}

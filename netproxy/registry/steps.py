@@ -9,9 +9,20 @@ from collections.abc import Callable
 
 from netproxy.core.clock import timestamp
 from netproxy.core.errors import AlreadyExistsError, ApiError, ManifestError, NotFoundError
+from netproxy.core.names import NamespacedName
 from netproxy.objects.cluster import ClusterSpec
 from netproxy.objects.defaulting import with_defaults
-from netproxy.objects.kinds import DAEMON_SETS, JOBS, NAMESPACES, NODES, PODS, PRIORITY_CLASSES, SERVICES, Resource
+from netproxy.objects.kinds import (
+    DAEMON_SETS,
+    IP_ADDRESSES,
+    JOBS,
+    NAMESPACES,
+    NODES,
+    PODS,
+    PRIORITY_CLASSES,
+    SERVICES,
+    Resource,
+)
 from netproxy.objects.meta import Object, key, metadata, name, spec
 from netproxy.registry.admission import admitted
 from netproxy.registry.allocate import Holdings
@@ -22,6 +33,7 @@ from netproxy.registry.given import (
     served,
     with_uid,
 )
+from netproxy.registry.ipaddresses import MANAGER, addresses_of
 from netproxy.registry.managed import Entries, is_timely
 from netproxy.registry.namespace import NamespaceStrategy, check_namespace
 from netproxy.registry.node import NodeStrategy
@@ -74,8 +86,7 @@ class Steps:
         check_namespace(change, resource, key(obj))
         strategy = self.strategy(resource)
         obj = admitted(change, with_uid(obj, self.store.new_uid()), None, resource)
-        new = strategy.new(obj, with_status=with_status)
-        _check_new(strategy, new)
+        new = _checked(strategy, strategy.new(obj, with_status=with_status), options)
         there = change.find(resource, key(new)) if name(new) else None
         if there is not None:
             deleted = "object is being deleted: " if metadata(there).get("deletionTimestamp") else ""
@@ -84,8 +95,10 @@ class Steps:
         if metadata(obj).get("resourceVersion"):
             raise ApiError(500, "", "resourceVersion should not be set on objects to be created")
         _warn(strategy, new, None, options)
-        new = first_generation(strategy.settled(new, None), resource)
-        return change.create(with_entries(new, self._tracked(None, sent, options) if entries is None else entries))
+        new = first_generation(new, resource)
+        made = change.create(with_entries(new, self._tracked(None, sent, options) if entries is None else entries))
+        self._follow(change, made, None)
+        return made
 
     def _replace(
         self, change: Transaction, obj: Object, old: Object, options: WriteOptions, entries: Entries | None = None
@@ -95,9 +108,10 @@ class Steps:
         strategy = self.strategy(resource)
         sent = with_defaults(obj)
         new = strategy.updated(with_fixed(admitted(change, sent, old, resource), old), old)
-        strategy.check(new, old)
+        new = strategy.settled(new, old, options)
+        strategy.check(new, old, options)
         _warn(strategy, new, old, options)
-        new = next_generation(strategy.settled(new, old), old, resource)
+        new = next_generation(new, old, resource)
         entries = self._tracked(old, sent, options) if entries is None else entries
         return self._put(change, with_entries(new, entries), old)
 
@@ -109,9 +123,10 @@ class Steps:
         strategy = self.strategy(resource)
         if not strategy.has_status:
             raise NotFoundError("the server could not find the requested resource")
-        new = strategy.reported(with_fixed(obj, old), old)
+        new = strategy.reported(with_fixed(with_defaults(obj), old), old)
         strategy.check_status(new, old)
-        _warn(strategy, new, old, options)
+        for text in strategy.status_warnings(new, old):
+            options.warn(text)
         entries = self._tracked(old, new, options, "status") if entries is None else entries
         return self._put(change, with_entries(new, entries), old)
 
@@ -152,11 +167,24 @@ class Steps:
         """Store a new state; a deleted object that nothing holds any more goes."""
         if is_over(new) and not self.strategy(served(old)).is_held(new):
             change.remove(served(old), key(old))
+            self._follow(change, None, old)
             return new
         before = metadata(old).get("managedFields") or []
         if is_timely(metadata(new).get("managedFields") or [], before) and with_entries(new, before) == old:
             return old
+        self._follow(change, new, old)
         return change.replace(new)
+
+    def _follow(self, change: Transaction, new: Object | None, old: Object | None) -> None:
+        """Make and remove what comes and goes with an object: the IPAddresses of a Service."""
+        if served(new or old or {}) is SERVICES:
+            after, before = addresses_of(new), addresses_of(old)
+            for ip in before.keys() - after.keys():
+                if change.find(IP_ADDRESSES, NamespacedName("", ip)) is not None:
+                    change.remove(IP_ADDRESSES, NamespacedName("", ip))
+            for ip in after.keys() - before.keys():
+                if change.find(IP_ADDRESSES, NamespacedName("", ip)) is None:
+                    self._create(change, after[ip], WriteOptions(manager=MANAGER))
 
     def _tracked(self, old: Object | None, new: Object, options: WriteOptions, subresource: str = "") -> Entries:
         """Who manages the fields of what was sent, which is as it is stored, with defaults."""
@@ -176,14 +204,20 @@ class Steps:
             old = change.mark_deleted(
                 resource, key(old), at=result.mark.at, grace_s=result.mark.grace_s, changes=changes
             )
-        return (change.remove(resource, key(old)) if result.gone else old), result.gone
+        if not result.gone:
+            return old, False
+        self._follow(change, None, old)
+        return change.remove(resource, key(old)), True
 
 
-def _check_new(strategy: Strategy, new: Object) -> None:
+def _checked(strategy: Strategy, obj: Object, options: WriteOptions) -> Object:
+    """A new object with what is handed out to it, if nothing is wrong with it."""
     try:
-        strategy.check(new, None)
+        new = strategy.settled(obj, None, options)
+        strategy.check(new, None, options)
     except ManifestError as error:  # the request did not name it
-        raise error.with_details(name=name(new)) from None
+        raise error.with_details(name=name(obj)) from None
+    return new
 
 
 def _warn(strategy: Strategy, new: Object, old: Object | None, options: WriteOptions) -> None:

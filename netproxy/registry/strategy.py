@@ -12,16 +12,17 @@ from typing import Any
 from netproxy.core.errors import ManifestError, Problem
 from netproxy.objects.canonical import empty_field
 from netproxy.objects.defaulting import with_defaults
-from netproxy.objects.kinds import CONFIG_MAPS, DEPLOYMENTS, ENDPOINT_SLICES, REPLICA_SETS, SECRETS, Resource
+from netproxy.objects.kinds import DEPLOYMENTS, REPLICA_SETS, Resource
 from netproxy.objects.meta import Object, metadata
-from netproxy.objects.validate import problems
+from netproxy.objects.validate import refusals, status_refusals, status_warnings, warnings, was_once_right
 from netproxy.registry.deletion import Options, Verdict, check, verdict
 from netproxy.registry.habits import habits_of
+from netproxy.registry.options import PLAIN, WriteOptions
+from netproxy.registry.prepare import prepared
 
 IMMUTABLE: dict[Resource, tuple[str, ...]] = {
     DEPLOYMENTS: ("spec.selector",),
     REPLICA_SETS: ("spec.selector",),
-    ENDPOINT_SLICES: ("addressType",),
 }
 """Fields that stay what they were at creation."""
 
@@ -60,11 +61,13 @@ class Strategy:
         """With what an update may leave out and still has."""
         return obj
 
-    def check(self, new: Object, old: Object | None) -> None:
+    def check(self, new: Object, old: Object | None, options: WriteOptions = PLAIN) -> None:
         """Raise ManifestError with everything that is wrong with a new object, or with a new state of OLD."""
-        wrong = problems(new)
+        wrong = refusals(new, old, (options.resource or self.resource).group)
+        if options.tolerant:
+            wrong = [problem for problem in wrong if not was_once_right(problem)]
         if old is not None:
-            wrong += [*_finalizer_problems(new, old), *self.change_problems(new, old)]
+            wrong += self.change_problems(new, old)
         if wrong:
             raise ManifestError(wrong)
 
@@ -79,33 +82,26 @@ class Strategy:
 
     def check_status(self, new: Object, old: Object) -> None:
         """Raise ManifestError with everything that is wrong with a new status; whoever writes it has not made the rest."""
-        wrong = [problem for problem in problems(new) if problem.path.startswith(("status", "metadata"))]
-        wrong += _finalizer_problems(new, old)
+        wrong = status_refusals(new, old)
         if wrong:
             raise ManifestError(wrong)
 
     def warnings(self, new: Object, old: Object | None) -> Iterable[str]:
         """What the writer of a new object, or of a new state of OLD, should know though it is taken."""
-        return ()
+        return warnings(new, old)
+
+    def status_warnings(self, new: Object, old: Object) -> Iterable[str]:
+        """What the writer of a new status should know though it is taken."""
+        return status_warnings(new, old)
 
     def change_problems(self, new: Object, old: Object) -> list[Problem]:
         """What may not change and did."""
-        wrong = [
-            immutable(path, at(new, path))
-            for path in IMMUTABLE.get(self.resource, ())
-            if at(new, path) != at(old, path)
-        ]
-        if self.resource in (CONFIG_MAPS, SECRETS) and old.get("immutable"):
-            wrong += [
-                Problem(field, "Forbidden: field is immutable when `immutable` is set", reason="FieldValueForbidden")
-                for field in ("immutable", "data", "binaryData")
-                if new.get(field) != old.get(field)
-            ]
-        return wrong
+        paths = IMMUTABLE.get(self.resource, ())
+        return [immutable(path, at(new, path)) for path in paths if at(new, path) != at(old, path)]
 
-    def settled(self, new: Object, old: Object | None) -> Object:
-        """With everything that the server hands out. Raises ManifestError, ConflictError."""
-        return new
+    def settled(self, new: Object, old: Object | None, options: WriteOptions = PLAIN) -> Object:
+        """With everything that the server hands out. Raises ManifestError, ApiError."""
+        return prepared(new, old)
 
     # --- the end
 
@@ -148,16 +144,3 @@ def at(obj: Object, path: str) -> Any:
 def immutable(path: str, value: Any) -> Problem:
     """The refusal of a change to a field that does not change."""
     return Problem(path, f"Invalid value: {json.dumps(value, separators=(',', ':'))}: field is immutable")
-
-
-def _finalizer_problems(new: Object, old: Object) -> list[Problem]:
-    """A deleted object gets no new finalizers."""
-    if not metadata(old).get("deletionTimestamp"):
-        return []
-    before = metadata(old).get("finalizers") or ()
-    added = [item for item in metadata(new).get("finalizers") or () if item not in before]
-    if not added:
-        return []
-    listed = ", ".join(json.dumps(item) for item in added)
-    why = f"no new finalizers can be added if the object is being deleted, found new finalizers []string{{{listed}}}"
-    return [Problem("metadata.finalizers", f"Forbidden: {why}", reason="FieldValueForbidden")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from netproxy.core.errors import ConflictError, ManifestError, Problem
+from netproxy.core.errors import ApiError, ManifestError, Problem
 from netproxy.core.net import sloppy_address
 from netproxy.objects.cluster import cluster_spec
 from netproxy.objects.defaulting import with_defaults
@@ -12,6 +12,7 @@ from netproxy.objects.manifest import Loaded
 from netproxy.objects.meta import Object, describe, spec
 from netproxy.registry.allocate import Holdings
 from netproxy.registry.given import write_order
+from netproxy.registry.options import WriteOptions
 from netproxy.registry.service import ServiceStrategy
 
 _RANGES = ("Cluster", "ServiceCIDR", "Service")
@@ -41,8 +42,8 @@ def with_addresses(objects: Iterable[Object]) -> tuple[list[Object], list[Proble
     notes: list[Problem] = []
     for item in write_order(Loaded(obj, "") for obj in objects if lacks_address(obj)):
         try:
-            new = strategy.settled(with_defaults(item.obj), None)
-        except (ManifestError, ConflictError) as error:
+            new = strategy.settled(with_defaults(item.obj), None, WriteOptions(tolerant=True))
+        except (ManifestError, ApiError) as error:
             notes.append(_note(item.obj, f"not given, and a cluster would refuse this Service: {_reason(error)}"))
             continue
         holdings.changed(None, new)
@@ -64,7 +65,7 @@ def _note(service: Object, why: str) -> Problem:
     return Problem("spec.clusterIP", why, describe(service))
 
 
-def _reason(error: ManifestError | ConflictError) -> str:
+def _reason(error: ManifestError | ApiError) -> str:
     return "; ".join(map(str, error.problems)) if isinstance(error, ManifestError) else str(error)
 
 

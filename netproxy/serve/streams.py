@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from aiohttp import WSMsgType, web
+from multidict import CIMultiDict
 
 from netproxy.apiserver.watch import Frame, Teller, Watch, failed, fell_behind
 from netproxy.core.errors import NetproxyError
@@ -52,7 +53,7 @@ async def stream(request: web.Request, tells: Teller, store: Store, limits: Limi
 
 
 async def _chunks(request: web.Request, waiting: _Waiting, watch: Watch) -> web.StreamResponse:
-    response = web.StreamResponse(headers={"Content-Type": "application/json"})
+    response = web.StreamResponse(headers=CIMultiDict((("Content-Type", "application/json"), *watch.headers)))
     response.enable_chunked_encoding()
     if await _written(response.prepare(request), waiting, response.write, watch):
         await response.write_eof()

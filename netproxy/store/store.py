@@ -63,7 +63,10 @@ Listener = Callable[[Event], None]
 class Store:
     """One cluster's objects; speaks Kubernetes: resourceVersion, uid, generation, list and watch."""
 
-    def __init__(self, clock: Clock, new_uid: Callable[[], str], backing: Backing | None = None) -> None:
+    def __init__(
+        self, clock: Clock, new_uid: Callable[[], str], backing: Backing | None = None, *, begins: int = 0
+    ) -> None:  # fmt: skip
+        """BEGINS is the version of an empty store; what is below it is too old for every watch."""
         self.clock = clock
         self.new_uid = new_uid
         self._backing = backing
@@ -76,7 +79,7 @@ class Store:
         self._latest: dict[str, int] = {}
         self._is_telling = False
         self._open: Transaction | None = None
-        self.version = 0
+        self.version = begins
         for obj in backing.load() if backing else ():
             resource = resource_of(obj)
             if resource is None:
@@ -84,7 +87,7 @@ class Store:
                 continue
             self._objects[resource.stored][key(obj)] = obj
         if backing:
-            self.version = backing.latest()
+            self.version = backing.latest() or begins
         self._first = self.version
 
     # --- reading

@@ -55,6 +55,9 @@ OPERATIONS = ("add", "remove", "replace", "move", "copy", "test", "x", 5)
 DELETION = ("gracePeriodSeconds", "propagationPolicy", "preconditions", "dryRun", "orphanDependents")
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 
+FAILS_THERE = (b"resourceVersion should not be set on objects to be created", b"strconv.ParseUint")
+"""In what the real server calls its own failure, too."""
+
 
 def a_path(random: Random, resource: Resource) -> str:
     at = random.choice(("/namespaces/default", "/namespaces/default", "/namespaces/none", ""))
@@ -95,7 +98,7 @@ def checked(api: Api, request: Request) -> Response | Watch:
     answer = api.handle(request)
     if isinstance(answer, Response):
         about = (request, answer.body)
-        assert answer.status < 500 or answer.status == 504, about  # 504: a version that is still to come
+        assert answer.status < 500 or answer.status == 504 or any(text in answer.body for text in FAILS_THERE), about
         if answer.status >= 400:
             said = json.loads(answer.body)
             assert (said["kind"], said["code"]) == ("Status", answer.status), about

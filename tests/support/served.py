@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from netproxy.agent.boot import put_first
+from netproxy.agent.plane import FIRST_VERSION
 from netproxy.apiserver.request import Request, Response
 from netproxy.apiserver.routes import Api
 from netproxy.apiserver.status import status
@@ -35,9 +36,9 @@ def alone() -> ClusterSpec:
 async def serve(socket: Path, ready: threading.Event) -> None:
     """Serve an empty cluster until cancelled."""
     clock, numbers = SystemClock(), itertools.count(1)
-    store = Store(clock, lambda: f"00000000-0000-4000-8000-{next(numbers):012x}")
+    store = Store(clock, lambda: f"00000000-0000-4000-8000-{next(numbers):012x}", begins=FIRST_VERSION)
     registry = Registry(store, alone())
-    put_first(registry, [], restored=False)
+    put_first(registry, [], restored=False, runs_pods=False)
 
     async def extra(_: Request) -> Response:
         return status(404, "NotFound", "nothing is here", {})

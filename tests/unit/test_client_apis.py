@@ -94,9 +94,9 @@ async def test_what_is_written_is_read(api):
 
 @asks
 async def test_a_status_and_the_rest_are_written_apart(api):
-    made = await api.create(service_object())
-    status = {"loadBalancer": {"ingress": [{"ip": "10.0.0.9"}]}}
-    told = await api.replace_status({**made, "spec": {}, "status": status})
+    made = await api.create(service_object(type="LoadBalancer"))
+    status = {"loadBalancer": {"ingress": [{"ip": "10.0.0.9", "ipMode": "VIP"}]}}
+    told = await api.replace_status({**made, "spec": {"type": "LoadBalancer"}, "status": status})
     assert (told["spec"], told["status"]) == (made["spec"], status)
     again = await api.replace({**told, "status": {}})
     assert again["status"] == status
@@ -104,7 +104,7 @@ async def test_a_status_and_the_rest_are_written_apart(api):
 
 @asks
 async def test_who_writes_what_changed_meanwhile_is_told(api):
-    made = await api.create(service_object())
+    made = await api.create(service_object(type="LoadBalancer"))
     await api.replace_status({**made, "status": {"loadBalancer": {"ingress": [{"ip": "10.0.0.9"}]}}})
     with pytest.raises(ConflictError):
         await api.replace({**made, "metadata": {**made["metadata"], "labels": {"x": "y"}}})

@@ -3,8 +3,9 @@
 import pytest
 from support.build import pod_object, service_object
 
-from netproxy.objects.labels import MOST_ANNOTATION_BYTES
 from netproxy.objects.validate import problems
+
+MOST_ANNOTATION_BYTES = 256 << 10
 
 LABELS = {"app": "web"}
 

@@ -290,7 +290,9 @@ def test_an_outcome_without_changes_asks_nothing():
 
 
 def test_every_change_is_carried_out_and_learned():
-    world = World(config("a"), config("old", x="1"), config("gone"), pod_object("p", node=""), service_object())
+    world = World(
+        config("a"), config("old", x="1"), config("gone"), pod_object("p", node=""), service_object(type="LoadBalancer")
+    )
     world.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n"}})
     learned = []
     world.learn = learned.append

@@ -249,12 +249,12 @@ def test_nothing_is_made_in_a_namespace_that_is_to_go():
         (subset("10.0.0.1", ports=[{"port": 1}, {"port": 2, "name": "b"}]), "subsets[0].ports[0].name", "Required"),
         (subset("10.0.0.1", ports=[{"port": 1, "name": "A_B"}]), "subsets[0].ports[0].name", "label"),
         (subset("10.0.0.1", ports=[{"port": 1, "protocol": "ICMP"}]), "subsets[0].ports[0].protocol", "Unsupported"),
-        ({"addresses": [{"ip": "10.0.0.1", "hostname": "a.b"}]}, "subsets[0].addresses[0].hostname", "label"),
+        ({"addresses": [{"ip": "10.0.0.1", "hostname": "a.b"}]}, "subsets[0].addresses[0].hostname", "dots"),
         ({"addresses": [{"ip": "10.0.0.1", "nodeName": "A"}]}, "subsets[0].addresses[0].nodeName", "subdomain"),
     ],
 )
 def test_what_endpoints_cannot_say(given, path, why):
-    (problem,) = problems(endpoints(given))
+    problem, *_ = problems(endpoints(given))
     assert problem.path == path
     assert why in problem.message
 

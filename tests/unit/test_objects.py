@@ -46,7 +46,8 @@ def test_what_is_no_manifest_is_refused_with_its_place(text, message):
 
 
 def test_all_problems_of_all_files_come_together():
-    bad = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 80, name: a}, {port: 70000, name: b}]}\n"
+    ports = "[{port: 80, name: a}, {port: 70000, name: b, targetPort: 8080}]"
+    bad = f"apiVersion: v1\nkind: Service\nmetadata: {{name: web}}\nspec: {{ports: {ports}}}\n"
     with pytest.raises(ManifestError) as error:
         load([("labs/x.yaml", bad), ("y.yaml", "a: [")], problems)
     syntax, port = error.value.problems
@@ -79,31 +80,31 @@ def test_the_name_server_gives_way_to_a_service_that_asks_for_its_address():
     [
         ({"ports": []}, "spec.ports", "Required value"),
         ({"ports": [{"port": 0}]}, "spec.ports[0].port", "must be between 1 and 65535, inclusive"),
-        ({"ports": [{}]}, "spec.ports[0].port", "Required value"),
+        ({"ports": [{}]}, "spec.ports[0].port", "must be between 1 and 65535"),
         ({"ports": [{"port": 1}, {"port": 2, "name": "b"}]}, "spec.ports[0].name", "Required value"),
         ({"ports": [{"port": 1, "name": "a"}, {"port": 2, "name": "a"}]}, "spec.ports[1].name", "Duplicate"),
         ({"ports": [{"port": 1, "name": "a"}, {"port": 1, "name": "b"}]}, "spec.ports[1]", "Duplicate"),
         ({"ports": [{"port": 1, "name": "A_"}]}, "spec.ports[0].name", "RFC 1123"),
         ({"ports": [{"port": 1, "protocol": "ICMP"}]}, "spec.ports[0].protocol", 'supported values: "SCTP", "TCP", "UDP"'),
-        ({"ports": [{"port": 1, "targetPort": "a_b"}]}, "spec.ports[0].targetPort", "no more than 15"),
+        ({"ports": [{"port": 1, "targetPort": "a-name-too-long-"}]}, "spec.ports[0].targetPort", "no more than 15"),
         ({"ports": [{"port": 1, "targetPort": 99999}]}, "spec.ports[0].targetPort", "65535"),
         ({"ports": [{"port": 1, "nodePort": 30000}]}, "spec.ports[0].nodePort", "Forbidden"),
         ({"type": "NodePort", "ports": [{"port": 1, "name": "a", "nodePort": 30000}, {"port": 2, "name": "b", "nodePort": 30000}]},
          "spec.ports[1].nodePort", "Duplicate"),
         ({"type": "Cluster"}, "spec.type", "Unsupported value"),
-        ({"clusterIP": "300.1.1.1"}, "spec.clusterIP", "valid IP"),
+        ({"clusterIP": "300.1.1.1"}, "spec.clusterIPs[0]", "valid IP"),
         ({"clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.2"]}, "spec.clusterIPs", "first value must match"),
-        ({"clusterIP": "None", "type": "NodePort"}, "spec.clusterIP", "may not be set to 'None'"),
+        ({"clusterIP": "None", "type": "NodePort"}, "spec.clusterIPs[0]", "may not be set to 'None'"),
         ({"externalIPs": ["127.0.0.1"]}, "spec.externalIPs[0]", "loopback"),
         ({"externalIPs": ["x"]}, "spec.externalIPs[0]", "valid IP"),
-        ({"type": "LoadBalancer", "loadBalancerSourceRanges": ["1.2.3.4"]}, "spec.loadBalancerSourceRanges[0]", "valid CIDR"),
-        ({"loadBalancerSourceRanges": ["1.2.3.0/24"]}, "spec.loadBalancerSourceRanges", "Forbidden"),
+        ({"type": "LoadBalancer", "loadBalancerSourceRanges": ["1.2.3.4"]}, "spec.LoadBalancerSourceRanges[0]", "valid CIDR"),
+        ({"loadBalancerSourceRanges": ["1.2.3.0/24"]}, "spec.LoadBalancerSourceRanges", "Forbidden"),
         ({"type": "ExternalName"}, "spec.externalName", "Required value"),
         ({"type": "ExternalName", "externalName": "a..b"}, "spec.externalName", "RFC 1123"),
         ({"sessionAffinity": "Cookie"}, "spec.sessionAffinity", "ClientIP"),
-        ({"sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 0}}}, "spec.sessionAffinityConfig.clientIP.timeoutSeconds", "greater"),
-        ({"externalTrafficPolicy": "Near"}, "spec.externalTrafficPolicy", "Cluster"),
-        ({"healthCheckNodePort": 99999}, "spec.healthCheckNodePort", "65535"),
+        ({"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 0}}}, "spec.sessionAffinityConfig.clientIP.timeoutSeconds", "greater"),
+        ({"type": "NodePort", "externalTrafficPolicy": "Near"}, "spec.externalTrafficPolicy", "Cluster"),
+        ({"type": "LoadBalancer", "externalTrafficPolicy": "Local", "healthCheckNodePort": 99999}, "spec.healthCheckNodePort", "65535"),
         ({"ipFamilies": ["IPv5"]}, "spec.ipFamilies[0]", "IPv4"),
     ],
 )  # fmt: skip
@@ -117,7 +118,7 @@ def test_services_that_the_api_server_refuses(spec, path, message):
     ("obj", "path"),
     [
         ({**slice_object(), "addressType": None}, "addressType"),
-        ({**slice_object(), "addressType": "IPv6"}, "endpoints[0].addresses[0]"),
+        ({**slice_object(), "addressType": "IPv6"}, "endpoints[0].addresses"),
         ({**slice_object(), "endpoints": [{"addresses": []}]}, "endpoints[0].addresses"),
         ({**slice_object(), "endpoints": [{"addresses": ["10.0.0.1"]}] * 1001}, "endpoints"),
         *(

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 from support.api import Client
-from support.build import pod_object
+from support.build import FixedClock, pod_object
 
 from netproxy.apiserver.request import Request
 from netproxy.apiserver.watch import Watch
+from netproxy.core.errors import ExpiredError
+from netproxy.store.store import Store
 
 BASE = "/api/v1/namespaces/default"
 MAPS = f"{BASE}/configmaps"
@@ -147,6 +149,11 @@ def test_what_fields_pick(ask: Client, selector: str, picked: str) -> None:
     assert names(ask("GET", MAPS, fieldSelector=selector)) == picked
 
 
+EVENT = {
+    "metadata": {"name": "e"}, "regarding": {"kind": "Pod", "name": "p", "namespace": "default"}, "note": "n", "reason": "R",
+    "type": "Normal", "action": "a", "reportingController": "k", "reportingInstance": "i",
+    "eventTime": "2020-01-01T00:00:00.000000Z",
+}  # fmt: skip
 PATHS = {"jobs": "/apis/batch/v1/namespaces/default/jobs", "new": "/apis/events.k8s.io/v1/namespaces/default/events"}
 
 
@@ -164,8 +171,8 @@ PATHS = {"jobs": "/apis/batch/v1/namespaces/default/jobs", "new": "/apis/events.
         (f"{BASE}/secrets", {"metadata": {"name": "s"}, "type": "x/y"}, "type=x/y", "type=Opaque"),
         (f"{BASE}/events", {"metadata": {"name": "e"}, "source": {"component": "k"}}, "source=k", "source="),
         (f"{BASE}/events", {"metadata": {"name": "e"}, "reportingComponent": "k"}, "source=k", "reportingComponent="),
-        (PATHS["new"], {"metadata": {"name": "e"}, "regarding": {"kind": "Pod"}}, "regarding.kind=Pod", "regarding.kind=x"),
-        (PATHS["new"], {"metadata": {"name": "e"}, "reportingController": "k"}, "reportingController=k", "reportingController="),
+        (PATHS["new"], EVENT, "regarding.kind=Pod", "regarding.kind=x"),
+        (PATHS["new"], EVENT, "reportingController=k", "reportingController="),
     ],
 )  # fmt: skip
 def test_fields_of_kinds(path: str, body: dict[str, Any], selector: str, otherwise: str) -> None:
@@ -442,6 +449,7 @@ def test_the_old_paths_of_watches(ask: Client) -> None:
 
 # --- forms
 
+MERGE = "application/merge-patch+json"
 MADE = "application/json, application/yaml, application/vnd.kubernetes.protobuf"
 STREAMED = "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch"
 NONE_OF = "406: Not Acceptable\n\nAvailable representations: {}"
@@ -545,3 +553,58 @@ def test_yaml() -> None:
     assert b"\ncode: 404\n" in answered(f"{MAPS}/none", "application/yaml")
     assert b"\nreason: NotAcceptable\n" in answered(MAPS, "application/yaml", watch="1")
     assert b'"reason":"NotAcceptable"' in answered(MAPS, "text/html")
+
+
+def test_whoever_asks_for_endpoints_is_told_what_to_use_instead() -> None:
+    told = ("Warning", '299 - "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"')
+    for query in ({}, {"watch": "1"}):
+        for path in (f"{BASE}/endpoints", f"{BASE}/endpoints/none"):
+            answer = Client().api.handle(Request("GET", path, query))
+            assert answer.headers == (told,)
+
+
+def test_what_is_written_is_answered_in_the_form_that_is_asked_for(ask: Client) -> None:
+    one = f"application/json;as=PartialObjectMetadata;{META}"
+    assert ask("PATCH", f"{MAPS}/p", {"data": {"a": "1"}}, MERGE, TABLE)[1]["rows"][0]["cells"][:2] == ["p", 1]
+    assert ask("DELETE", f"{MAPS}/p", accept=one)[1]["kind"] == "Status"
+    assert ask("DELETE", f"{MAPS}/p", accept=TABLE)[1]["code"] == 404
+    assert ask("DELETE", MAPS, accept=f"text/html;{META}")[0] == 406
+    gone = ask("DELETE", MAPS, accept=TABLE, labelSelector="a=2")[1]
+    assert [row["cells"][0] for row in gone["rows"]] == ["q"]
+    assert names(ask("DELETE", MAPS, limit="1")) == "r"
+    assert names(ask("GET", MAPS)) == "tu"
+    deployments = "/apis/apps/v1/namespaces/default/deployments"
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    ask(
+        "POST",
+        deployments,
+        {"metadata": {"name": "d"}, "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": template}},
+    )
+    scale = ask("GET", f"{deployments}/d/scale")[1]
+    for answer in (
+        ask("GET", f"{deployments}/d/scale", accept=TABLE),
+        ask("PUT", f"{deployments}/d/scale", scale, accept=TABLE),
+    ):
+        assert answer[1]["rows"][0]["cells"][:3] == ["d", 1, 0]
+        assert answer[1]["columnDefinitions"][0]["format"] == ""
+
+
+@pytest.mark.parametrize("path", ["/api/v1", "/apis/apps/v1"])
+def test_what_is_no_object_is_no_table(path: str) -> None:
+    assert Client()("GET", path, accept=TABLE)[1]["message"] == ONLY.format(MADE)
+    assert Client()("GET", path, accept=f"{TABLE},application/json")[1]["kind"] == "APIResourceList"
+    assert Client()("GET", path, accept="text/html")[1]["message"] == NONE_OF.format(MADE)
+
+
+def test_a_group_that_there_is_not_is_no_path() -> None:
+    for path in ("/apis/example.com/v1/widgets", "/apis/example.com"):
+        assert Client()("GET", path).body == b"404 page not found\n"
+    for path in ("/apis/apps/v9/deployments", "/apis/apps/v1/widgets"):
+        assert Client()("GET", path)[1]["reason"] == "NotFound"
+
+
+def test_a_watch_of_a_new_cluster_does_not_begin_before_it() -> None:
+    store = Store(FixedClock(), lambda: "uid", begins=1000)
+    assert (store.version, list(store.since(1000))) == (1000, [])
+    with pytest.raises(ExpiredError, match=r"too old resource version: 1 \(1000\)"):
+        store.since(1)

@@ -79,9 +79,9 @@ def test_what_has_no_status_has_no_status_to_write():
 
 def test_a_write_that_changes_nothing_is_no_write():
     registry = a_registry()
-    registry.create(service_object())
+    made = registry.create(service_object())
     version = registry.store.version
-    assert registry.replace(service_object())["metadata"]["resourceVersion"] == str(version)
+    assert registry.replace(service_object()) == made
     assert registry.store.version == version
 
 
@@ -216,9 +216,8 @@ def test_a_dry_run_says_what_would_be_and_stores_nothing():
     registry = a_registry()
     made = registry.create(service_object(), WriteOptions(dry_run=True))
     assert "resourceVersion" not in made["metadata"]
-    assert made["spec"]["clusterIP"]
-    real = registry.create(service_object())
-    assert real["spec"]["clusterIP"] == made["spec"]["clusterIP"]
+    assert made["spec"]["clusterIP"] == "10.96.0.0", "nobody's"
+    real = registry.create(service_object(type="LoadBalancer"))
     changed = {**real, "metadata": {**real["metadata"], "labels": {"a": "b"}}}
     for result in (
         registry.replace(changed, WriteOptions(dry_run=True)),
@@ -231,7 +230,7 @@ def test_a_dry_run_says_what_would_be_and_stores_nothing():
     )
     registry.delete(SERVICES, WEB, options=WriteOptions(dry_run=True))
     assert list(registry.store.all(SERVICES)) == [real]
-    assert seen_types(registry) == ["ADDED"]
+    assert seen_types(registry) == ["ADDED", "ADDED"], "a Service and its IPAddress"
 
 
 # --- the end of an object
@@ -422,13 +421,14 @@ def test_an_applied_manifest_keeps_owners_finalizers_and_what_others_wrote_as_st
 
 def test_an_applied_manifest_is_believed_where_nobody_else_writes_the_status():
     registry = a_registry()
-    given = {"loadBalancer": {"ingress": [{"ip": "203.0.113.1"}]}}
-    (made,) = registry.apply([Loaded({**service_object(), "status": given}, "x")])
+    service = service_object(type="LoadBalancer")
+    given = {"loadBalancer": {"ingress": [{"ip": "203.0.113.1", "ipMode": "VIP"}]}}
+    (made,) = registry.apply([Loaded({**service, "status": given}, "x")])
     assert made["status"] == given
-    other = {"loadBalancer": {"ingress": [{"ip": "203.0.113.2"}]}}
-    (again,) = registry.apply([Loaded({**service_object(), "status": other}, "x")])
+    other = {"loadBalancer": {"ingress": [{"ip": "203.0.113.2", "ipMode": "VIP"}]}}
+    (again,) = registry.apply([Loaded({**service, "status": other}, "x")])
     assert again["status"] == other
-    (kept,) = registry.apply([Loaded(service_object(), "x")])
+    (kept,) = registry.apply([Loaded(service, "x")])
     assert kept["status"] == other
 
 
@@ -486,7 +486,7 @@ def test_writes_can_be_grouped():
 
 EVENT = {"apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {"name": "e", "namespace": "default"},
          "regarding": {"kind": "Pod", "name": "p"}, "note": "n", "reason": "R", "reportingController": "c",
-         "deprecatedCount": 2, "eventTime": "2020-01-01T00:00:00.000000Z"}  # fmt: skip
+         "reportingInstance": "i", "action": "a", "type": "Normal", "eventTime": "2020-01-01T00:00:00.000000Z"}  # fmt: skip
 
 
 def test_an_event_is_written_in_one_group_and_read_in_the_other():
@@ -496,12 +496,15 @@ def test_an_event_is_written_in_one_group_and_read_in_the_other():
     assert made == {**EVENT, **always, "metadata": made["metadata"]}
     stored = registry.store.get(EVENTS_V1, NamespacedName("default", "e"))
     assert stored["involvedObject"] == EVENT["regarding"]
-    assert (stored["message"], stored["count"], stored["reportingComponent"]) == ("n", 2, "c")
+    assert (stored["message"], stored["reportingComponent"]) == ("n", "c")
     assert in_version(stored, EVENTS) is stored
     assert in_version(stored, EVENTS_V1) == made
-    patched = registry.patch(EVENTS_V1, NamespacedName("default", "e"), {"note": "m"}, MERGE)
-    assert (patched["apiVersion"], patched["note"]) == ("events.k8s.io/v1", "m")
-    assert registry.delete(EVENTS_V1, NamespacedName("default", "e"))["note"] == "m"
+    series = {"count": 2, "lastObservedTime": "2020-01-01T00:00:01.000000Z"}
+    patched = registry.patch(EVENTS_V1, NamespacedName("default", "e"), {"series": series}, MERGE)
+    assert (patched["apiVersion"], patched["series"]) == ("events.k8s.io/v1", series)
+    with pytest.raises(ManifestError, match='message: Invalid value: "m": field is immutable'):
+        registry.patch(EVENTS_V1, NamespacedName("default", "e"), {"note": "m"}, MERGE)
+    assert registry.delete(EVENTS_V1, NamespacedName("default", "e"))["series"] == series
 
 
 CPU = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}

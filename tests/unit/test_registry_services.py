@@ -28,10 +28,10 @@ def text(number):
 
 def test_addresses_and_ports_come_from_the_dynamic_band_and_run_out():
     known = holdings()
-    known.changed(None, service_object(clusterIPs=["10.96.1.0"]))
-    assert text(known.addresses(Family.IPV4).free()) == "10.96.1.1"
+    known.changed(None, service_object(clusterIPs=["10.96.1.1"]))
+    assert text(known.addresses(Family.IPV4).free()) == "10.96.1.2"
     six = holdings("fd00::/112", podCIDRs=["fd00:1::/64"]).addresses(Family.IPV6)
-    assert text(six.free()) == "fd00::100"
+    assert text(six.free()) == "fd00::101"
     small = holdings("10.0.0.0/30").addresses(Family.IPV4)
     small.hold(small.free(), "a")
     assert text(small.free()) == "10.0.0.2"
@@ -54,35 +54,34 @@ def test_the_static_band_is_the_last_to_be_given():
     for _ in range(30):
         given.append(pool.free())
         pool.hold(given[-1], "x")
-    assert [text(given[0]), text(given[-1])] == ["10.0.0.1", "10.0.0.30"]
+    assert [text(given[0]), text(given[-1])] == ["10.0.0.17", "10.0.0.16"]
     with pytest.raises(ConflictError):
         pool.free()
     wide = holdings("10.0.0.0/26").addresses(Family.IPV4)
-    assert text(wide.free(range(int(ip_address("10.0.0.16")), int(ip_address("10.0.0.63"))))) == "10.0.0.1"
+    assert text(wide.free(range(int(ip_address("10.0.0.17")), int(ip_address("10.0.0.63"))))) == "10.0.0.1"
 
 
-def test_what_is_released_is_the_next_to_be_given_unless_somebody_else_holds_it():
-    pool = holdings().ports
-    for number in range(30086, 30096):
-        pool.hold(number, "a", "TCP")
-    assert pool.free() == 30096
-    pool.release(30090, "b", "TCP")
-    assert pool.free() == 30096
-    pool.hold(30091, "b", "UDP")
-    pool.release(30091, "a", "TCP")
-    assert (pool.holder(30091, "UDP"), pool.free()) == ("b", 30096)
-    pool.release(30090, "a", "TCP")
-    assert pool.free() == 30090
+def test_what_is_released_is_given_again_when_it_is_its_turn():
+    pool = holdings(ports="30000-30003").ports
+    first, second = pool.free(), pool.free()
+    pool.hold(first, "a", "TCP")
+    pool.hold(first, "b", "UDP")
+    assert (pool.holders(first), pool.holder(first, "UDP")) == ({"a", "b"}, "b")
+    pool.release(first, "a", "TCP")
+    pool.release(first, "c", "UDP")
+    assert [pool.free() for _ in range(4)] == [30002, 30003, second, 30002]
+    pool.release(first, "b", "UDP")
+    assert [pool.free() for _ in range(2)] == [30003, first]
     pool.hold(99, "a")
     pool.release(99, "a")
-    assert (pool.holder(99), pool.free()) == (None, 30090)
+    assert pool.holder(99) is None
 
 
 def test_what_a_service_held_is_free_when_it_is_gone_or_was_never_stored():
     registry = a_registry()
     spec = {"type": "NodePort", "clusterIP": "10.96.7.7", "ports": [{"port": 1, "nodePort": 30001}]}
     registry.create(service_object("first", **spec))
-    with pytest.raises(ManifestError, match="already allocated to default/first"):
+    with pytest.raises(ManifestError, match="already allocated"):
         registry.create(service_object("second", **spec))
     registry.delete(SERVICES, NamespacedName("default", "first"))
     assert (
@@ -97,17 +96,17 @@ def test_what_is_held_is_known_again_from_the_objects():
     held = before.create(service_object())["spec"]["clusterIP"]
     after = Registry(before.store, before.cluster)
     assert after.create(service_object("b"))["spec"]["clusterIP"] != held
-    with pytest.raises(ManifestError, match="already allocated to default/web"):
+    with pytest.raises(ManifestError, match="already allocated"):
         after.create(service_object("c", clusterIP=held))
 
 
 def test_a_service_gets_what_it_leaves_open_and_keeps_it():
     registry = a_registry()
     (made,) = registry.apply([Loaded(service_object(type="NodePort"), "x")])
-    assert made["spec"]["clusterIP"] == "10.96.1.0"
+    assert made["spec"]["clusterIP"] == "10.96.1.1"
     assert made["spec"]["ports"][0]["nodePort"] == 30086
     (again,) = registry.apply([Loaded(service_object(type="NodePort"), "x")])
-    assert again["spec"]["clusterIP"] == "10.96.1.0"
+    assert again["spec"]["clusterIP"] == "10.96.1.1"
     assert again["spec"]["ports"][0]["nodePort"] == 30086
     (other,) = registry.apply([Loaded(service_object("b", type="LoadBalancer", externalTrafficPolicy="Local"), "x")])
     assert other["spec"]["ports"][0]["nodePort"] == 30087
@@ -125,13 +124,13 @@ def test_one_node_port_serves_two_protocols_of_a_port():
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ({"clusterIP": "10.97.0.1"}, "spec.clusterIP: Invalid value: \"10.97.0.1\": the provided IP is not in the valid range"),
+        ({"clusterIP": "10.97.0.1"}, "failed to allocate IP 10.97.0.1: the provided network does not match the current range"),
         ({"type": "NodePort", "ports": [{"port": 1, "nodePort": 29999}]}, ("spec.ports[0].nodePort: Invalid value: 29999: provided port"
          " is not in the valid range. The range of valid ports is 30000-32767")),
-        ({"type": "NodePort", "ports": [{"port": 1, "nodePort": 30001}]}, "already allocated to default/first; leave it out"),
-        ({"clusterIP": "10.96.7.7"}, "already allocated to default/first"),
+        ({"type": "NodePort", "ports": [{"port": 1, "nodePort": 30001}]}, "nodePort: Invalid value: 30001: provided port is already allocated"),
+        ({"clusterIP": "10.96.7.7"}, "failed to allocate IP 10.96.7.7: provided IP is already allocated"),
         ({"ipFamilies": ["IPv6"]}, 'spec.ipFamilies[0]: Invalid value: "IPv6": not configured on this cluster'),
-        ({"ipFamilies": ["IPv4", "IPv6"]}, 'spec.ipFamilies[1]: Invalid value: "IPv6": not configured on this cluster'),
+        ({"ipFamilies": ["IPv4", "IPv6"], "ipFamilyPolicy": "PreferDualStack"}, 'spec.ipFamilies[1]: Invalid value: "IPv6": not configured on this cluster'),
         ({"ipFamilies": ["IPv6"], "clusterIP": "None"}, "spec.ipFamilies[0]"),
         *[
             ({"ipFamilyPolicy": "RequireDualStack", **more}, ('spec.ipFamilyPolicy: Invalid value: "RequireDualStack": '
@@ -217,18 +216,15 @@ def test_a_health_check_node_port_is_kept_as_long_as_it_is_needed():
     assert made["spec"]["healthCheckNodePort"] == 31000
     assert registry.replace(service_object(**local))["spec"]["healthCheckNodePort"] == 31000
     held = registry.store.get(SERVICES, NamespacedName("default", "web"))
-    plain = registry.replace(
-        {**held, "spec": {**held["spec"], "externalTrafficPolicy": "Cluster", "healthCheckNodePort": 0}}
-    )
+    plain = registry.replace({**held, "spec": {**held["spec"], "externalTrafficPolicy": "Cluster"}})
     assert plain["spec"]["externalTrafficPolicy"] == "Cluster"
-    cluster = registry.create(service_object("b", type="ClusterIP", healthCheckNodePort=31001))
-    assert cluster["spec"]["healthCheckNodePort"] == 31001
+    assert "healthCheckNodePort" not in plain["spec"]
 
 
 def test_what_an_update_says_about_families_counts():
     registry = a_registry()
     registry.create(service_object())
-    assert registry.replace(service_object(ipFamilyPolicy="SingleStack"))["spec"]["clusterIP"] == "10.96.1.0"
+    assert registry.replace(service_object(ipFamilyPolicy="SingleStack"))["spec"]["clusterIP"] == "10.96.1.1"
 
 
 def test_a_headless_service_needs_no_ports():
@@ -237,7 +233,7 @@ def test_a_headless_service_needs_no_ports():
 
 
 def test_addresses_that_are_given_as_a_list_are_one_address_too():
-    made = a_registry().create(service_object(clusterIPs=["10.96.3.3"]))
+    (made,) = a_registry().apply([Loaded(service_object(clusterIPs=["10.96.3.3"]), "x")])
     assert made["spec"]["clusterIP"] == "10.96.3.3"
     name = a_registry().create({**service_object(), "spec": {"type": "ExternalName", "externalName": "a.b"}})
     assert name["spec"] == {"type": "ExternalName", "externalName": "a.b", "sessionAffinity": "None"}

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import orjson
 import pytest
 from support.api import a_registry, a_store
-from support.build import service_object
+from support.build import service_object as usual_service
 
 from netproxy.core.errors import StorageError
 from netproxy.core.names import NamespacedName
@@ -21,6 +21,11 @@ from netproxy.objects.manifest import Loaded
 from netproxy.objects.meta import name
 from netproxy.registry.registry import Registry
 from netproxy.store.sqlite import SqliteBacking
+
+
+def service_object(name="web", namespace="default"):
+    """One that has no address, so that nothing else is written with it."""
+    return usual_service(name, namespace, clusterIP="None")
 
 
 @pytest.fixture

@@ -31,15 +31,15 @@ def given(*objects: dict) -> dict[str, tuple[str, ...]]:
 @pytest.mark.parametrize(
     ("objects", "addresses"),
     [
-        pytest.param([service("a"), service("b")], {"a": ("10.96.1.0",), "b": ("10.96.1.1",)}, id="in their order"),
-        pytest.param([service("a"), service("b", "10.96.1.0")], {"a": ("10.96.1.1",), "b": ()}, id="not one that is taken"),
+        pytest.param([service("a"), service("b")], {"a": ("10.96.1.1",), "b": ("10.96.1.2",)}, id="in their order"),
+        pytest.param([service("a"), service("b", "10.96.1.1")], {"a": ("10.96.1.2",), "b": ()}, id="not one that is taken"),
         pytest.param([service("a"), service("b", type="NodePort", ports=[{"port": 80, "nodePort": 30001}])],
-                     {"a": ("10.96.1.1",), "b": ("10.96.1.0",)}, id="who asks for a node port comes first"),
-        pytest.param([a_cluster("10.7.0.0/24"), service("a")], {"a": ("10.7.0.16",)}, id="from the cluster's range"),
-        pytest.param([service("a"), service("b", "10.43.7.9")], {"a": ("10.43.1.0",), "b": ()}, id="from the range of others"),
+                     {"a": ("10.96.1.2",), "b": ("10.96.1.1",)}, id="who asks for a node port comes first"),
+        pytest.param([a_cluster("10.7.0.0/24"), service("a")], {"a": ("10.7.0.17",)}, id="from the cluster's range"),
+        pytest.param([service("a"), service("b", "10.43.7.9")], {"a": ("10.43.1.1",), "b": ()}, id="from the range of others"),
         pytest.param([a_cluster("10.7.0.0/24", "fd07::/112"), service("a", ipFamilyPolicy="PreferDualStack")],
-                     {"a": ("10.7.0.16", "fd07::100")}, id="of both families"),
-        pytest.param([a_cluster("fd07::/112"), service("a")], {"a": ("fd07::100",)}, id="IPv6"),
+                     {"a": ("10.7.0.17", "fd07::101")}, id="of both families"),
+        pytest.param([a_cluster("fd07::/112"), service("a")], {"a": ("fd07::101",)}, id="IPv6"),
         pytest.param([service("a", "None"), service("b", "010.096.000.005")], {"a": (), "b": ()}, id="who has one keeps it"),
     ],
 )  # fmt: skip
@@ -51,7 +51,7 @@ def test_a_service_without_an_address_gets_that_of_a_new_cluster(objects, addres
 def test_node_ports_are_handed_out_with_the_address_and_named() -> None:
     made, notes = with_addresses([service("a", type="NodePort", ports=[{"port": 80}, {"port": 81, "name": "b"}])])
     assert [port["nodePort"] for port in made[0]["spec"]["ports"]] == [30086, 30087]
-    assert "10.96.1.0 and node port 30086, 30087" in str(notes[0])
+    assert "10.96.1.1 and node port 30086, 30087" in str(notes[0])
 
 
 def test_what_a_cluster_would_refuse_is_named_and_stays_without() -> None:
@@ -78,12 +78,12 @@ def test_render_says_what_it_handed_out(tmp_path) -> None:
     for words in (["--mode", "iptables"], ["--mode", "nftables"], ["--mode", "ipvs"], ["--mode", "userspace"]):
         done = CliRunner().invoke(render, [*words, str(file)])
         assert done.exit_code == 0, done.output
-        assert "10.96.1.0" in done.stdout
+        assert "10.96.1.1" in done.stdout
         assert done.stderr == (
-            "note: Service default/web: spec.clusterIP: not given: it gets 10.96.1.0, as in a new cluster\n"
+            "note: Service default/web: spec.clusterIP: not given: it gets 10.96.1.1, as in a new cluster\n"
         )
     shown = CliRunner().invoke(mode, ["--diff", "iptables", "userspace", "-f", str(file)])
-    assert "10.96.1.0" in shown.stdout
+    assert "10.96.1.1" in shown.stdout
     assert shown.stderr.count("note: ") == 1
 
 

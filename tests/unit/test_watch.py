@@ -6,7 +6,8 @@ from contextlib import suppress
 
 import pytest
 from support.api import Client, a_registry, a_store
-from support.build import FixedClock, service_object
+from support.build import FixedClock
+from support.build import service_object as usual_service
 
 from netproxy.apiserver.negotiate import Form
 from netproxy.apiserver.request import Response
@@ -21,6 +22,11 @@ from netproxy.serve.streams import Limits
 from netproxy.store.store import Store
 
 CLOCK = FixedClock()
+
+
+def service_object(name="web", namespace="default"):
+    """One that has no address, so that nothing else is written with it."""
+    return usual_service(name, namespace, clusterIP="None")
 
 
 def frames(lines):

@@ -8,10 +8,11 @@ from typing import Any
 from netproxy.core.errors import Problem
 from netproxy.core.names import is_dns_label, is_dns_subdomain
 from netproxy.objects.choices import KUBE_PROXY_VERSIONS, PROXY_MODES, SCOPES
-from netproxy.objects.labels import label_problems, label_value_problems
+from netproxy.objects.labels import label_value_problems
 from netproxy.objects.meta import Object
 from netproxy.objects.quantity import bytes_of
 from netproxy.objects.ranges import range_problems
+from netproxy.objects.validation.metadata import label_problems
 from netproxy.objects.validation.words import Problems, invalid, one_of, required
 
 SMALLEST_LOG_BYTES = 64 << 10
@@ -100,7 +101,7 @@ def _cluster_node(path: str, node: Any, names: list[Any]) -> Problems:
     if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
         yield invalid(f"{path}.labels", given, "must be an object of strings; put numbers into quotes")
     else:
-        yield from label_problems(f"{path}.labels", given)
+        yield from label_problems(given, f"{path}.labels")
 
 
 def _is_domain(text: str) -> bool:

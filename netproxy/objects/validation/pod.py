@@ -11,9 +11,9 @@ from typing import Any
 from netproxy.core.errors import Problem
 from netproxy.core.names import is_dns_label
 from netproxy.core.net import is_address
-from netproxy.objects.labels import label_problems
 from netproxy.objects.meta import Object
 from netproxy.objects.podspec import env_problems, mount_problems, user_problems, volume_problems
+from netproxy.objects.validation.metadata import label_problems
 from netproxy.objects.validation.words import PROTOCOLS, Problems, invalid, one_of, port_or_name, required
 from netproxy.objects.validation.words import port as port_number
 
@@ -29,7 +29,7 @@ def pod_spec_problems(spec: Mapping[str, Any], path: str) -> Problems:
     containers = spec.get("containers") or ()
     if not containers:
         yield required(f"{path}.containers")
-    yield from label_problems(f"{path}.nodeSelector", spec.get("nodeSelector"))
+    yield from label_problems(spec.get("nodeSelector"), f"{path}.nodeSelector")
     names: set[str] = set()
     for group in ("containers", "initContainers"):
         for index, container in enumerate(spec.get(group) or ()):

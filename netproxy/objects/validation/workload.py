@@ -5,9 +5,9 @@ Source: kubernetes pkg/apis/apps/validation/validation.go (behaviour, not code).
 
 from __future__ import annotations
 
-from netproxy.objects.labels import label_problems, selector_problems
 from netproxy.objects.meta import Object
 from netproxy.objects.selector import label_selector, matches
+from netproxy.objects.validation.metadata import label_problems, selector_problems
 from netproxy.objects.validation.pod import pod_spec_problems
 from netproxy.objects.validation.words import Problems, invalid, required
 
@@ -15,7 +15,7 @@ from netproxy.objects.validation.words import Problems, invalid, required
 def workload_problems(obj: Object) -> Problems:
     spec = obj.get("spec") or {}
     template = spec.get("template")
-    selector = list(selector_problems("spec.selector", spec.get("selector")))
+    selector = list(selector_problems(spec.get("selector"), "spec.selector"))
     yield from selector
     if not spec.get("selector"):
         yield required("spec.selector")
@@ -23,7 +23,7 @@ def workload_problems(obj: Object) -> Problems:
         yield required("spec.template")
         return
     labels = (template.get("metadata") or {}).get("labels") or {}
-    yield from label_problems("spec.template.metadata.labels", labels)
+    yield from label_problems(labels, "spec.template.metadata.labels")
     if spec.get("selector") and not selector and not matches(label_selector(spec["selector"]), labels):
         yield invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
     if (spec.get("replicas") or 0) < 0:

@@ -1,0 +1,104 @@
+"""What is filled into the kinds that hold configuration, say who may do what, and describe machines and their storage.
+
+Source: kubernetes pkg/apis/{core,rbac,storage,scheduling}/v1/defaults.go, pkg/apis/core/v1/conversion.go (stringData; behaviour).
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from typing import Any
+
+from netproxy.objects.meta import Object
+
+_RBAC = "rbac.authorization.k8s.io"
+
+Part = dict[str, Any]
+
+
+def _secret(obj: Object) -> Object:
+    filled = {**obj, "type": obj.get("type") or "Opaque"}
+    texts = filled.pop("stringData", None)
+    if texts:
+        written = {key: base64.b64encode((text or "").encode()).decode() for key, text in texts.items()}
+        filled["data"] = {**(obj.get("data") or {}), **written}
+    return filled
+
+
+def _node(obj: Object) -> Object:
+    status = obj.get("status") or {}
+    if status.get("allocatable") is not None or status.get("capacity") is None:
+        return obj
+    return {**obj, "status": {**status, "allocatable": status["capacity"]}}
+
+
+def _limit_range(obj: Object) -> Object:
+    spec = obj.get("spec") or {}
+    return {**obj, "spec": {**spec, "limits": [_limit(limit) for limit in spec.get("limits") or ()]}}
+
+
+def _limit(limit: Part) -> Part:
+    if limit.get("type") != "Container":
+        return limit
+    default = {**(limit.get("max") or {}), **(limit.get("default") or {})}
+    request = {**(limit.get("min") or {}), **default, **(limit.get("defaultRequest") or {})}
+    named = (("default", default), ("defaultRequest", request))
+    return {**limit, **{field: value for field, value in named if value}}
+
+
+def _volume(obj: Object) -> Object:
+    spec, status = dict(obj.get("spec") or {}), dict(obj.get("status") or {})
+    spec["persistentVolumeReclaimPolicy"] = spec.get("persistentVolumeReclaimPolicy") or "Retain"
+    spec["volumeMode"] = spec.get("volumeMode") or "Filesystem"
+    status["phase"] = status.get("phase") or "Pending"
+    return {**obj, "spec": spec, "status": status}
+
+
+def _claim(obj: Object) -> Object:
+    status = dict(obj.get("status") or {})
+    status["phase"] = status.get("phase") or "Pending"
+    return {**obj, "spec": claim_spec(obj.get("spec") or {}), "status": status}
+
+
+def claim_spec(spec: Part) -> Part:
+    """Fill the spec of a claim, wherever it is."""
+    return {**spec, "volumeMode": spec.get("volumeMode") or "Filesystem"}
+
+
+def _binding(obj: Object) -> Object:
+    role = obj.get("roleRef") or {}
+    filled = {**obj, "roleRef": {**role, "apiGroup": role.get("apiGroup") or _RBAC}}
+    if obj.get("subjects"):
+        filled["subjects"] = [_subject(subject) for subject in obj["subjects"]]
+    return filled
+
+
+def _subject(subject: Part) -> Part:
+    if subject.get("apiGroup") or subject.get("kind") not in ("User", "Group"):
+        return subject
+    return {**subject, "apiGroup": _RBAC}
+
+
+def _storage_class(obj: Object) -> Object:
+    return {
+        **obj,
+        "reclaimPolicy": obj.get("reclaimPolicy") or "Delete",
+        "volumeBindingMode": obj.get("volumeBindingMode") or "Immediate",
+    }
+
+
+def _priority_class(obj: Object) -> Object:
+    return {**obj, "preemptionPolicy": obj.get("preemptionPolicy") or "PreemptLowerPriority"}
+
+
+FILLERS: dict[str, Callable[[Object], Object]] = {
+    "Secret": _secret,
+    "Node": _node,
+    "LimitRange": _limit_range,
+    "PersistentVolume": _volume,
+    "PersistentVolumeClaim": _claim,
+    "RoleBinding": _binding,
+    "ClusterRoleBinding": _binding,
+    "StorageClass": _storage_class,
+    "PriorityClass": _priority_class,
+}
