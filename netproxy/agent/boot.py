@@ -12,6 +12,7 @@ from netproxy.objects.cluster import ClusterSpec, cluster_object, node_object
 from netproxy.objects.kinds import KUBE_PROXY_CONFIGURATIONS, NODES, resource_of
 from netproxy.objects.manifest import Loaded
 from netproxy.objects.meta import Object, key, name
+from netproxy.registry.bootstrap import default_bindings, default_roles
 from netproxy.registry.options import WriteOptions
 from netproxy.registry.registry import Registry
 
@@ -27,7 +28,7 @@ def put_first(registry: Registry, incoming: list[Loaded], *, restored: bool, run
     cluster = registry.cluster
     with registry.transaction() as change:
         if not restored:
-            base = [cluster_object(cluster), *map(_namespace, NAMESPACES)]
+            base = [cluster_object(cluster), *map(_namespace, NAMESPACES), *default_roles(), *default_bindings()]
             if not any(item.obj["kind"] == "ServiceCIDR" for item in incoming):
                 base.append(_service_cidr(cluster))
             registry.apply(_own(base))

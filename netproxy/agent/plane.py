@@ -18,13 +18,11 @@ from aiohttp import web
 from netproxy.agent.boot import put_first
 from netproxy.agent.paths import Paths, Scope
 from netproxy.apiserver.routes import Api
-from netproxy.apiserver.tokens import user_of
 from netproxy.client.cache import Cache
 from netproxy.client.local import LocalApi
 from netproxy.client.port import EVERYTHING
 from netproxy.client.supervise import Backoff, supervised
 from netproxy.controllers import ALL
-from netproxy.core.user import User
 from netproxy.linux.clock import SystemClock
 from netproxy.manager.manager import Manager
 from netproxy.objects.cluster import ClusterSpec, cluster_spec
@@ -101,15 +99,9 @@ class ControlPlane:
         """Serve the API on the Unix socket. EXTRA answers below /netproxy/."""
         with suppress(FileNotFoundError):
             self.paths.socket.unlink()
-        api = Api(self.registry, self.clock)
-        self._runner = await http.serve(
-            self.paths.socket, api, self.store, self.clock, extra, token_user=self._token_user
-        )
-
-    def _token_user(self, token: str) -> User | None:
-        """Whose a bearer token is."""
-        claims = self.signer.claims(token)
-        return user_of(claims, self.store) if claims else None
+        api = Api(self.registry, self.clock, self.signer)
+        token_user = api.access.token_user
+        self._runner = await http.serve(self.paths.socket, api, self.store, self.clock, extra, token_user=token_user)
 
     async def listen_https(self) -> str:
         """Serve the API on the socket that was handed in, and write a kubeconfig that leads there; its path, or empty."""

@@ -6,13 +6,15 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
+from netproxy.apiserver.access import Access, NoSigner, is_review
 from netproxy.apiserver.answer import reshaped
 from netproxy.apiserver.negotiate import accepted, in_form
 from netproxy.apiserver.pages import page
-from netproxy.apiserver.paths import UNKNOWN, Target, target_of
+from netproxy.apiserver.paths import UNKNOWN, Target, meant, target_of
 from netproxy.apiserver.read import Reader
 from netproxy.apiserver.request import Request, Response
 from netproxy.apiserver.status import not_allowed, status, status_of, warning
+from netproxy.apiserver.tokens import Signer
 from netproxy.apiserver.watch import Watch
 from netproxy.apiserver.write import Writer
 from netproxy.core.clock import Clock
@@ -29,8 +31,10 @@ OUTDATED: Mapping[Resource, str] = {ENDPOINTS: "v1.33+; use discovery.k8s.io/v1 
 class Api:
     """Serves one registry."""
 
-    def __init__(self, registry: Registry, clock: Clock) -> None:
+    def __init__(self, registry: Registry, clock: Clock, signer: Signer | None = None) -> None:
+        """SIGNER signs the tokens of service accounts; without one there are none."""
         self._clock = clock
+        self.access = Access(registry.store, clock, signer or NoSigner(), registry.store.new_uid)
         self._reader = Reader(registry.store, clock)
         self._writer = Writer(registry)
 
@@ -42,6 +46,8 @@ class Api:
     def _answer(self, request: Request) -> Response | Watch:
         target: Target | None = None
         try:
+            target = meant(request.path)
+            self.access.check(request, target)
             found = page(request, RESOURCES)
             if found:
                 return found
@@ -57,6 +63,10 @@ class Api:
 
     def _serve(self, request: Request, target: Target) -> Response | Watch:
         match request.method, target.subresource:
+            case _ if is_review(target):
+                return self.access.review(request, target)
+            case "POST", "token":
+                return self.access.token(request, target)
             case "GET", "" | "status" | "ephemeralcontainers" | "resize" | "scale":
                 return self._reader.read(request, target)
             case _ if target.is_watch:

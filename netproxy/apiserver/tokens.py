@@ -45,8 +45,10 @@ class Signer(Protocol):
         ...
 
 
-def requested(account: Object, asked: Object, store: Store, signer: Signer, *, now: float, uid: str) -> Object:
-    """A TokenRequest with its token. UID is the token's own name. Raises ManifestError, ApiError."""
+def requested(
+    account: Object, asked: Object, store: Store, signer: Signer, *, now: float, uid: str, dry_run: bool = False
+) -> Object:
+    """A TokenRequest with its token (none in a dry run). UID is the token's own name. Raises ManifestError, ApiError."""
     meta, wish = metadata(account), spec(asked)
     seconds = wish.get("expirationSeconds") or USUAL_S
     wrong = [*_name_problems(account, asked), *_seconds_problems(seconds)]
@@ -67,7 +69,7 @@ def requested(account: Object, asked: Object, store: Store, signer: Signer, *, n
     return {
         **asked, "metadata": {**kept, "creationTimestamp": timestamp(now)},
         "spec": {"audiences": audiences, "expirationSeconds": seconds, "boundObjectRef": bound},
-        "status": {"token": signer.sign(claims), "expirationTimestamp": timestamp(end)},
+        "status": {"token": "" if dry_run else signer.sign(claims), "expirationTimestamp": timestamp(end)},
     }  # fmt: skip
 
 

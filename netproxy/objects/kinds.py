@@ -178,7 +178,7 @@ IDLE: frozenset[Resource] = frozenset((
 """Resources that are stored and shown, and nothing in a cluster acts on."""
 
 _BY_KIND: dict[tuple[str, str], Resource] = {(r.api_version, r.kind): r for r in RESOURCES}
-_BY_PATH: dict[tuple[str, str], Resource] = {(r.api_version, r.plural): r for r in RESOURCES}
+_BY_PATH: dict[tuple[str, str], Resource] = {(r.api_version, r.plural): r for r in (*RESOURCES, *REVIEWS)}
 _BY_WORD: dict[str, Resource] = {}
 for _resource in RESOURCES:
     for _word in (_resource.plural, _resource.singular, *_resource.short, _resource.kind, _resource.group_resource):

@@ -1,0 +1,114 @@
+"""Everything about who may do what in one place: the check before a request is served, reviews, and tokens.
+
+Source: kubernetes 1.36 apiserver pkg/endpoints/filters/{authorization,impersonation}.go (behaviour).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from netproxy.apiserver.authorize import Authorizer, attributes
+from netproxy.apiserver.body import TOKEN_REQUEST, expected_of, object_of
+from netproxy.apiserver.options import write_options
+from netproxy.apiserver.parts import warnings
+from netproxy.apiserver.paths import Target
+from netproxy.apiserver.request import Request, Response, json_response
+from netproxy.apiserver.reviews import answered
+from netproxy.apiserver.status import bad_request, not_allowed
+from netproxy.apiserver.tokens import Signer, requested, user_of
+from netproxy.core.clock import Clock, timestamp
+from netproxy.core.errors import ApiError, ManifestError
+from netproxy.core.user import User
+from netproxy.objects.kinds import REVIEWS
+from netproxy.objects.meta import Object, metadata, namespace
+from netproxy.registry.tracking import tracked, with_entries
+from netproxy.store.store import Store
+
+OPEN = ("healthz", "livez", "readyz")
+"""Pages that everybody may read."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoSigner:
+    """Where nobody signs, no token is good."""
+
+    def sign(self, claims: object) -> str:
+        """Nothing is signed."""
+        raise ApiError(503, "ServiceUnavailable", "this server signs no tokens")
+
+    def claims(self, token: str) -> None:
+        """Nothing was signed."""
+
+
+class Access:
+    """Decides by the roles that one store has; tokens are signed by SIGNER."""
+
+    def __init__(self, store: Store, clock: Clock, signer: Signer, new_uid: Callable[[], str]) -> None:
+        self._store = store
+        self._clock = clock
+        self._signer = signer
+        self._new_uid = new_uid
+        self._authorizer = Authorizer(store)
+
+    def check(self, request: Request, target: Target | None) -> None:
+        """Raise ApiError (403) when the one who asks may not do that."""
+        first = request.path.strip("/").partition("/")[0]
+        if target is None and first in OPEN:
+            return
+        watch = request.flag("watch")
+        self._authorizer.check(request.user, attributes(request.method, request.path, target, watch=watch))
+
+    def token_user(self, token: str) -> User | None:
+        """Whose a bearer token is; None for one that is good for nobody."""
+        claims = self._signer.claims(token)
+        return user_of(claims, self._store) if claims else None
+
+    def review(self, request: Request, target: Target) -> Response:
+        """POST of a review: the review with its answer. Raises NetproxyError."""
+        resource = target.resource
+        if request.method != "POST" or target.name or bool(target.namespace) is not resource.namespaced:
+            raise not_allowed()
+        warned: list[str] = []
+        options = write_options(request, warned.append)
+        obj = object_of(request, expected_of(resource), options)
+        now = timestamp(self._clock.now())
+        if resource.kind != "SelfSubjectReview":
+            obj = with_entries(obj, tracked(None, obj, resource, options.manager, now))
+        if resource.namespaced:
+            obj = {**obj, "metadata": {**metadata(obj), "namespace": namespace(obj) or target.namespace}}
+        try:
+            made = answered(resource, obj, request.user, self._authorizer, self.token_user, now=now)
+        except ManifestError as error:
+            raise _nameless(error, resource.group) from error
+        return json_response(made, 201, warnings(warned))
+
+    def token(self, request: Request, target: Target) -> Response:
+        """POST of a TokenRequest to a ServiceAccount. Raises NetproxyError."""
+        warned: list[str] = []
+        options = write_options(request, warned.append)
+        account = self._store.get(target.resource, target.key)
+        obj: Object = object_of(request, TOKEN_REQUEST, options)
+        if namespace(obj) not in ("", target.namespace):
+            raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
+        made = requested(
+            account, obj, self._store, self._signer, now=self._clock.now(), uid=self._new_uid(), dry_run=options.dry_run
+        )
+        entries = tracked(None, obj, target.resource, options.manager, timestamp(self._clock.now()), "token")
+        return json_response(
+            with_entries(made, [{**e, "apiVersion": obj["apiVersion"]} for e in entries]), 201, warnings(warned)
+        )
+
+
+def _nameless(error: ManifestError, group: str) -> ApiError:
+    """As the API server says what is wrong with a review, of which it knows neither kind nor name."""
+    listed = [f"{problem.path}: {problem.message}" for problem in error.problems]
+    said = listed[0] if len(listed) == 1 else f"[{', '.join(listed)}]"
+    causes = [{"reason": p.reason, "message": p.message, "field": p.path} for p in error.problems]
+    failed = ApiError(422, "Invalid", f'.{group} "" is invalid: {said}')
+    return failed.with_details(group=group, causes=causes)
+
+
+def is_review(target: Target) -> bool:
+    """Whether a path names what is only asked."""
+    return target.resource in REVIEWS
