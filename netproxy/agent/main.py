@@ -49,7 +49,7 @@ def main() -> None:
         if orders["joins"]:
             userns.join(orders["joins"])
         elif orders["rootless"]:
-            userns.enter_new()
+            userns.enter_new(paths.state.parent)
         start_shim(paths)
         status = asyncio.run(_run(paths, report, orders.get("api") or ""))
     except NetproxyError as error:
