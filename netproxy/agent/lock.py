@@ -47,19 +47,9 @@ class ClusterLock:
         """
         file = paths.cluster_lock
         while True:
-            try:
-                file.parent.mkdir(parents=True, exist_ok=True, mode=0o755 if is_root() else 0o700)
-                fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            except FileNotFoundError:
-                continue  # somebody has just removed the last cluster's folder
-            except FileExistsError as error:
-                if not file.parent.exists():
-                    continue  # as above, while it was looked at
-                raise KernelError(f"{file.parent}: {error.strerror}", request=str(file)) from error
-            except PermissionError:
-                raise NotFoundError(f"cluster {paths.cluster} belongs to another user; use sudo") from None
-            except OSError as error:  # a file system that takes no files, or something else of this name
-                raise KernelError(f"{file}: {error.strerror}", request=str(file)) from error
+            fd = _opened(file)
+            if fd is None:
+                continue
             lock = cls(fd, paths)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -114,6 +104,33 @@ class ClusterLock:
         self.release()
         with suppress(OSError):
             self._paths.state.parent.rmdir()
+
+
+def _opened(file: Path) -> int | None:
+    """The lock's file; None when somebody has just removed the folder. Raises as `take` does."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o755 if is_root() else 0o700)
+        return os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except FileNotFoundError as error:
+        if not file.parent.exists() and file.parent.parent.exists():
+            raise _no_folder(file.parent, error) from error
+    except FileExistsError as error:
+        if file.parent.exists():
+            raise KernelError(f"{file.parent}: {error.strerror}", request=str(file)) from error
+    except PermissionError as error:
+        if not file.parent.exists():
+            raise _no_folder(file.parent, error) from error
+        raise NotFoundError(
+            f"cluster {file.name.removeprefix('.').removesuffix('.lock')} belongs to another user; use sudo"
+        ) from None
+    except OSError as error:  # a file system that takes no files, or something else of this name
+        raise KernelError(f"{file}: {error.strerror}", request=str(file)) from error
+    return None
+
+
+def _no_folder(folder: Path, error: OSError) -> KernelError:
+    why = f"{folder} cannot be made: {error.strerror}; use another folder (NETPROXY_STATE)"
+    return KernelError(why, request=str(folder))
 
 
 def holder(paths: Paths) -> Holder | None:

@@ -53,7 +53,7 @@ def main() -> None:
         if orders["joins"]:
             userns.join(orders["joins"])
         elif orders["rootless"]:
-            userns.enter_new()
+            userns.enter_new(paths.state.parent)
         scope = Scope(orders["scope"])
         if scope is Scope.CLUSTER:
             start_shim(paths)

@@ -8,9 +8,13 @@ from pathlib import Path
 from netproxy.core.errors import KernelError
 from netproxy.linux import libc
 
+_RUN = Path("/run")
 
-def enter_new() -> None:
+
+def enter_new(keep: Path | None = None) -> None:
     """Become root of a new user namespace with its own mounts, network and /run. Call it before any thread starts.
+
+    A folder to KEEP, where the state of clusters is, is there as before, below /run, too.
 
     Raises KernelError when this host forbids unprivileged user namespaces.
     """
@@ -24,7 +28,13 @@ def enter_new() -> None:
         raise KernelError(f"this host does not let ordinary users make namespaces ({error}); `netproxy doctor` tells how "
                           "to allow it, or use sudo") from error  # fmt: skip
     libc.mount("", "/", "none", libc.MS_PRIVATE | libc.MS_REC)
-    libc.mount("tmpfs", "/run", "tmpfs", 0, "mode=0755")
+    fd = os.open(keep, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) if keep and keep.is_relative_to(_RUN) else None
+    libc.mount("tmpfs", str(_RUN), "tmpfs", 0, "mode=0755")
+    if fd is not None:
+        assert keep
+        keep.mkdir(parents=True)
+        libc.mount(f"/proc/self/fd/{fd}", str(keep), "", libc.MS_BIND | libc.MS_REC)
+        os.close(fd)
 
 
 def join(pid: int) -> None:

@@ -71,11 +71,12 @@ def build(view: Mapping[str, Any], sockets: Iterable[str] = ()) -> None:
         put(old + real[path], path, _TO_READ)
     for path in (*view["hidden"], *sockets):
         _mask(path)
-    staged = _staged(volumes)
+    staged = _staged(volumes) if volumes else []
     mounts.forget_old()
-    put_volumes(staged)
-    libc.umount(STAGE)
-    os.rmdir(STAGE)
+    if staged:
+        put_volumes(staged)
+        libc.umount(STAGE)
+        os.rmdir(STAGE)
     if not os.path.exists(view["cwd"]):
         mounts.place(view["cwd"], folder=True)
     mounts.restrict("/dev", libc.MS_RDONLY, recursive=False)

@@ -130,6 +130,8 @@ class Launch:
         argv, builtin = list(what.argv), what.builtin
         wanted = self._security(pod, container)
         mounts = volumes.mounts(pod, container, self.folder(pod), env)
+        if builtin == "dns":  # it keeps its rights and reads its modules where a volume could put others
+            mounts = []
         if builtin == "nginx":
             argv, builtin = self._nginx(pod), ""
             mounts.append(volumes.mount(str(self.folder(pod) / "nginx"), _NGINX))

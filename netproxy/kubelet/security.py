@@ -75,7 +75,8 @@ def security(pod: Object, container: Mapping[str, Any], group_of: Callable[[int]
         )
         raise HeldError(f"{why} {where}")
     privileged = bool(mine.get("privileged"))
-    settings = tuple(_setting(item) for item in ours.get("sysctls") or ())
+    own_ipc = not spec(pod).get("hostIPC")
+    settings = tuple(_setting(item, own_ipc=own_ipc) for item in ours.get("sysctls") or ())
     if user and not one_user and not spec(pod).get("hostNetwork"):
         settings = (*UNPRIVILEGED, *settings)
     group = group_of(user) if mine.get("runAsGroup") is None else int(mine["runAsGroup"])
@@ -86,7 +87,7 @@ def security(pod: Object, container: Mapping[str, Any], group_of: Callable[[int]
         CAPABILITIES if privileged else _capabilities(mine.get("capabilities") or {}),
         gain_nothing=mine.get("allowPrivilegeEscalation") is False and not privileged,
         read_only_root=bool(mine.get("readOnlyRootFilesystem")),
-        own_pids=not (privileged or spec(pod).get("hostPID")), own_ipc=not spec(pod).get("hostIPC"), sysctls=settings,
+        own_pids=not (privileged or spec(pod).get("hostPID")), own_ipc=own_ipc, sysctls=settings,
     )  # fmt: skip
 
 
@@ -110,8 +111,8 @@ def _capability(word: Any) -> str:
     return text
 
 
-def _setting(item: Mapping[str, Any]) -> tuple[str, str]:
+def _setting(item: Mapping[str, Any], *, own_ipc: bool) -> tuple[str, str]:
     written = str(item.get("name") or "").replace("/", ".")
-    if not written.startswith(_OWN_SYSCTLS):
+    if not written.startswith(_OWN_SYSCTLS if own_ipc else "net."):
         raise HeldError(f'sysctl "{written}" is not one of a Pod: it would change the whole machine', CREATE_ERROR)
     return written.replace(".", "/"), str(item.get("value") or "")

@@ -8,6 +8,7 @@ import site
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from support.cluster import REPO, Cluster, wait_until
@@ -445,6 +446,21 @@ def an_ordinary_python() -> str:
         if tried.stdout.strip() == str(sys.version_info[:2]):
             return candidate
     pytest.skip("no interpreter of this version that an ordinary user can start")
+
+
+def test_without_root_the_state_may_be_below_run():
+    cluster = Cluster(rootless=True)
+    folder = Path("/run") / f"nptest-{cluster.name}"
+    cluster.env["NETPROXY_STATE"] = str(folder / "s")
+    try:
+        cluster("up", "--wait", "20")
+        assert "1/1 Pods ready" in cluster("status")
+        assert "KUBE-SERVICES" in cluster.exec("node1", "iptables-save", "-t", "nat")
+        cluster("down")
+        assert list(folder.iterdir()) == []
+    finally:
+        cluster.close()
+        folder.rmdir()
 
 
 @pytest.mark.parametrize("ordinary", [False, True], ids=["root's own user namespace", "an ordinary user"])

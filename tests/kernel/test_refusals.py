@@ -78,7 +78,7 @@ def cluster():
 def test_fifty_at_once_are_all_refused_soon(cluster, source, kind, host, port):
     if host == "pod":
         host = cluster.get("pod", "caller")["status"]["podIP"]
-    ends = json.loads(cluster.exec(source, cluster.python, "-c", ASK, kind, host, port, str(SOON_S * SLOWER)))
+    ends = json.loads(cluster.exec(source, "python3", "-c", ASK, kind, host, port, str(SOON_S * SLOWER)))
     local = [errno.EPERM] if source == "node1" and kind == "SOCK_DGRAM" else []  # its own rules refuse to send
     assert set(ends) <= {errno.ECONNREFUSED, *local}
     assert len(ends) == MANY

@@ -83,6 +83,13 @@ def test_what_cannot_be_is_told(mine, ours, why):
         secured(mine, **ours)
 
 
+def test_with_the_machine_s_ipc_no_pod_sets_that():
+    shared = {"name": "kernel.shmmax", "value": "1"}
+    assert secured(sysctls=[shared]).sysctls == (("kernel/shmmax", "1"),)
+    with pytest.raises(HeldError, match="would change the whole machine"):
+        secured(sysctls=[shared], pod={"hostIPC": True})
+
+
 def test_a_pods_own_sysctls_are_set():
     assert secured(sysctls=[{"name": "net/core/somaxconn", "value": "9"}]).sysctls == (("net/core/somaxconn", "9"),)
 

@@ -291,3 +291,16 @@ def test_a_pod_whose_object_went_leaves_nothing(tmp_path):
     asyncio.run(vanish())
     assert world.runtime.running == {}
     assert world.objects.pod(NamespacedName("default", "web")) is None
+
+
+def test_what_keeps_the_rights_of_a_server_of_ours_has_no_volumes(tmp_path):
+    mounted = [{"name": "v", "mountPath": "/usr"}]
+
+    def mounts(image):
+        container = {"name": "c", "image": image, "volumeMounts": mounted}
+        about = pod_object(spec={"volumes": [{"name": "v", "emptyDir": {}}], "containers": [container]})
+        world = World(tmp_path, about)
+        launch = Launch(world.objects, cluster_spec(), Place(tmp_path, lambda node: node, str))
+        return [each["target"] for each in launch.start(about, container, ("10.0.0.1",), 0)["mounts"]]
+
+    assert (mounts("agnhost"), mounts("netproxy-dns")) == (["/usr"], [])

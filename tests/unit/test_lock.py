@@ -98,3 +98,9 @@ def test_where_no_lock_can_be_the_reason_is_said(where: Paths):
     where.state.parent.write_text("a file, not a folder")
     with pytest.raises(KernelError, match=f"{where.state.parent}.*(exists|Not a directory)"):
         ClusterLock.take(where, "netproxy up")
+
+
+@pytest.mark.parametrize("folder", ["/proc/netproxy", "/proc/self/netproxy", "/sys/netproxy"])
+def test_a_folder_that_cannot_be_made_is_said(folder: str):
+    with pytest.raises(KernelError, match=rf"{folder} cannot be made: .*; use another folder \(NETPROXY_STATE\)"):
+        ClusterLock.take(Paths("c", Path(folder) / "c"), "netproxy up")
