@@ -13,7 +13,7 @@ from netproxy.apiserver.listing import list_options
 from netproxy.apiserver.options import APPLY, delete_options, write_options
 from netproxy.apiserver.page import page
 from netproxy.apiserver.parts import bind, evict_pod, warnings
-from netproxy.apiserver.patches import patch_body
+from netproxy.apiserver.patches import configuration, patch_body
 from netproxy.apiserver.paths import Target
 from netproxy.apiserver.request import Request, Response, json_response
 from netproxy.apiserver.status import bad_request, not_allowed, success
@@ -94,11 +94,13 @@ class Writer:
         check_size(request)
         warned: list[str] = []
         options = write_options(request, warned.append)
-        body, at = patch_body(request), (target.resource, target.key)
+        at, way = (target.resource, target.key), target.subresource
         if kind == APPLY:
-            obj, is_new = self._registry.apply_configuration(*at, body, options, subresource=target.subresource)
+            config = configuration(request.body, options)
+            obj, is_new = self._registry.apply_configuration(*at, config, options, subresource=way)
             return written(obj, warned, 201 if is_new else 200)
-        return written(self._registry.patch(*at, body, kind, options, subresource=target.subresource), warned)
+        body, told = patch_body(request.body, kind, options)
+        return written(self._registry.patch(*at, body, kind, options, subresource=way, told=told), warned)
 
     def delete(self, request: Request, target: Target) -> Response:
         """DELETE of an object."""

@@ -14,11 +14,11 @@ import orjson
 
 from netproxy.core.errors import ApiError
 from netproxy.objects.meta import Object, annotations_of, metadata
+from netproxy.objects.schema import root_of
 from netproxy.registry.fieldset import (
     FieldSet,
     compare,
     difference,
-    go_quoted,
     intersection,
     leaves_of,
     named,
@@ -26,6 +26,7 @@ from netproxy.registry.fieldset import (
     paths,
     union,
 )
+from netproxy.registry.gotext import go_quoted
 from netproxy.registry.managed import (
     Entries,
     Entry,
@@ -40,6 +41,7 @@ from netproxy.registry.managed import (
     updated,
 )
 from netproxy.registry.merging import merged, without
+from netproxy.registry.restored import fault
 from netproxy.registry.shape import Shape
 from netproxy.registry.typed import type_error
 
@@ -96,9 +98,9 @@ def _who(entry: Entry) -> str:
 def check_config(config: Any, api_version: str, kind: str, shape: Shape) -> None:
     """Raise ApiError when what is to be applied is no configuration of the kind."""
     given = config if isinstance(config, dict) else {}
-    said, what = given.get("apiVersion") or "", given.get("kind") or ""
+    said, what = _text(given.get("apiVersion")), _text(given.get("kind"))
     if (said, what) != (api_version, kind):
-        raise ApiError(400, "BadRequest", f"invalid object type: {_gvk(str(said), str(what))}")
+        raise ApiError(400, "BadRequest", f"invalid object type: {_gvk(said, what)}")
     if metadata(given).get("managedFields") is not None:
         raise ApiError(400, "BadRequest", "metadata.managedFields must be nil")
     wrong = type_error(given, shape)
@@ -108,8 +110,22 @@ def check_config(config: Any, api_version: str, kind: str, shape: Shape) -> None
         raise ApiError(500, "", f"failed to create typed patch object ({whose}): {wrong}")
 
 
+def check_result(obj: Object, config: Object) -> None:
+    """Raise ApiError when what was merged is no object of its kind, though the parts have the right types."""
+    wrong = fault(obj, root_of(obj))
+    if wrong:
+        said, meta = _gvk(obj["apiVersion"], obj["kind"]), metadata(config)
+        whose = f"{meta.get('namespace') or ''}/{meta.get('name') or ''}; {said}"
+        why = f"to proper version: unable to convert unstructured object to {said}: {wrong}"
+        raise ApiError(500, "", f"failed to convert new object ({whose}) {why}")
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
 def _gvk(api_version: str, kind: str) -> str:
-    group = api_version if "/" in api_version else f"/{api_version}"
+    group = api_version if "/" in api_version else f"/{api_version}" if api_version else "/"
     return f"{group}, Kind={kind}"
 
 

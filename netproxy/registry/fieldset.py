@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from netproxy.registry.gotext import go_quoted
 from netproxy.registry.shape import FOUND, Owned, Shape
 
 FieldSet = dict[str, Any]
@@ -391,6 +392,12 @@ def _shown(value: Any) -> str:
     return go_quoted(value) if isinstance(value, str) else orjson.dumps(value).decode()
 
 
-def go_quoted(text: str) -> str:
-    """A string as Go prints it with `%q`."""
-    return orjson.dumps(text).decode()
+def in_order(fields: FieldSet) -> FieldSet:
+    """The same set with its elements in the order in which Kubernetes writes them.
+
+    >>> in_order({"f:b": {}, ".": {}, 'k:{"a":1}': {}, "f:a": {}})
+    {'.': {}, 'f:a': {}, 'f:b': {}, 'k:{"a":1}': {}}
+    """
+    here = {".": NOTHING} if "." in fields else {}
+    names = sorted((element for element in fields if element != "."), key=_rank)
+    return here | {element: in_order(fields[element]) for element in names}

@@ -1,11 +1,15 @@
-"""Patches as pure functions: JSON patch (RFC 6902, by `jsonpatch`), JSON merge patch (RFC 7386), strategic merge patch."""
+"""An object after a patch, by the type of the patch: JSON patch, JSON merge patch, strategic merge patch."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from netproxy.core.errors import ApiError
 from netproxy.objects.meta import Object
+from netproxy.registry.jsonpatch import json_patch, merge
+from netproxy.registry.options import WriteOptions
+from netproxy.registry.patched import read_merged, read_patched
 from netproxy.registry.strategic import has_merge_keys, strategic
 
 JSON = "application/json-patch+json"
@@ -14,71 +18,45 @@ STRATEGIC = "application/strategic-merge-patch+json"
 MOST_OPERATIONS = 10_000
 
 
-def patched(obj: Object, body: Any, content_type: str) -> Any:
-    """The object after a patch of this type.
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """What is to become of an object."""
 
-    Raises ApiError when the body is no such patch or the type is not known, and when an operation does not fit; ManifestError
-    for a strategic one that does not.
+    kind: str
+    """The media type."""
+    value: Any
+    told: tuple[str, ...] = ()
+    """What was wrong with its text and can be overlooked."""
+
+
+def patched(seen: Object, patch: Patch, options: WriteOptions) -> Object:
+    """The object after a patch, of the same kind. What can be overlooked is told to the writer, if it wants to know.
+
+    Raises ApiError when the value is no such patch or the type is not known, when it does not fit, or leaves no such object.
     """
-    kind = content_type.partition(";")[0].strip()
-    accepted = [JSON, MERGE, STRATEGIC] if has_merge_keys(obj) else [JSON, MERGE]
-    if kind not in accepted:
+    value = patch.value
+    if patch.kind == STRATEGIC and has_merge_keys(seen):
+        return read_merged(strategic(seen, _object(value)), seen, value, patch.told, options)
+    if patch.kind == MERGE:
+        return read_patched(seen, lambda obj: merge(obj, value), patch.told, options)
+    if patch.kind != JSON:
         raise ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type").with_details()
-    if kind == JSON:
-        return json_patch(obj, body)
-    if not isinstance(body, dict):
-        raise _undecodable(body, "map[string]interface {}")
-    return merge(obj, body) if kind == MERGE else strategic(obj, body)
-
-
-def merge(target: Any, patch: Any) -> Any:
-    """JSON merge patch: null removes, lists are replaced.
-
-    >>> merge({"a": 1, "b": {"c": 2}}, {"a": None, "b": {"d": 3}})
-    {'b': {'c': 2, 'd': 3}}
-    """
-    if not isinstance(patch, dict):
-        return patch
-    result = dict(target) if isinstance(target, dict) else {}
-    for key, value in patch.items():
-        if value is None:
-            result.pop(key, None)
-        else:
-            result[key] = merge(result.get(key), value)
-    return result
-
-
-def json_patch(target: Object, operations: Any) -> Any:
-    """Apply add, remove, replace, move, copy and test in order. Raises ApiError.
-
-    >>> json_patch({"a": [1]}, [{"op": "add", "path": "/a/-", "value": 2}])
-    {'a': [1, 2]}
-    """
-    import jsonpatch  # not needed until somebody patches
-    from jsonpointer import JsonPointerException
-
-    if not isinstance(operations, list):
-        raise _undecodable(operations, "[]handlers.jsonPatchOp")
-    if len(operations) > MOST_OPERATIONS:
-        most = f"The allowed maximum operations in a JSON patch is {MOST_OPERATIONS}, got {len(operations)}"
+    if not isinstance(value, list):
+        raise undecodable(value, "[]handlers.jsonPatchOp")
+    if len(value) > MOST_OPERATIONS:
+        most = f"The allowed maximum operations in a JSON patch is {MOST_OPERATIONS}, got {len(value)}"
         raise ApiError(413, "RequestEntityTooLarge", most)
-    try:
-        wanted = [_forgiving(operation) for operation in operations]
-        return jsonpatch.JsonPatch(wanted).apply(target)
-    except (jsonpatch.JsonPatchException, JsonPointerException, TypeError, ValueError, KeyError) as error:
-        why = "the server rejected our request due to an error in our request"
-        raise ApiError(422, "Invalid", why) from error
+    return read_patched(seen, lambda obj: json_patch(obj, value), patch.told, options)
 
 
-def _forgiving(operation: Any) -> Any:
-    """An operation as Kubernetes understands it: to replace a field of an object that is not there is to add it."""
-    path = operation.get("path") if isinstance(operation, dict) else None
-    is_field = isinstance(path, str) and path and not path.rpartition("/")[2].isdigit() and not path.endswith("/-")
-    return {**operation, "op": "add"} if is_field and operation.get("op") == "replace" else operation
+def _object(value: Any) -> Object:
+    if not isinstance(value, dict):
+        raise undecodable(value, "map[string]interface {}")
+    return value
 
 
-def _undecodable(body: Any, wanted: str) -> ApiError:
-    given = {dict: "object", list: "array", str: "string", bool: "bool"}.get(type(body), "number")
-    return ApiError(
-        400, "BadRequest", f"error decoding patch: json: cannot unmarshal {given} into Go value of type {wanted}"
-    )
+def undecodable(value: Any, wanted: str) -> ApiError:
+    """The refusal of a patch of another type."""
+    given = {dict: "object", list: "array", str: "string", bool: "bool"}.get(type(value), "number")
+    why = f"error decoding patch: json: cannot unmarshal {given} into Go value of type {wanted}"
+    return ApiError(400, "BadRequest", why)

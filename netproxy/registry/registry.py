@@ -5,51 +5,33 @@ A strategy a resource says how its objects come in (`strategy`), `steps` in whic
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
 
 from netproxy.core.clock import timestamp
-from netproxy.core.errors import ApiError, ManifestError, NotFoundError, Problem
+from netproxy.core.errors import ManifestError, NotFoundError, Problem
 from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import NAMESPACES, PODS, Resource
 from netproxy.objects.manifest import Loaded, placed
 from netproxy.objects.meta import Object, key, metadata, name
 from netproxy.registry.admission import topology_labels
-from netproxy.registry.applying import applied, check_config
 from netproxy.registry.binding import bound
-from netproxy.registry.blank import blank
-from netproxy.registry.convert import as_stored, in_version
 from netproxy.registry.deletion import AS_USUAL, Options
 from netproxy.registry.given import (
-    check_name,
-    given_object,
     merged_metadata,
-    served,
     with_namespaces,
     write_order,
 )
 from netproxy.registry.habits import habits_of
-from netproxy.registry.managed import Write
 from netproxy.registry.options import PLAIN, WriteOptions
-from netproxy.registry.patch import patched
+from netproxy.registry.patching import Patches, shown
 from netproxy.registry.scale import scale_of
-from netproxy.registry.scaled import SCALE, SCALES, of_object, seen_scale
-from netproxy.registry.steps import Steps
-from netproxy.registry.tracking import kind_of, reset_of
 from netproxy.registry.versions import check_uid
 from netproxy.store.transaction import Transaction
 
 
-class Registry(Steps):
+class Registry(Patches):
     """Admits objects to a store as the API server does. Whoever reads asks the store; whoever writes comes here."""
-
-    @contextmanager
-    def transaction(self, *, dry_run: bool = False) -> Iterator[Transaction]:
-        """Make all writes of the body together, or none when it raises; what it gives shows the objects with them."""
-        with self.store.transaction(dry_run=dry_run) as change:
-            yield change
 
     # --- writes
 
@@ -58,7 +40,7 @@ class Registry(Steps):
         resource, new = self._given(obj)
         options = options.of(resource)
         with self.transaction(dry_run=options.dry_run) as change:
-            return _shown(self._create(change, new, options), resource, None, dry_run=options.dry_run)
+            return shown(self._create(change, new, options), resource, None, dry_run=options.dry_run)
 
     def put(self, obj: Object, options: WriteOptions = PLAIN) -> tuple[Object, bool]:
         """As `replace`, but an object that is not there is made, where its resource is made so; also, whether it was."""
@@ -75,7 +57,7 @@ class Registry(Steps):
         with self.transaction(dry_run=options.dry_run) as change:
             old = change.get(resource, key(new))
             check_uid(new, old, resource)
-            return _shown(self._replace(change, new, old, options), resource, old, dry_run=options.dry_run)
+            return shown(self._replace(change, new, old, options), resource, old, dry_run=options.dry_run)
 
     def replace_part(self, obj: Object, subresource: str, options: WriteOptions = PLAIN) -> Object:
         """Put a part of the object in the place of the stored one's; all else stays. Versions as in `replace`."""
@@ -85,7 +67,7 @@ class Registry(Steps):
             old = change.get(resource, key(new))
             check_uid(new, old, resource)
             made = self._write(subresource)(change, new, old, options)
-            return _shown(made, resource, old, dry_run=options.dry_run)
+            return shown(made, resource, old, dry_run=options.dry_run)
 
     def replace_status(self, obj: Object, options: WriteOptions = PLAIN) -> Object:
         """Put the object's status in the stored one's place."""
@@ -107,62 +89,14 @@ class Registry(Steps):
             check_uid(binding or {}, old, PODS)
             where = topology_labels(change, node)
             new = change.replace(bound(old, node, timestamp(self.store.clock.now()), binding, where))
-            return _shown(new, PODS, old, dry_run=options.dry_run)
-
-    def patch(
-        self, resource: Resource, at: NamespacedName, body: Any, content_type: str, options: WriteOptions = PLAIN, *,
-        subresource: str = "",
-    ) -> Object:  # fmt: skip
-        """Change an object by a patch. Raises what `replace` raises, and ManifestError for a patch that does not fit."""
-        with self.transaction(dry_run=options.dry_run) as change:
-            old, options = change.get(resource, at), options.of(resource)
-            seen = scale_of(old) if subresource == "scale" else in_version(old, resource)
-            obj = patched(seen, body, content_type)
-            if not isinstance(obj, dict):
-                raise ApiError(400, "BadRequest", "the patch leaves no object")
-            new = self._patched(obj, resource, at)
-            made = _shown(self._write(subresource)(change, new, old, options), resource, old, dry_run=options.dry_run)
-            return scale_of(made) if subresource == "scale" else made
-
-    def apply_configuration(
-        self, resource: Resource, at: NamespacedName, config: Any, options: WriteOptions, *, subresource: str = ""
-    ) -> tuple[Object, bool]:
-        """Server-side apply: make an object as a configuration says, or merge it in; also, whether it was made.
-
-        Raises ApplyConflictError (others manage what would change), ApiError, and what `create` and `replace` raise.
-        """
-        is_scale, options = subresource == "scale", options.of(resource)
-        version, kind_name = (SCALE, "Scale") if is_scale else (resource.api_version, resource.kind)
-        kind = SCALES if is_scale else kind_of(resource)
-        check_config(config, version, kind_name, kind.shape(version))
-        with self.transaction(dry_run=options.dry_run) as change:
-            old = change.find(resource, at)
-            if old is None and subresource:
-                change.get(resource, at)
-            live = (
-                blank(config) if old is None else seen_scale(old, resource) if is_scale else in_version(old, resource)
-            )
-            now = timestamp(self.store.clock.now())
-            reset = {} if is_scale else reset_of(resource, subresource)
-            result = applied(
-                live, config, Write(options.manager, version, now, subresource, reset), kind, force=options.force
-            )
-            meta = {**({"namespace": at.namespace} if resource.namespaced else {}), **metadata(result.obj)}
-            new = self._patched({**result.obj, "metadata": meta}, resource, at)
-            if old is None:
-                made = self._create(change, new, options, entries=result.entries)
-            else:
-                entries = of_object(old, result.entries, resource) if is_scale else result.entries
-                made = self._write(subresource)(change, new, old, options, entries)
-            made = _shown(made, resource, old, dry_run=options.dry_run)
-            return scale_of(made) if is_scale else made, old is None
+            return shown(new, PODS, old, dry_run=options.dry_run)
 
     def rescale(self, resource: Resource, scale: Object, options: WriteOptions = PLAIN) -> Object:
         """Want as many copies of an object as a scale of it says; the result is its scale. Versions as in `replace`."""
         with self.transaction(dry_run=options.dry_run) as change:
             old, options = change.get(resource, key(scale)), options.of(resource)
             made = self._rescale(change, scale, old, options)
-            return scale_of(_shown(made, resource, old, dry_run=options.dry_run))
+            return scale_of(shown(made, resource, old, dry_run=options.dry_run))
 
     def delete(
         self, resource: Resource, at: NamespacedName, wanted: Options = AS_USUAL, options: WriteOptions = PLAIN
@@ -183,7 +117,7 @@ class Registry(Steps):
             if wanted.propagation is None and habits_of(resource).orphan_warning:
                 options.warn(habits_of(resource).orphan_warning)
             last, is_gone = self._delete(change, resource, old, wanted)
-            return _shown(last, resource, old, dry_run=options.dry_run), is_gone
+            return shown(last, resource, old, dry_run=options.dry_run), is_gone
 
     def finish(self, resource: Resource, at: NamespacedName, uid: str) -> None:
         """Whoever had to finish an object's deletion has: it goes when no finalizers are left. One that is gone is fine."""
@@ -216,19 +150,6 @@ class Registry(Steps):
 
     # --- steps
 
-    def _given(self, obj: Object) -> tuple[Resource, Object]:
-        resource = served(obj)
-        return resource, as_stored(given_object(obj, resource, self.cluster.name), resource)
-
-    def _patched(self, obj: Object, resource: Resource, at: NamespacedName) -> Object:
-        """What a patch made of an object, if it is still that object."""
-        try:
-            _, new = self._given({**obj, "apiVersion": resource.api_version, "kind": resource.kind})
-        except ManifestError as error:  # the patch has the wrong type, not the body of the request
-            raise ManifestError(Problem(p.path, p.message) for p in error.problems) from error
-        check_name(new, at)
-        return new
-
     def _apply(
         self, change: Transaction, item: Loaded, seen: dict[tuple[str, NamespacedName], str], options: WriteOptions
     ) -> Object:
@@ -245,14 +166,3 @@ class Registry(Steps):
         if self.strategy(resource).status_is_given and item.obj.get("status"):
             made = change.replace({**made, "status": obj["status"]})
         return made
-
-
-def _shown(obj: Object, resource: Resource, old: Object | None, *, dry_run: bool) -> Object:
-    """What the writer gets: in the version that was asked for; of a dry run, with the version that there was before."""
-    if dry_run:
-        meta = {**metadata(obj)}
-        meta.pop("resourceVersion", None)
-        if old is not None:
-            meta["resourceVersion"] = metadata(old)["resourceVersion"]
-        obj = {**obj, "metadata": meta}
-    return in_version(obj, resource)

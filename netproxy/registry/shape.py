@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from netproxy.objects.meta import Object
-from netproxy.objects.schema import atomic_types, fields_of, is_atomic, key_defaults, list_type, type_of
+from netproxy.objects.schema import atomic_types, encoding_of, fields_of, is_atomic, key_defaults, list_type, type_of
 
 _NO_FIELDS: Mapping[str, Shape] = {}
 
@@ -70,6 +70,9 @@ _SCALARS = {
     code: Shape(Owned.WHOLE, scalar=word)
     for code, word in (("s", "string"), ("i", "numeric"), ("n", "numeric"), ("b", "boolean"))
 }
+_ANY = Shape(Owned.WHOLE, scalar="any")
+_READ_BY_THEMSELVES = "qtuxd"
+"""Codes of times, quantities and the like, which may be written in more than one way."""
 
 
 def shape_of(obj: Object) -> Shape:
@@ -93,26 +96,27 @@ def _of_type(of: str) -> Shape:
 def _of_field(of: str, field: str, code: str) -> Shape:
     if is_atomic(of, field):
         return _as_whole(_of_type(code[1:]) if code.startswith(":") else _of_code(code))
+    what = encoding_of(of).get(field, "").lstrip("!&")
     if not code.startswith("[]"):
-        return _of_code(code)
+        return _of_code(code, what)
     kind, item = list_type(of, field), code[2:]
     if kind == "atomic":
-        return _of_code(code)
+        return _of_code(code, what)
     if kind == "set":
         return Shape(Owned.VALUES, items=_of_code(item))
     keys = tuple(sorted(kind.split(",")))
     return Shape(Owned.ITEMS, items=_of_code(item), keys=keys, defaults=key_defaults(item.partition(":")[2], keys))
 
 
-def _of_code(code: str) -> Shape:
+def _of_code(code: str, what: str = "") -> Shape:
     if code.startswith(":"):
         shape = _of_type(code[1:])
         return _as_whole(shape) if code[1:] in atomic_types() else shape
     if code.startswith("{}"):
-        return Shape(Owned.FIELDS, items=_of_code(code[2:]))
+        return Shape(Owned.FIELDS, items=_of_code(code[2:], what))
     if code.startswith("[]"):
-        return _as_whole(Shape(Owned.PLACES, items=_of_code(code[2:])))
-    return _SCALARS.get(code, WHOLE)
+        return _as_whole(Shape(Owned.PLACES, items=_of_code(code[2:], what)))
+    return _ANY if what[:1] in _READ_BY_THEMSELVES and what else _SCALARS.get(code, WHOLE)
 
 
 def _as_whole(shape: Shape) -> Shape:

@@ -80,7 +80,8 @@ class Steps:
     ) -> Object:  # fmt: skip
         """Store a new object; its fields are managed as ENTRIES say, or by who made it."""
         resource = served(obj)
-        obj = sent = with_defaults(obj)
+        sent = with_defaults(obj)
+        obj = with_entries(sent, [])
         if not name(obj) and metadata(obj).get("generateName"):
             obj = {**obj, "metadata": {**metadata(obj), "name": generated_name(obj, self.store.new_uid())}}
         check_namespace(change, resource, key(obj))
@@ -107,7 +108,7 @@ class Steps:
         check_version(obj, old, resource)
         strategy = self.strategy(resource)
         sent = with_defaults(obj)
-        new = strategy.updated(with_fixed(admitted(change, sent, old, resource), old), old)
+        new = strategy.updated(with_fixed(admitted(change, with_entries(sent, []), old, resource), old), old)
         new = strategy.settled(new, old, options)
         strategy.check(new, old, options)
         _warn(strategy, new, old, options)

@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from netproxy.registry.fieldset import element_of, go_quoted, path_text
+from netproxy.registry.fieldset import element_of, path_text
+from netproxy.registry.gotext import go_quoted, go_syntax, go_text, go_type
 from netproxy.registry.shape import FOUND, Owned, Shape
 
-_GO_TYPES = {
-    bool: "bool", int: "int64", float: "float64", str: "string", dict: "map[string]interface {}", list: "[]interface {}",
-}  # fmt: skip
-_OF_TYPE: dict[str, tuple[type, ...]] = {"string": (str,), "numeric": (int, float), "boolean": (bool,)}
+_OF_TYPE: dict[str, tuple[type, ...]] = {
+    "any": (str, int, float, bool),
+    "string": (str,),
+    "numeric": (int, float),
+    "boolean": (bool,),
+}
 
 
 def type_error(value: Any, shape: Shape) -> str:
@@ -48,9 +51,11 @@ def _errors(value: Any, shape: Shape, path: str) -> Iterator[tuple[str, str]]:
 def _unexpected(value: Any, scalar: str) -> str:
     match scalar:
         case "numeric":
-            return f"expected numeric (int or float), got {_GO_TYPES[type(value)]}"
+            return f"expected numeric (int or float), got {go_type(value)}"
         case "string":
-            return f"expected string, got &value.valueUnstructured{{Value:{_go_syntax(value)}}}"
+            return f"expected string, got &value.valueUnstructured{{Value:{go_syntax(value)}}}"
+    if scalar == "any":
+        return f"expected any scalar, got &{{{go_text(value)}}}"
     return f"expected boolean, got &{{{go_text(value)}}}"
 
 
@@ -100,35 +105,3 @@ def _not_an_item(item: Any, shape: Shape) -> str:
             " for any key fields)"
         )
     return ""
-
-
-def go_text(value: Any) -> str:
-    """A value as Go prints it with `%v`.
-
-    >>> go_text({"b": [1, "x"], "a": None})
-    'map[a:<nil> b:[1 x]]'
-    """
-    match value:
-        case dict():
-            return f"map[{' '.join(f'{key}:{go_text(value[key])}' for key in sorted(value))}]"
-        case list():
-            return f"[{' '.join(map(go_text, value))}]"
-        case None:
-            return "<nil>"
-        case bool():
-            return str(value).lower()
-    return str(value)
-
-
-def _go_syntax(value: Any) -> str:
-    """A value as Go prints it with `%#v`."""
-    match value:
-        case dict():
-            return f"map[string]interface {{}}{{{', '.join(f'{go_quoted(key)}:{_go_syntax(value[key])}' for key in sorted(value))}}}"
-        case list():
-            return f"[]interface {{}}{{{', '.join(map(_go_syntax, value))}}}"
-        case str():
-            return go_quoted(value)
-        case None:
-            return "interface {}(nil)"
-    return go_text(value)

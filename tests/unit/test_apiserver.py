@@ -385,7 +385,6 @@ def test_what_a_patch_must_leave():
             400,
             "the namespace of the provided object does not match the namespace sent on the request",
         ),
-        ({"data": {"n": 5}}, 422, 'ConfigMap "c" is invalid: data.n: Invalid value: 5: must be of type string'),
     ):
         status, answer = ask("PATCH", f"{BASE}/configmaps/c", body, MERGE)
         assert (status, answer["message"]) == (code, message)
@@ -494,7 +493,8 @@ def test_a_patch_that_leaves_no_object_is_a_bad_request(patch):
     status, answer = ask("PATCH", f"{BASE}/services/web", patch, content_type="application/merge-patch+json")
     assert (status, answer["reason"]) == (400, "BadRequest")
     whole = [{"op": "replace", "path": "", "value": patch}]
-    assert ask("PATCH", f"{BASE}/services/web", whole, content_type="application/json-patch+json")[0] == 400
+    status, answer = ask("PATCH", f"{BASE}/services/web", whole, content_type="application/json-patch+json")
+    assert (status, answer["reason"]) == (422, "Invalid")
 
 
 def test_a_table_shows_events_whatever_is_in_them():

@@ -1,0 +1,121 @@
+"""Patches and configurations to be applied: what an object becomes, and how that is written.
+
+Source: kubernetes 1.36 staging/src/k8s.io/apiserver/pkg/endpoints/handlers/patch.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from netproxy.core.clock import timestamp
+from netproxy.core.errors import ManifestError, Problem
+from netproxy.core.names import NamespacedName
+from netproxy.objects.kinds import Resource
+from netproxy.objects.meta import Object, key, metadata
+from netproxy.registry.applying import applied, check_config, check_result
+from netproxy.registry.blank import blank
+from netproxy.registry.convert import as_stored, in_version
+from netproxy.registry.given import check_name, given_object, served
+from netproxy.registry.managed import Write
+from netproxy.registry.options import PLAIN, WriteOptions
+from netproxy.registry.patch import Patch, patched
+from netproxy.registry.scale import scale_of
+from netproxy.registry.scaled import SCALE, SCALES, of_object, seen_scale
+from netproxy.registry.steps import Steps
+from netproxy.registry.tracking import kind_of, reset_of
+from netproxy.store.transaction import Transaction
+
+
+class Patches(Steps):
+    """Writes that say what is to change, not what is to be."""
+
+    @contextmanager
+    def transaction(self, *, dry_run: bool = False) -> Iterator[Transaction]:
+        """Make all writes of the body together, or none when it raises; what it gives shows the objects with them."""
+        with self.store.transaction(dry_run=dry_run) as change:
+            yield change
+
+    def patch(
+        self, resource: Resource, at: NamespacedName, body: Any, content_type: str, options: WriteOptions = PLAIN, *,
+        subresource: str = "", told: tuple[str, ...] = (),
+    ) -> Object:  # fmt: skip
+        """Change an object by a patch. TOLD is what was wrong with its text and can be overlooked.
+
+        Raises what `replace` raises, and ApiError for a patch that does not fit.
+        """
+        options = options.of(resource)
+        with self.transaction(dry_run=options.dry_run) as change:
+            old = change.get(resource, at)
+            is_scale = subresource == "scale"
+            seen = seen_scale(old, resource) if is_scale else in_version(old, resource)
+            obj = patched(seen, Patch(content_type, body, told), options)
+            new = _placed(obj, at) if is_scale else self._patched(obj, resource, at)
+            made = shown(self._write(subresource)(change, new, old, options), resource, old, dry_run=options.dry_run)
+            return scale_of(made) if is_scale else made
+
+    def apply_configuration(
+        self, resource: Resource, at: NamespacedName, config: Any, options: WriteOptions, *, subresource: str = ""
+    ) -> tuple[Object, bool]:
+        """Server-side apply: make an object as a configuration says, or merge it in; also, whether it was made.
+
+        Raises ApplyConflictError (others manage what would change), ApiError, and what `create` and `replace` raise.
+        """
+        is_scale, options = subresource == "scale", options.of(resource)
+        version, kind_name = (SCALE, "Scale") if is_scale else (resource.api_version, resource.kind)
+        kind = SCALES if is_scale else kind_of(resource)
+        check_config(config, version, kind_name, kind.shape(version))
+        with self.transaction(dry_run=options.dry_run) as change:
+            old = change.find(resource, at)
+            if old is None and subresource:
+                change.get(resource, at)
+            live = (
+                blank(config) if old is None else seen_scale(old, resource) if is_scale else in_version(old, resource)
+            )
+            now = timestamp(self.store.clock.now())
+            reset = {} if is_scale else reset_of(resource, subresource)
+            result = applied(
+                live, config, Write(options.manager, version, now, subresource, reset), kind, force=options.force
+            )
+            check_result(result.obj, config)
+            new = _placed(result.obj, at) if is_scale else self._patched(result.obj, resource, at)
+            if old is None:
+                made = self._create(change, new, options, entries=result.entries)
+            else:
+                entries = of_object(old, result.entries, resource) if is_scale else result.entries
+                made = self._write(subresource)(change, new, old, options, entries)
+            made = shown(made, resource, old, dry_run=options.dry_run)
+            return scale_of(made) if is_scale else made, old is None
+
+    def _given(self, obj: Object) -> tuple[Resource, Object]:
+        resource = served(obj)
+        return resource, as_stored(given_object(obj, resource, self.cluster.name), resource)
+
+    def _patched(self, obj: Object, resource: Resource, at: NamespacedName) -> Object:
+        """What a patch made of an object, if it is still that object."""
+        try:
+            return self._given(_placed({**obj, "apiVersion": resource.api_version, "kind": resource.kind}, at))[1]
+        except ManifestError as error:  # the patch has the wrong type, not the body of the request
+            raise ManifestError(Problem(p.path, p.message) for p in error.problems) from error
+
+
+def _placed(obj: Object, at: NamespacedName) -> Object:
+    """The object where it was. Raises ApiError (400) when it says that it is another one."""
+    if at.namespace and not metadata(obj).get("namespace"):
+        obj = {**obj, "metadata": {**metadata(obj), "namespace": at.namespace}}
+    if not at.namespace and key(obj).namespace:
+        obj = {**obj, "metadata": {field: value for field, value in metadata(obj).items() if field != "namespace"}}
+    check_name(obj, at)
+    return obj
+
+
+def shown(obj: Object, resource: Resource, old: Object | None, *, dry_run: bool) -> Object:
+    """What the writer gets: in the version that was asked for; of a dry run, with the version that there was before."""
+    if dry_run:
+        meta = {**metadata(obj)}
+        meta.pop("resourceVersion", None)
+        if old is not None:
+            meta["resourceVersion"] = metadata(old)["resourceVersion"]
+        obj = {**obj, "metadata": meta}
+    return in_version(obj, resource)
