@@ -60,6 +60,27 @@ def expected_of(resource: Resource) -> Expected:
     return Expected(resource.api_version, resource.kind)
 
 
+_OLD: Mapping[str, tuple[str, ...]] = {
+    "apps/v1/Deployment": ("extensions/v1beta1", "apps/v1beta1", "apps/v1beta2"),
+    "apps/v1/DaemonSet": ("extensions/v1beta1", "apps/v1beta2"), "apps/v1/ReplicaSet": ("extensions/v1beta1", "apps/v1beta2"),
+    "apps/v1/StatefulSet": ("apps/v1beta1", "apps/v1beta2"), "apps/v1/ControllerRevision": ("apps/v1beta1", "apps/v1beta2"),
+    "batch/v1/CronJob": ("batch/v1beta1",), "coordination.k8s.io/v1/Lease": ("coordination.k8s.io/v1beta1",),
+    "discovery.k8s.io/v1/EndpointSlice": ("discovery.k8s.io/v1beta1",), "events.k8s.io/v1/Event": ("v1", "events.k8s.io/v1beta1"),
+    "networking.k8s.io/v1/Ingress": ("extensions/v1beta1", "networking.k8s.io/v1beta1"),
+    "networking.k8s.io/v1/IngressClass": ("networking.k8s.io/v1beta1",),
+    "networking.k8s.io/v1/NetworkPolicy": ("extensions/v1beta1",),
+    "networking.k8s.io/v1/IPAddress": ("networking.k8s.io/v1beta1",), "networking.k8s.io/v1/ServiceCIDR": ("networking.k8s.io/v1beta1",),
+    "policy/v1/PodDisruptionBudget": ("policy/v1beta1",), "v1/Event": ("events.k8s.io/v1", "events.k8s.io/v1beta1"),
+    "autoscaling/v2/HorizontalPodAutoscaler": ("autoscaling/v1", "autoscaling/v2beta1", "autoscaling/v2beta2"),
+    "autoscaling/v1/HorizontalPodAutoscaler": ("autoscaling/v2", "autoscaling/v2beta1", "autoscaling/v2beta2"),
+    **{f"rbac.authorization.k8s.io/v1/{kind}": ("rbac.authorization.k8s.io/v1alpha1", "rbac.authorization.k8s.io/v1beta1")
+       for kind in ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")},
+    "scheduling.k8s.io/v1/PriorityClass": ("scheduling.k8s.io/v1alpha1", "scheduling.k8s.io/v1beta1"),
+    "storage.k8s.io/v1/StorageClass": ("storage.k8s.io/v1beta1",),
+}  # fmt: skip
+"""Versions that the API server still reads (or serves beside this one), and refuses here."""
+
+
 def media_type(request: Request) -> str:
     """The media type of a request's body. Raises ApiError (415) for one that is not read."""
     found = request.content_type.partition(";")[0].strip().lower() or JSON
@@ -86,6 +107,8 @@ def object_of(request: Request, expected: Expected, options: WriteOptions) -> Ob
     given = _given(value, expected, request.body)
     if given["apiVersion"] in expected.also:
         given = {**given, "apiVersion": expected.api_version}
+    if given["apiVersion"] in _OLD.get(f"{expected.api_version}/{given['kind']}", ()):
+        raise _elsewhere(given, expected)
     of = root_of(given)
     if not of:
         raise _unhandled(given, expected, _unregistered(given))
@@ -148,18 +171,16 @@ def _given(value: Any, expected: Expected, body: bytes) -> dict[str, str]:
 
 
 def _check_kind(given: Mapping[str, str], expected: Expected) -> None:
-    """Raise ApiError for an object of another kind, or of a version of the same one that does not belong here."""
+    """Raise ApiError for an object of another kind."""
     if given == expected.meta:
         return
-    version, kind = given["apiVersion"], given["kind"]
-    group, own = version.rpartition("/")[0], expected.api_version.rpartition("/")[0]
-    if kind != expected.kind or _package(group) != _package(own):
-        short = version.rpartition("/")[2]
-        inside = f"converting ({short}.{kind}) to ({_package(own)}.{expected.kind}): unknown conversion"
-        raise _unhandled(given, expected, inside)
-    raise bad_request(
-        f"the API version in the data ({version}) does not match the expected API version ({expected.api_version})"
-    )
+    raise _unhandled(given, expected, "")
+
+
+def _elsewhere(given: Mapping[str, str], expected: Expected) -> ApiError:
+    """The same kind, in a version that is not the one of the path."""
+    said, here = given["apiVersion"], expected.api_version
+    return bad_request(f"the API version in the data ({said}) does not match the expected API version ({here})")
 
 
 def _package(group: str) -> str:
@@ -175,7 +196,7 @@ def _unregistered(given: Mapping[str, str]) -> str:
 
 def _unhandled(given: Mapping[str, str], expected: Expected, why: str) -> ApiError:
     version, kind = given["apiVersion"].rpartition("/")[2], given["kind"]
-    if not why:  # a list, which has a type, and is not what is expected
+    if not why:  # it has a type, and is not what is expected
         own = _package(expected.api_version.rpartition("/")[0])
         why = f"converting ({version}.{kind}) to ({own}.{expected.kind}): unknown conversion"
     return bad_request(f'{kind} in version "{version}" cannot be handled as a {expected.kind}: {why}')

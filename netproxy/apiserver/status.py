@@ -21,7 +21,7 @@ from netproxy.core.errors import (
     UnavailableError,
     UnsupportedError,
 )
-from netproxy.objects.kinds import Resource
+from netproxy.objects.kinds import Resource, stored_resource
 
 Object = dict[str, Any]
 
@@ -135,7 +135,7 @@ def _invalid(error: ManifestError, resource: Resource | None, name: str) -> Resp
     if any(problem.reason == "FieldValueTypeInvalid" for problem in error.problems):
         said = f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: '
         return status(400, "BadRequest", said + _listed(error.problems))
-    about = {"name": name, "group": resource.group, "kind": resource.kind, **(error.details or {})}
+    about = {"name": name, "group": stored_resource(resource).group, "kind": resource.kind, **(error.details or {})}
     kind = f"{about['kind']}.{about['group']}" if about["group"] else about["kind"]
     said = f'{kind} "{about["name"]}" is invalid: {_listed(error.problems)}'
     details = {field: value for field, value in about.items() if value} | {"causes": _causes(error.problems)}

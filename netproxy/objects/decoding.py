@@ -90,10 +90,7 @@ def _fits(value: dict[str, Any], checks: Mapping[str, _Check]) -> bool:
 @cache
 def _checks(of: str) -> Mapping[str, _Check]:
     encodings = encoding_of(of)
-    return {
-        field: _check(code, "y" if (of, field) in _BYTES else encodings.get(field, "").lstrip("!&"))
-        for field, code in fields_of(of).items()
-    }
+    return {field: _check(code, _what(of, field, encodings).partition("~")[0]) for field, code in fields_of(of).items()}
 
 
 def _check(code: str, what: str) -> _Check:
@@ -111,15 +108,11 @@ def _check(code: str, what: str) -> _Check:
         return lambda value: type(value) is int and -most <= value < most
     if what in ("t", "u", "d"):
         return str
-    return _TYPES.get(code, _never)
+    return _TYPES[code]
 
 
 _LARGE = 1 << 31
-_TYPES: dict[str, _Check] = {"s": str, "b": bool, "*": lambda _: True}
-
-
-def _never(_: Any) -> bool:
-    return False
+_TYPES: dict[str, _Check] = {"s": str, "b": bool, "*": lambda _: True, "n": lambda value: type(value) in (int, float)}
 
 
 def _check_all(check: _Check, kind: type) -> _Check:
@@ -152,8 +145,6 @@ class _Reader:
         if not isinstance(value, dict | Pairs):
             return self._is_wrong(value, _go_name(of))
         fields, encodings = fields_of(of), encoding_of(of)
-        if not fields:
-            return plain(value)
         inner, own = _EMBEDDED.get(of, ("", frozenset()))
         outer, result = self._struct, dict[str, Any]()
         for key, item in _pairs(value):
@@ -166,7 +157,7 @@ class _Reader:
             names = (inner, key) if inner and key not in own else (key,)
             self._struct = of
             self._fields += names
-            what = "y" if (of, key) in _BYTES else encodings.get(key, "").lstrip("!&")
+            what = _what(of, key, encodings)
             result[key] = _joined(result.get(key), self._value(item, code, what, f"{path}.{key}" if path else key))
             del self._fields[-len(names) :]
         self._struct = outer
@@ -200,21 +191,22 @@ class _Reader:
         return result
 
     def _scalar(self, value: Any, code: str, what: str) -> Any:
+        what, _, named = what.partition("~")
         if what in ("q", "t", "u", "d", "x"):
             return self._special(value, what)
         if what == "y":
             return self._bytes(value)
         if code == "i":
-            return self._integer(value, 31 if what == "w" else 63)
+            return self._integer(value, 31 if what == "w" else 63, named)
         wanted = _PLAIN_TYPES.get(code)
         if wanted is None:
             return plain(value)
         if not isinstance(value, wanted) or (code == "n" and type(value) is bool):
-            return self._is_wrong(value, _GO_NAMES[code])
+            return self._is_wrong(value, named or _GO_NAMES[code])
         return value
 
-    def _integer(self, value: Any, bits: int) -> Any:
-        name = "int32" if bits == 31 else "int64"
+    def _integer(self, value: Any, bits: int, named: str = "") -> Any:
+        name = named or ("int32" if bits == 31 else "int64")
         if type(value) is not int:
             shown = f"number {value!r}" if type(value) is float else ""
             return self._is_wrong(value, name, shown)
@@ -314,6 +306,11 @@ def _joined(before: Any, now: Any) -> Any:
     return {**before, **now} if isinstance(before, dict) and isinstance(now, dict) else now
 
 
+def _what(of: str, field: str, encodings: Mapping[str, str]) -> str:
+    """What a field holds, where that matters, and after a `~` what Go calls it."""
+    return "y" if (of, field) in _BYTES else encodings.get(field, "").lstrip("!&")
+
+
 def _go_name(of: str) -> str:
     """The type as Go writes it.
 
@@ -331,6 +328,9 @@ def _go_type(code: str, what: str) -> str:
         return "v1.ResourceList" if what == "q" else "map[string]" + _go_type(code[2:], what)
     if code.startswith(":"):
         return _go_name(code[1:])
+    what, _, named = what.partition("~")
     if what == "y":
         return "[]uint8"
+    if named:
+        return named
     return ("int32" if what == "w" else "int64") if code == "i" else _GO_NAMES.get(code, "interface {}")

@@ -91,8 +91,9 @@ class Steps:
         there = change.find(resource, key(new)) if name(new) else None
         if there is not None:
             deleted = "object is being deleted: " if metadata(there).get("deletionTimestamp") else ""
-            error = AlreadyExistsError(f'{deleted}{resource.group_resource} "{name(new)}" already exists')
-            raise error.with_details(**resource.details(name(new)))
+            asked = options.resource or resource
+            error = AlreadyExistsError(f'{deleted}{asked.group_resource} "{name(new)}" already exists')
+            raise error.with_details(**asked.details(name(new)))
         if metadata(obj).get("resourceVersion"):
             raise ApiError(500, "", "resourceVersion should not be set on objects to be created")
         _warn(strategy, new, None, options)

@@ -34,6 +34,7 @@ def reading(text, of="core.v1.Service"):
         ("falsy", "invalid character 'y' in literal false (expecting 'e')"),
         ("-x", "invalid character 'x' in numeric literal"),
         ("1.x", "invalid character 'x' after decimal point in numeric literal"),
+        ("1ex", "invalid character 'x' in exponent of numeric literal"),
         ("1e+x", "invalid character 'x' in exponent of numeric literal"),
         ("[01]", "invalid character '1' after array element"),
         ('"\n"', r"invalid character '\n' in string literal"),
@@ -103,6 +104,19 @@ def test_not_more_is_told_than_can_be_read():
         ('{"spec":{"selector":[]}}', "array into Go struct field ServiceSpec.spec.selector of type map[string]string"),
         ('{"spec":{"publishNotReadyAddresses":"x"}}',
          "string into Go struct field ServiceSpec.spec.publishNotReadyAddresses of type bool"),
+        ('{"spec":{"type":5}}', "number into Go struct field ServiceSpec.spec.type of type v1.ServiceType"),
+        ('{"spec":{"ipFamilies":"IPv4"}}', "string into Go struct field ServiceSpec.spec.ipFamilies of type []v1.IPFamily"),
+        ('{"spec":{"ports":[{"port":"80"}]}}', "string into Go struct field ServicePort.spec.ports.port of type int32"),
+        ('{"spec":{"ports":[{"port":80.5}]}}', "number 80.5 into Go struct field ServicePort.spec.ports.port of type int32"),
+        ('{"spec":{"ports":[{"port":99999999999}]}}',
+         "number 99999999999 into Go struct field ServicePort.spec.ports.port of type int32"),
+        ('{"spec":{"ports":[{"port":"x","targetPort":true}]}}',
+         "bool into Go struct field ServicePort.spec.ports.targetPort of type int32"),
+        ('{"spec":{"ports":[{"targetPort":1.5}]}}',
+         "number 1.5 into Go struct field ServicePort.spec.ports.targetPort of type int32"),
+        ('{"metadata":{"creationTimestamp":5}}',
+         "number into Go struct field ObjectMeta.metadata.creationTimestamp of type string"),
+        ('{"metadata":{"generation":1e30}}', "number 1e+30 into Go struct field ObjectMeta.metadata.generation of type int64"),
     ],
 )  # fmt: skip
 def test_a_wrong_type_is_said_in_gos_words(text, words):
@@ -146,3 +160,68 @@ def test_bytes_are_base64():
         read({"data": {"a": "QQ"}}, "core.v1.Secret")
     with pytest.raises(DecodingError, match=r"number into Go struct field Secret\.data of type \[\]uint8"):
         read({"data": {"a": 1}}, "core.v1.Secret")
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ({"containers": [{"livenessProbe": {"httpGet": "x"}}]},
+         "string into Go struct field Probe.spec.containers.livenessProbe.ProbeHandler.httpGet of type v1.HTTPGetAction"),
+        ({"volumes": [{"name": "a", "emptyDir": []}]},
+         "array into Go struct field Volume.spec.volumes.VolumeSource.emptyDir of type v1.EmptyDirVolumeSource"),
+        ({"containers": [{"resources": {"limits": "x"}}]},
+         "string into Go struct field ResourceRequirements.spec.containers.resources.limits of type v1.ResourceList"),
+    ],
+)  # fmt: skip
+def test_a_struct_inside_another_one_has_its_name_in_the_path(spec, words):
+    with pytest.raises(DecodingError) as error:
+        read({"spec": spec}, "core.v1.Pod")
+    assert str(error.value) == f"json: cannot unmarshal {words}"
+
+
+@pytest.mark.parametrize("value", [True, {}, []])
+def test_what_is_no_quantity(value):
+    with pytest.raises(DecodingError, match="quantities must match the regular expression"):
+        read({"spec": {"containers": [{"resources": {"limits": {"cpu": value}}}]}}, "core.v1.Pod")
+
+
+def test_what_reads_itself_is_taken_as_it_is():
+    limits = {"cpu": "1", "memory": 5, "x": 0.5}
+    obj = {"spec": {"containers": [{"resources": {"limits": limits}, "ports": [{"containerPort": 1}]}]}}
+    assert read(obj, "core.v1.Pod").obj == obj
+
+
+def test_what_has_no_shape_is_taken_as_it_is_with_the_last_of_two():
+    text = '{"metadata":{"managedFields":[{"fieldsV1":{"f:a":{},"f:a":{"x":[1]}}}],"x":1},"data":{"a":"1"}}'
+    found = reading(text, "core.v1.ConfigMap")
+    assert found.obj["metadata"] == {"managedFields": [{"fieldsV1": {"f:a": {"x": [1]}}}]}
+    assert found.told == ('unknown field "metadata.x"',)
+
+
+@pytest.mark.parametrize(("value", "what"), [(True, "bool"), ("x", "string")])
+def test_numbers_with_a_point(value, what):
+    root = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps"
+    for good in (1, 0.5):
+        assert read({"maximum": good}, root).obj == {"maximum": good}
+        assert read({"maximum": good, "x": 1}, root).obj == {"maximum": good}
+    with pytest.raises(DecodingError, match=f"cannot unmarshal {what} into Go struct field .*maximum of type float64"):
+        read({"maximum": value}, root)
+
+
+def test_an_integer_or_a_string_in_full():
+    obj = {"spec": {"ports": [{"targetPort": 80}, {"targetPort": "http"}], "selector": {"a": "1"}, "x": 1}}
+    assert read(obj, "core.v1.Service").obj == {"spec": {key: obj["spec"][key] for key in ("ports", "selector")}}
+
+
+def test_a_wrong_type_before_bad_bytes_counts():
+    with pytest.raises(DecodingError, match=r"ObjectMeta\.metadata\.name"):
+        read({"metadata": {"name": 1}, "data": {"a": "!"}}, "core.v1.Secret")
+
+
+def test_the_type_of_a_map_of_bytes():
+    with pytest.raises(DecodingError, match=r"of type map\[string\]\[\]uint8"):
+        read({"data": []}, "core.v1.Secret")
+
+
+def test_an_object_of_many_values():
+    assert parsed(b'{"a": [], "a": [1, {}], "b": true, "c": null, "d": "\\u0041"}')[0][-1] == ("d", "A")

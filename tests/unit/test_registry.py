@@ -12,8 +12,6 @@ from netproxy.objects.kinds import (
     DEPLOYMENTS,
     EVENTS,
     EVENTS_V1,
-    HORIZONTAL_POD_AUTOSCALERS,
-    HORIZONTAL_POD_AUTOSCALERS_V1,
     NAMESPACES,
     NODES,
     PODS,
@@ -505,58 +503,3 @@ def test_an_event_is_written_in_one_group_and_read_in_the_other():
     with pytest.raises(ManifestError, match='message: Invalid value: "m": field is immutable'):
         registry.patch(EVENTS_V1, NamespacedName("default", "e"), {"note": "m"}, MERGE)
     assert registry.delete(EVENTS_V1, NamespacedName("default", "e"))["series"] == series
-
-
-CPU = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}
-MEMORY = {"type": "Resource", "resource": {"name": "memory", "target": {"type": "AverageValue", "averageValue": "1Gi"}}}
-TARGET = {"kind": "Deployment", "name": "web"}
-AUTOSCALER = {
-    "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
-    "metadata": {"name": "h", "namespace": "default", "annotations": {"a": "b"}},
-    "spec": {"maxReplicas": 3, "minReplicas": 1, "scaleTargetRef": TARGET, "metrics": [CPU, MEMORY], "behavior": {"scaleDown": {"stabilizationWindowSeconds": 5}}},
-    "status": {"currentReplicas": 1, "desiredReplicas": 2,
-               "currentMetrics": [{"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": 40}}}],
-               "conditions": [{"type": "AbleToScale", "status": "True", "lastTransitionTime": None}]},
-}  # fmt: skip
-
-
-def test_an_autoscaler_of_version_1_loses_nothing_of_version_2():
-    first = in_version(AUTOSCALER, HORIZONTAL_POD_AUTOSCALERS_V1)
-    assert first["spec"] == {
-        "maxReplicas": 3,
-        "minReplicas": 1,
-        "scaleTargetRef": TARGET,
-        "targetCPUUtilizationPercentage": 80,
-    }
-    assert first["status"] == {"currentReplicas": 1, "desiredReplicas": 2, "currentCPUUtilizationPercentage": 40}
-    assert in_version(first, HORIZONTAL_POD_AUTOSCALERS) == AUTOSCALER
-
-
-def test_a_plain_autoscaler_of_version_1():
-    registry = a_registry()
-    plain = {"apiVersion": "autoscaling/v1", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "h"},
-             "spec": {"maxReplicas": 3, "minReplicas": 2, "scaleTargetRef": TARGET, "targetCPUUtilizationPercentage": 50}}  # fmt: skip
-    made = registry.create(plain)
-    assert made["spec"] == plain["spec"]
-    stored = registry.store.get(HORIZONTAL_POD_AUTOSCALERS, NamespacedName("default", "h"))
-    assert stored["spec"]["metrics"][0]["resource"]["target"]["averageUtilization"] == 50
-    written = registry.replace_status({**made, "status": {"currentCPUUtilizationPercentage": 7}})
-    assert written["status"] == {"currentReplicas": 0, "desiredReplicas": 0, "currentCPUUtilizationPercentage": 7}
-    odd = {**plain, "metadata": {"name": "o", "annotations": {"autoscaling.alpha.kubernetes.io/metrics": "{"}}}
-    assert in_version(odd, HORIZONTAL_POD_AUTOSCALERS)["spec"]["metrics"] == stored["spec"]["metrics"]
-    assert in_version({"apiVersion": "x", "kind": "y"}, EVENTS) == {"apiVersion": "x", "kind": "y"}
-
-
-def test_an_autoscaler_without_metrics_has_none_in_either_version():
-    bare = {
-        "apiVersion": "autoscaling/v2",
-        "kind": "HorizontalPodAutoscaler",
-        "metadata": {"name": "h"},
-        "spec": {"maxReplicas": 3, "scaleTargetRef": TARGET},
-        "status": {"currentMetrics": None, "desiredReplicas": 0},
-    }
-    first = in_version(bare, HORIZONTAL_POD_AUTOSCALERS_V1)
-    assert first["spec"] == bare["spec"]
-    assert in_version(first, HORIZONTAL_POD_AUTOSCALERS) == bare
-    memory = in_version({**bare, "spec": {**bare["spec"], "metrics": [MEMORY]}}, HORIZONTAL_POD_AUTOSCALERS_V1)
-    assert in_version(memory, HORIZONTAL_POD_AUTOSCALERS)["spec"] == {**bare["spec"], "metrics": [MEMORY]}
