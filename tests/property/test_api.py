@@ -5,6 +5,7 @@ from contextlib import suppress
 from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.build import a_node
@@ -34,6 +35,8 @@ from netproxy.objects.kinds import (
 )
 from netproxy.proxy.config import node_view, sysctls
 from netproxy.proxy.tracker import Tracker
+
+pytestmark = pytest.mark.timeout(1200)  # with the profile `long` on a busy machine
 
 JSON_PATCH, MERGE, STRATEGIC = (
     f"application/{kind}+json" for kind in ("json-patch", "merge-patch", "strategic-merge-patch")
