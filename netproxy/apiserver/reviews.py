@@ -82,7 +82,14 @@ def _access_problems(obj: Object) -> Iterator[Problem]:
 
 
 def _in_order(meta: Mapping[str, Any]) -> Mapping[str, Any]:
-    return dict(sorted(meta.items(), key=lambda item: item[0] == "managedFields"))
+    """As Go writes it: who manages fields comes last, and these are sorted."""
+    entries = [{**entry, "fieldsV1": _sorted(entry.get("fieldsV1"))} for entry in meta.get("managedFields") or ()]
+    rest = {field: value for field, value in meta.items() if field != "managedFields"}
+    return {**rest, "managedFields": entries} if entries else rest
+
+
+def _sorted(fields: Any) -> Any:
+    return {key: _sorted(value) for key, value in sorted(fields.items())} if isinstance(fields, dict) else fields
 
 
 def _asked_about(resource: Resource, obj: Object) -> User:

@@ -33,19 +33,24 @@ class Plane:
         command = [sys.executable, "-m", "netproxy", *args]
         return subprocess.run(command, env=self.env, input=stdin, capture_output=True, text=True, timeout=60)
 
-    def get(self, path: str, *, certificate: bool = True) -> tuple[int, dict]:
-        """Ask over HTTPS, as the kubeconfig says."""
+    def get(
+        self, path: str, *, certificate: bool = True, token: str = "", body: dict | None = None
+    ) -> tuple[int, dict]:
+        """Ask (a POST of BODY, if there is one) over HTTPS, as the kubeconfig says, or with a bearer token."""
         file = Path(self.run("kubeconfig").stdout.strip())
         config = yaml.safe_load(file.read_text())
         context = ssl.create_default_context(cafile=str(file.with_name("ca.crt")))
-        if certificate:
+        if certificate and not token:
             context.load_cert_chain(file.with_name("admin.crt"), file.with_name("admin.key"))
         url = config["clusters"][0]["cluster"]["server"] + path
         opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
         )
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        data = json.dumps(body).encode() if body else None
+        asked = urllib.request.Request(url, data, {**headers, **({"Content-Type": "application/json"} if body else {})})
         try:
-            with opener.open(url) as reply:
+            with opener.open(asked) as reply:
                 return reply.status, json.load(reply)
         except urllib.error.HTTPError as error:
             return error.code, json.load(error)
@@ -88,6 +93,36 @@ def test_its_kubeconfig_outlives_its_agent(plane):
     assert plane.run("up").returncode == 0
     assert Path(plane.run("kubeconfig").stdout.strip()).read_text() == config
     assert plane.get("/api/v1/namespaces/default/configmaps/settings")[1]["data"] == {"a": "b"}
+
+
+def test_a_service_account_may_do_what_its_roles_say(plane):
+    plane.run("up", "--api-only")
+    accounts, rbac = (
+        "/api/v1/namespaces/default/serviceaccounts",
+        "/apis/rbac.authorization.k8s.io/v1/namespaces/default",
+    )
+    assert plane.get(accounts, body={"metadata": {"name": "bot"}})[0] == 201
+    status, made = plane.get(f"{accounts}/bot/token", body={"spec": {"expirationSeconds": 600}})
+    assert status == 201
+    token = made["status"]["token"]
+    status, refused = plane.get("/api/v1/namespaces/default/pods", token=token)
+    assert (status, refused["message"]) == (
+        403,
+        'pods is forbidden: User "system:serviceaccount:default:bot" cannot list resource "pods" in API group "" '
+        'in the namespace "default"',
+    )
+    binding = {
+        "metadata": {"name": "bot"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
+        "subjects": [{"kind": "ServiceAccount", "name": "bot", "namespace": "default"}],
+    }
+    assert plane.get(f"{rbac}/rolebindings", body=binding)[0] == 201
+    assert plane.get("/api/v1/namespaces/default/pods", token=token)[0] == 200
+    assert plane.get("/api/v1/namespaces/default/secrets", token=token)[0] == 403
+    assert plane.get("/api/v1/namespaces/default/pods", token=token[:-4])[0] == 401
+    asked = {"spec": {"resourceAttributes": {"verb": "get", "resource": "pods", "namespace": "default"}}}
+    reviews = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    assert plane.get(reviews, token=token, body=asked)[1]["status"]["allowed"] is True
 
 
 def test_what_needs_machines_is_refused_in_words(plane):
