@@ -15,6 +15,7 @@ from pathlib import Path
 _STRUCT = re.compile(r"^type (\w+) struct \{\n(.*?)^\}", re.M | re.S)
 _ALIAS = re.compile(r"^type (\w+) ([\[\]\w.*]+)$", re.M)
 _FIELD = re.compile(r"^\t(?:(\w+)\s+)?([\[\]*\w.]+)\s+`([^`]*)`", re.M)
+_BARE = re.compile(r"^\t(\w+)(?:\s+([\[\]*\w.]+))?$", re.M)
 _KINDS = {"Quantity": "q", "Time": "t", "MicroTime": "u", "IntOrString": "x", "int32": "w", "Duration": "d"}
 _OPAQUE = {"RawExtension", "FieldsV1"}
 
@@ -52,6 +53,17 @@ class GoTypes:
             elif "inline" in options and self._qualified(package, kind) in self._structs:
                 result |= self.codes(self._qualified(package, kind))
         return result
+
+    def json_name(self, short: str, field: str) -> str:
+        """The name in JSON of a struct's field; empty when it has no such field."""
+        package = short.rpartition(".")[0]
+        for name, kind, tag in self._structs.get(short, ()):
+            if name == field:
+                return re.search(r'json:"([^",]*)', tag)[1]  # type: ignore[index]
+            inner = self._qualified(package, kind)
+            if ",inline" in tag and (found := self.json_name(inner, field)):
+                return found
+        return ""
 
     def _code(self, package: str, kind: str, options: list[str]) -> str:
         pointer = kind.startswith("*")
@@ -93,3 +105,39 @@ class GoTypes:
         return {"metav1": "apis.meta.v1", "v1": "core.v1", "corev1": "core.v1", "discoveryv1": "discovery.v1"}.get(
             prefix, prefix
         ) + f".{name}"
+
+
+class InternalTypes:
+    """How the API server keeps Pods itself: some refusals show that form. From pkg/apis/core/types.go of k8s.io/kubernetes."""
+
+    def __init__(self, file: Path, external: GoTypes) -> None:
+        text = re.sub(r"^\s*//.*\n", "", file.read_text(), flags=re.M)
+        text = re.sub(r"\s*//[^\n]*", "", text)
+        self._structs = {name: _BARE.findall(body) for name, body in _STRUCT.findall(text)}
+        self._aliases = dict(_ALIAS.findall(text))
+        self._external = external
+        self.types: dict[str, list[list[str]]] = {}
+
+    def visit(self, name: str) -> str:
+        """The code of a type; the fields of a struct are noted as [Go's name, name in JSON, code]."""
+        if name in self._structs and name not in self.types:
+            self.types[name] = []
+            self.types[name] = [row for field, kind in self._structs[name] for row in self._rows(name, field, kind)]
+        return f":{name}" if name in self._structs else ""
+
+    def _rows(self, owner: str, field: str, kind: str) -> list[list[str]]:
+        if not kind and field in self._structs:
+            return [row for inner, code in self._structs[field] for row in self._rows(field, inner, code)]
+        return [[field, self._external.json_name(f"core.v1.{owner}", field), self._code(kind)]]
+
+    def _code(self, kind: str) -> str:
+        while kind in self._aliases:
+            kind = self._aliases[kind]
+        if kind.startswith("*"):
+            return "*" + self._code(kind[1:])
+        if kind.startswith("[]"):
+            return "[]" + self._code(kind[2:])
+        if kind.startswith("map["):
+            return "{}" + self._code(kind.partition("]")[2])
+        plain = {"string": "s", "bool": "b", "int32": "i", "int64": "i", "int": "i", "resource.Quantity": "q"}
+        return plain.get(kind) or self.visit(kind) or ("x" if kind.endswith("IntOrString") else "j")
