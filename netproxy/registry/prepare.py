@@ -32,7 +32,10 @@ def _account(new: Object) -> Object:
 
 
 def _slice(new: Object) -> Object:
-    """Topology has fields of its own."""
+    """Topology has fields of its own; an empty list is none."""
+    empty = [field for field in ("endpoints", "ports") if new.get(field) == []]
+    if empty:
+        new = {**new, **dict.fromkeys(empty)}
     if not any("deprecatedTopology" in item for item in new.get("endpoints") or ()):
         return new
     kept = [{k: v for k, v in item.items() if k != "deprecatedTopology"} for item in new["endpoints"]]

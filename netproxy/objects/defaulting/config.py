@@ -26,10 +26,15 @@ def _secret(obj: Object) -> Object:
 
 
 def _node(obj: Object) -> Object:
-    status = obj.get("status") or {}
-    if status.get("allocatable") is not None or status.get("capacity") is None:
-        return obj
-    return {**obj, "status": {**status, "allocatable": status["capacity"]}}
+    status, spec = obj.get("status") or {}, obj.get("spec") or {}
+    if status.get("allocatable") is None and status.get("capacity") is not None:
+        obj = {**obj, "status": {**status, "allocatable": status["capacity"]}}
+    first, ranges = spec.get("podCIDR"), spec.get("podCIDRs") or []
+    if first and ranges[:1] != [first]:
+        return {**obj, "spec": {**spec, "podCIDRs": [first]}}
+    if ranges and not first:
+        return {**obj, "spec": {**spec, "podCIDR": ranges[0]}}
+    return obj
 
 
 def _limit_range(obj: Object) -> Object:

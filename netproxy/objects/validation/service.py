@@ -194,7 +194,9 @@ def _policies(service: Spec) -> Problems:
         yield invalid(path, check, why)
     yield from one_of("spec.internalTrafficPolicy", service.get("internalTrafficPolicy"), ("Cluster", "Local"))
     choices = ("PreferClose", "PreferSameZone", "PreferSameNode")
-    yield from one_of("spec.trafficDistribution", service.get("trafficDistribution"), choices)
+    distribution = service.get("trafficDistribution")
+    if distribution is not None and distribution not in choices:
+        yield unsupported("spec.trafficDistribution", distribution, choices, plain=True)
 
 
 def is_exposed(service: Spec) -> bool:

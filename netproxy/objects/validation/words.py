@@ -89,12 +89,11 @@ def duplicate(path: str, value: Any, why: str = "") -> Problem:
     return Problem(path, f"Duplicate value: {shown(value)}" + (f": {why}" if why else ""), reason="FieldValueDuplicate")
 
 
-def unsupported(path: str, value: Any, choices: Sequence[str]) -> Problem:
-    """A value that is not among the choices."""
+def unsupported(path: str, value: Any, choices: Sequence[str], *, plain: bool = False) -> Problem:
+    """A value that is not among the choices; PLAIN: Go knows it as a string, not as a type of its own."""
     listed = ", ".join(map(quoted, choices))
-    return Problem(
-        path, f"Unsupported value: {as_json(value)}: supported values: {listed}", reason="FieldValueNotSupported"
-    )
+    said = quoted(value) if plain else as_json(value)
+    return Problem(path, f"Unsupported value: {said}: supported values: {listed}", reason="FieldValueNotSupported")
 
 
 def too_long(path: str, most: int) -> Problem:
