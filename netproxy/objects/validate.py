@@ -108,7 +108,8 @@ def _metadata(new: Object, old: Object | None, rules: Rules) -> tuple[list[Probl
     whole = list(metadata_problems(meta, rules.name))
     change = list(metadata_changes(meta, metadata(old))) if old is not None else []
     named = list(standard_finalizer_problems(meta)) if rules.is_core and meta.get("finalizers") else []
-    return [*whole, *change], Meta([*whole, *named], [*change, *named])
+    common = list(metadata_problems(meta, path_segment)) if whole else []
+    return [*common, *change], Meta([*whole, *named], [*change, *named])
 
 
 def warnings(new: Object, old: Object | None) -> Iterable[str]:

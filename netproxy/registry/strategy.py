@@ -56,9 +56,11 @@ class Strategy:
 
     def check(self, new: Object, old: Object | None, options: WriteOptions = PLAIN) -> None:
         """Raise ManifestError with everything that is wrong with a new object, or with a new state of OLD."""
-        wrong = refusals(new, old, (options.resource or self.resource).group)
+        wrong = refusals(new, old, options.resource.group if options.resource else "")
         if options.tolerant:
             wrong = [problem for problem in wrong if not was_once_right(problem)]
+        if wrong and self.resource.kind == "Event":  # of whichever group
+            raise ManifestError(wrong).with_details(group="")
         if wrong:
             raise ManifestError(wrong)
 

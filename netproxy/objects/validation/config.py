@@ -15,7 +15,15 @@ from typing import Any
 from netproxy.objects.meta import Object, annotations_of
 from netproxy.objects.validation.names import config_key, size
 from netproxy.objects.validation.rules import Found, Meta, Rules
-from netproxy.objects.validation.words import Problems, forbidden, invalid, invalids, required, too_long, unchanged
+from netproxy.objects.validation.words import (
+    Problems,
+    forbidden,
+    invalid,
+    invalids,
+    required,
+    too_long,
+    unchanged_typed,
+)
 
 _MOST_BYTES = 1 << 20
 _IMMUTABLE = "field is immutable when `immutable` is set"
@@ -112,7 +120,7 @@ def _no_object(encoded: str) -> str:
 
 def _secret_update(new: Object, old: Object, meta: Meta) -> Problems:
     yield from meta.change
-    yield from unchanged("type", new.get("type"), old.get("type"))
+    yield from unchanged_typed("type", new.get("type"), old.get("type"))
     yield from _kept(new, old, "data")
     yield from _secret(new, meta.whole)
 

@@ -18,6 +18,7 @@ from netproxy.objects.validation.servicestatus import load_balancer_problems, se
 from netproxy.objects.validation.words import (
     PROTOCOLS,
     Problems,
+    Typed,
     duplicate,
     forbidden,
     invalid,
@@ -215,7 +216,8 @@ def _changes(new: Spec, old: Spec) -> Iterator[Any]:
     yield from family_changes(new, old)
     field = "loadBalancerClass"
     if new.get("type") == old.get("type") == "LoadBalancer" and new.get(field) != old.get(field):
-        yield invalid(f"spec.{field}", new.get(field), "may not change once set")
+        value = new.get(field)
+        yield invalid(f"spec.{field}", value if value is None else Typed(value), "may not change once set")
     yield from _class(new)
     field = "healthCheckNodePort"
     if needs_health_check(old) and needs_health_check(new) and new.get(field) != old.get(field):
