@@ -1,10 +1,11 @@
 """Write netproxy/objects/schema.json.xz: which fields each Kubernetes kind has, of what type, and how each is merged.
 
-Input is the PyPI package `kubernetes-validate` (Apache-2.0, the official OpenAPI definitions) and the Go modules k8s.io/api and
-k8s.io/apimachinery (Apache-2.0; see go_types.py), which are needed here only:
+Input is the PyPI package `kubernetes-validate` (Apache-2.0, the official OpenAPI definitions) and the Go modules k8s.io/api,
+k8s.io/apimachinery and k8s.io/kubernetes (Apache-2.0; see go_types.py), which are needed here only:
 
     python tools/generate_schema.py \
-        SITE-PACKAGES/kubernetes_validate/kubernetes-json-schema/v1.36.0-local/_definitions.json GOMODCACHE/k8s.io
+        SITE-PACKAGES/kubernetes_validate/kubernetes-json-schema/v1.36.0-local/_definitions.json GOMODCACHE/k8s.io \
+        GOMODCACHE/k8s.io/kubernetes@v1.36.2/pkg/apis/core/types.go
 
 What is written, by the short name of a type:
   kinds    "apiVersion/kind" → type
@@ -13,6 +14,7 @@ What is written, by the short name of a type:
            scalars), or "=" when only the keys of the patch are kept (retainKeys), or both ("=name")
   lists    type → field → how server-side apply owns a list: "set", "atomic", or the keys of a map ("name", "port,protocol")
   atomic   type → fields that are owned as a whole though they are objects
+  internal type → [Go's name, name in JSON, code] of each field of the API server's own form of a Pod
   go       type → field → how Go decodes and encodes it, where that is not the usual way (codes: see go_types.py)
 """
 
@@ -22,7 +24,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from go_types import GoTypes
+from go_types import GoTypes, InternalTypes
 
 CORE = (
     "Binding ConfigMap Endpoints Event LimitRange Namespace Node PersistentVolume PersistentVolumeClaim Pod PodTemplate "
@@ -118,12 +120,14 @@ def _place(field: str, order: list[str]) -> int:
     return order.index(field) if field in order else len(order)
 
 
-def main(definitions_file: str, go_folder: str) -> None:
+def main(definitions_file: str, go_folder: str, internal_file: str) -> None:
     """Write the file."""
     definitions = json.loads(Path(definitions_file).read_text())
     schema = Schema(definitions.get("definitions") or definitions["$defs"])
     kinds = {key: schema.visit(name)[1:] for key, name in ROOTS.items()}
     go = GoTypes(Path(go_folder))
+    internal = InternalTypes(Path(internal_file), go)
+    internal.visit("PodTemplateSpec")
     known = [name for name in schema.types if go.knows(name)]
     for name in known:
         order = list(go.codes(name))
@@ -134,6 +138,7 @@ def main(definitions_file: str, go_folder: str) -> None:
         "merge": schema.merge,
         "lists": schema.lists,
         "atomic": schema.atomic,
+        "internal": internal.types,
         "go": {name: {field: code for field, code in go.codes(name).items() if code} for name in known},
     }
     text = json.dumps(data, separators=(",", ":"))
@@ -143,4 +148,4 @@ def main(definitions_file: str, go_folder: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    main(sys.argv[1], sys.argv[2], sys.argv[3])

@@ -12,6 +12,7 @@ from typing import Any
 from netproxy.apiserver.request import Request
 from netproxy.apiserver.status import bad_request
 from netproxy.core.errors import ApiError
+from netproxy.core.names import quoted
 from netproxy.objects.decoding import DecodingError, read, word
 from netproxy.objects.gojson import SyntaxFaultError, parsed, plain
 from netproxy.objects.kinds import Resource
@@ -103,12 +104,10 @@ def object_of(request: Request, expected: Expected, options: WriteOptions) -> Ob
     """
     kind = media_type(request)
     check_size(request)
+    if kind == PROTOBUF:
+        return _from_protobuf(request.body, expected)
     value, is_plain, told = _value(request.body, kind, expected)
-    given = _given(value, expected, request.body)
-    if given["apiVersion"] in expected.also:
-        given = {**given, "apiVersion": expected.api_version}
-    if given["apiVersion"] in _OLD.get(f"{expected.api_version}/{given['kind']}", ()):
-        raise _elsewhere(given, expected)
+    given = _as_expected(_given(value, expected, request.body), expected)
     of = root_of(given)
     if not of:
         raise _unhandled(given, expected, _unregistered(given))
@@ -124,6 +123,34 @@ def object_of(request: Request, expected: Expected, options: WriteOptions) -> Ob
         for text in told:
             options.warn(text)
     return {**reading.obj, **given}
+
+
+def _from_protobuf(body: bytes, expected: Expected) -> Object:
+    """The object of a body in protobuf; there is nothing in it that nobody knows."""
+    from netproxy.apiserver.protobuf import ProtobufError, envelope, message, type_of  # few send it
+
+    try:
+        sent = envelope(body)
+    except ProtobufError as error:
+        raise _unrecognized(str(error), expected, body) from error
+    said = {"apiVersion": sent.api_version or expected.api_version, "kind": sent.kind or expected.kind}
+    given = _as_expected(said, expected)
+    of = type_of(given["apiVersion"], given["kind"])
+    if not of:
+        raise _unhandled(given, expected, _unregistered(given))
+    try:
+        obj = message(sent.raw, of)
+    except ProtobufError as error:
+        raise _unhandled(given, expected, str(error)) from error
+    _check_kind(given, expected)
+    return {**given, **obj}
+
+
+def _as_expected(given: dict[str, str], expected: Expected) -> dict[str, str]:
+    """What is given, in the version that is expected where it says the same. Raises ApiError for one of another place."""
+    if given["apiVersion"] in _OLD.get(f"{expected.api_version}/{given['kind']}", ()):
+        raise _elsewhere(given, expected)
+    return {**given, "apiVersion": expected.api_version} if given["apiVersion"] in expected.also else given
 
 
 def strict_error(told: tuple[str, ...]) -> str:
@@ -191,7 +218,7 @@ def _unregistered(given: Mapping[str, str]) -> str:
     version, kind = given["apiVersion"], given["kind"]
     if kind.endswith("List") and root_of({"apiVersion": version, "kind": kind.removesuffix("List")}):
         return ""
-    return f'no kind "{kind}" is registered for version "{version}" {_SCHEME}'
+    return f"no kind {quoted(kind)} is registered for version {quoted(version)} {_SCHEME}"
 
 
 def _unhandled(given: Mapping[str, str], expected: Expected, why: str) -> ApiError:

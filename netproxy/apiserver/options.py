@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from netproxy.apiserver.body import YAML, check_size, media_type
+from netproxy.apiserver.body import PROTOBUF, YAML, check_size, media_type
 from netproxy.apiserver.listing import integer
 from netproxy.apiserver.request import Request
 from netproxy.apiserver.status import InvalidOptionsError, bad_request
@@ -131,6 +131,8 @@ def deletion_of(given: dict[str, Any]) -> Options:
 def _body_options(request: Request) -> dict[str, Any]:
     kind = media_type(request)
     check_size(request)
+    if kind == PROTOBUF:
+        return _protobuf_options(request.body)
     if kind == YAML:
         from netproxy.apiserver.yamlbody import yaml_value  # few send it
 
@@ -144,9 +146,24 @@ def _body_options(request: Request) -> dict[str, Any]:
         found: dict[str, Any] = read(value, _DELETE_OPTIONS, is_plain=is_plain).obj
     except DecodingError as error:
         raise bad_request(str(error)) from error
-    if found.get("kind", "DeleteOptions") != "DeleteOptions":
-        raise bad_request("decoded object cannot be converted to DeleteOptions")
+    _check_options_kind(found.get("kind", "DeleteOptions"))
     return found
+
+
+def _protobuf_options(body: bytes) -> dict[str, Any]:
+    from netproxy.apiserver.protobuf import DELETE_OPTIONS, ProtobufError, envelope, message  # few send it
+
+    try:
+        sent = envelope(body)
+        _check_options_kind(sent.kind or "DeleteOptions")
+        return message(sent.raw, DELETE_OPTIONS)
+    except ProtobufError as error:
+        raise bad_request(str(error)) from error
+
+
+def _check_options_kind(kind: str) -> None:
+    if kind != "DeleteOptions":
+        raise bad_request("decoded object cannot be converted to DeleteOptions")
 
 
 def _query_options(request: Request) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,7 +19,8 @@ from netproxy.apiserver.listing import EXACT, ListOptions, list_version
 from netproxy.apiserver.paths import Target
 from netproxy.apiserver.status import bad_request
 from netproxy.core.errors import ApiError, ExpiredError
-from netproxy.objects.meta import Object, name, namespace
+from netproxy.objects.meta import Object, key, name
+from netproxy.store.order import place
 from netproxy.store.store import Store
 
 _TOKEN_VERSION = "meta.k8s.io/v1"
@@ -36,7 +37,7 @@ _INCONSISTENT = (
 class Page:
     """A piece of a list."""
 
-    objects: list[Object]
+    objects: Sequence[Object]
     """As they are kept."""
     version: int
     token: str = ""
@@ -103,14 +104,13 @@ def _begins(options: ListOptions) -> _From:
     return _From(None, at_least=version)
 
 
-def _objects(store: Store, target: Target, options: ListOptions, begins: _From) -> Iterator[Object]:
+def _objects(store: Store, target: Target, options: ListOptions, begins: _From) -> Sequence[Object]:
     if begins.version is None:
-        return _after(store.list(target.resource, target.namespace), target, begins.key)
+        return store.list(target.resource, target.namespace, start=begins.key)
     try:
-        found = store.list_at(target.resource, begins.version, target.namespace)
+        return store.list_at(target.resource, begins.version, target.namespace, start=begins.key)
     except ExpiredError:
         raise _expired(begins.key if options.token else "") from None
-    return _after(found, target, begins.key)
 
 
 def _expired(key: str) -> ExpiredError:
@@ -119,31 +119,33 @@ def _expired(key: str) -> ExpiredError:
     return ExpiredError(_INCONSISTENT, token=_encoded(-1, key))
 
 
-def _after(objects: Iterator[Object], target: Target, key: str) -> Iterator[Object]:
-    return (obj for obj in objects if key_of(obj, target) >= key) if key else objects
-
-
-def key_of(obj: Object, target: Target) -> str:
-    """Where an object is in the lists of a path: they are sorted by this."""
-    at = "" if target.namespace else namespace(obj)
-    return f"{at}/{name(obj)}" if at else name(obj)
-
-
-def _cut(found: Iterator[Object], target: Target, options: ListOptions, version: int, limit: int) -> Page:
+def _cut(found: Sequence[Object], target: Target, options: ListOptions, version: int, limit: int) -> Page:
     picks = options.picks(target.resource)
     if not limit:
-        return Page([obj for obj in found if picks is None or picks(obj)], version)
+        return Page(found if picks is None else [obj for obj in found if picks(obj)], version)
+    taken, seen = _first(found, picks, limit)
+    if seen == len(found):
+        return Page(taken, version)
+    token = _encoded(version, _key_of(taken[-1], target) + "\0")
+    return Page(taken, version, token, len(found) - seen if options.picks_all else None)
+
+
+def _first(found: Sequence[Object], picks: Callable[[Object], bool] | None, limit: int) -> tuple[Sequence[Object], int]:
+    """The first objects that are picked, and how many were looked at for that."""
+    if picks is None:
+        return found[:limit], min(limit, len(found))
     taken: list[Object] = []
-    for obj in found:
-        if picks is None or picks(obj):
+    for at, obj in enumerate(found):
+        if picks(obj):
             taken.append(obj)
             if len(taken) == limit:
-                break
-    more = sum(1 for _ in found)
-    if not more:
-        return Page(taken, version)
-    token = _encoded(version, key_of(taken[-1], target) + "\0")
-    return Page(taken, version, token, more if options.picks_all else None)
+                return taken, at + 1
+    return taken, len(found)
+
+
+def _key_of(obj: Object, target: Target) -> str:
+    """The place of an object in the lists of a path."""
+    return name(obj) if target.namespace else place(key(obj))
 
 
 # --- tokens

@@ -6,7 +6,6 @@ pkg/endpoints/handlers/watch.go, response.go (tables).
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -26,9 +25,6 @@ from netproxy.store.store import Event, Store
 
 Frame = bytes
 """One line of the answer: {"type": …, "object": …}."""
-
-_OF_MANY = "PartialObjectMetadataList"
-"""A form that no event has: nothing is told."""
 
 Picks = Callable[[Object], bool]
 
@@ -58,17 +54,24 @@ class Told:
     def __init__(self, most_bytes: int = 8 << 20) -> None:
         self._most_bytes = most_bytes
         self._bytes = 0
-        self._frames: OrderedDict[tuple[object, ...], Frame] = OrderedDict()
+        self._frames: dict[tuple[object, ...], Frame] = {}
+        self._kinds: dict[tuple[Resource, Form], int] = {}
 
-    def frame(self, key: tuple[object, ...], make: Callable[[], Frame]) -> Frame:
-        """The frame of this key; made when it is not known (any more)."""
-        found = self._frames.get(key)
-        if found is None:
-            found = self._frames[key] = make()
-            self._bytes += len(found)
-            while self._bytes > self._most_bytes:
-                self._bytes -= len(self._frames.popitem(last=False)[1])
-        return found
+    def kind(self, resource: Resource, form: Form) -> int:
+        """A number for what is shown in one way."""
+        return self._kinds.setdefault((resource, form), len(self._kinds))
+
+    def frame(self, key: tuple[object, ...]) -> Frame | None:
+        """The frame of this key; None when it is not known (any more)."""
+        return self._frames.get(key)
+
+    def keep(self, key: tuple[object, ...], frame: Frame) -> Frame:
+        """Know a frame for a while."""
+        self._frames[key] = frame
+        self._bytes += len(frame)
+        while self._bytes > self._most_bytes:
+            self._bytes -= len(self._frames.pop(next(iter(self._frames))))
+        return frame
 
 
 class Teller:
@@ -80,6 +83,10 @@ class Teller:
         self._told = told
         self._form = watch.form
         """A table's columns are told once."""
+        self._is_mute = watch.form.shape == "PartialObjectMetadataList"
+        """No event has this form: the real server has nothing to tell, either."""
+        self._has_columns = watch.form.is_table
+        self._kind = told.kind(watch.resource, watch.form)
 
     @property
     def watch(self) -> Watch:
@@ -104,8 +111,8 @@ class Teller:
         return filter(None, map(self.told, store.since(watch.version)))
 
     def _initial(self, there: list[Object], version: int) -> Iterator[Frame]:
-        for obj in there if self._form.shape != _OF_MANY else ():
-            yield self._frame("ADDED", obj, obj["metadata"]["resourceVersion"])
+        for obj in () if self._is_mute else there:
+            yield self._frame("ADDED", obj, int(obj["metadata"]["resourceVersion"]))
         if self._watch.marks_initial:
             yield self.bookmark(version, ends_initial=True)
 
@@ -115,9 +122,7 @@ class Teller:
         An object that a change brings into the selection is added to it; one that leaves it is deleted from it.
         """
         watch = self._watch
-        if self._form.shape == _OF_MANY:
-            return None
-        if event.resource.stored != watch.resource.stored or event.version <= watch.version:
+        if self._is_mute or event.version <= watch.version or event.resource.stored != watch.resource.stored:
             return None
         if watch.namespace and namespace(event.obj) != watch.namespace:
             return None
@@ -126,7 +131,7 @@ class Teller:
 
     def bookmark(self, version: int, *, ends_initial: bool = False) -> Frame:
         """Where the watch has come to, though nothing happened."""
-        if self._form.shape == _OF_MANY:
+        if self._is_mute:
             return b""
         resource = self._watch.resource
         meta: Object = {"resourceVersion": str(version)}
@@ -134,17 +139,25 @@ class Teller:
             meta["annotations"] = {INITIAL_EVENTS_END: "true"}
         nothing = canonical({"kind": resource.kind, "apiVersion": resource.api_version, "metadata": meta})
         form = replace(self._form, include="Metadata") if self._form.include == "None" else self._form
-        self._form = replace(self._form, headers=False) if self._form.is_table else self._form
+        self._leave_columns()
         return _line("BOOKMARK", shaped(form, resource, nothing, self._clock.now()))
 
-    def _frame(self, kind: str, obj: Object, version: object) -> Frame:
-        form, resource = self._form, self._watch.resource
-        if form.is_table and form.headers:
-            self._form = replace(form, headers=False)
-        return self._told.frame(
-            (version, kind, resource, form, obj["metadata"]["uid"]),
-            lambda: _line(kind, shaped(form, resource, obj, self._clock.now())),
-        )
+    def _frame(self, kind: str, obj: Object, version: int) -> Frame:
+        key = (version, kind, self._kind)
+        found = self._told.frame(key)
+        if found is None:
+            shown = shaped(self._form, self._watch.resource, obj, self._clock.now())
+            found = self._told.keep(key, _line(kind, shown))
+        if self._has_columns:
+            self._leave_columns()
+        return found
+
+    def _leave_columns(self) -> None:
+        """From now on, a table has none."""
+        if self._has_columns:
+            self._has_columns = False
+            self._form = replace(self._form, headers=False)
+            self._kind = self._told.kind(self._watch.resource, self._form)
 
 
 def _line(kind: str, obj: Object) -> Frame:

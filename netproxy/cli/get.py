@@ -14,7 +14,7 @@ from netproxy.cli.options import cluster_option, namespace_option
 from netproxy.cli.show import output_option, print_server_table, print_value
 from netproxy.cli.wait import wait_and_tell
 from netproxy.client.port import Selector
-from netproxy.client.wire import delete_options, path_of, target_of
+from netproxy.client.wire import delete_options, objects_of, path_of, target_of
 from netproxy.core.errors import ManifestError, NotFoundError, Problem
 from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import RESOURCES, Resource, resource_of_word
@@ -87,7 +87,7 @@ def _print_objects(agent: Agent, kinds: list[Resource], names: tuple[str, ...], 
         if names:
             items += [agent.ask("GET", path_of(kind, NamespacedName(wanted.namespace, name))) for name in names]
         else:
-            items += agent.ask("GET", target_of(kind, wanted))["items"]
+            items += objects_of(kind, agent.ask("GET", target_of(kind, wanted))["items"])
     if form == "name":
         for item in items:
             kind_word = item["kind"].lower()
@@ -116,8 +116,9 @@ def _print_tables(
 
 def _watch(agent: Agent, kind: Resource, wanted: Selector, *, wide: bool) -> None:
     version = agent.ask("GET", target_of(kind, wanted))["metadata"]["resourceVersion"]
+    columns: list[dict[str, Any]] = []
     for event in agent.events(target_of(kind, wanted, watch="true", resourceVersion=version), accept=_TABLE):
-        columns = event.obj["columnDefinitions"]
+        columns = event.obj["columnDefinitions"] or columns  # told once
         for row in event.obj["rows"]:
             cells = [c for c, d in zip(row["cells"], columns, strict=True) if wide or not d["priority"]]
             click.echo("   ".join(map(str, cells)))

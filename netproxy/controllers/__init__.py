@@ -9,6 +9,7 @@ from netproxy.controllers.mirroring import MIRRORING_CONTROLLER
 from netproxy.controllers.namespace import NAMESPACE_CONTROLLER
 from netproxy.controllers.podgarbage import POD_GARBAGE_COLLECTOR
 from netproxy.controllers.port import Controller
+from netproxy.controllers.protection import PROTECTION_CONTROLLER
 from netproxy.controllers.replicaset import REPLICA_SET_CONTROLLER
 from netproxy.controllers.scheduler import SCHEDULER
 
@@ -21,6 +22,7 @@ ALL: tuple[Controller[Any], ...] = (
     GARBAGE_COLLECTOR,
     POD_GARBAGE_COLLECTOR,
     NAMESPACE_CONTROLLER,
+    PROTECTION_CONTROLLER,
 )
 """Every controller that a cluster runs."""
 

@@ -36,6 +36,11 @@ _CONTAINER: dict[str, Any] = {
     "stdin": (False,), "stdinOnce": (False,), "tty": (False,),
 }  # fmt: skip
 _PROJECTED = {"defaultMode": ALL, "sources": {"configMap": ALL, "secret": ALL, "downwardAPI": ALL}}
+_TOLERATIONS = [
+    {"key": f"node.kubernetes.io/{state}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
+    for state in ("not-ready", "unreachable")
+]
+"""What every Pod gets from the API server."""
 _POD: dict[str, Any] = {
     **dict.fromkeys(("nodeName", "nodeSelector", "restartPolicy", "terminationGracePeriodSeconds", "dnsPolicy", "dnsConfig",
                      "hostname", "subdomain", "hostAliases", "hostNetwork", "hostPID", "hostIPC", "enableServiceLinks"), ALL),
@@ -46,7 +51,7 @@ _POD: dict[str, Any] = {
                         "sysctls": ALL},
     "schedulerName": ("default-scheduler",), "serviceAccountName": ("default",), "serviceAccount": ("default",),
     "automountServiceAccountToken": ALL, "shareProcessNamespace": (False,), "priority": (0,),
-    "preemptionPolicy": ("PreemptLowerPriority",), "imagePullSecrets": ALL,
+    "preemptionPolicy": ("PreemptLowerPriority",), "imagePullSecrets": ALL, "tolerations": (_TOLERATIONS,),
 }  # fmt: skip
 """Field → what of it does something: everything, some fields, or (a tuple) only that the values are these."""
 

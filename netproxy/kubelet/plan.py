@@ -23,6 +23,7 @@ from netproxy.kubelet.state import (
     wait_before_restart_s,
 )
 from netproxy.kubelet.verdict import READINESS, is_due, taken_over
+from netproxy.objects.canonical import canonical_field
 from netproxy.objects.meta import Object, is_deleting, metadata, spec, status
 
 ENDED = ("Succeeded", "Failed")
@@ -111,7 +112,7 @@ def plan(pod: Object, seen: Seen, host_ip: str, now: float) -> Plan:
     else:
         actions, times = _living(pod, seen, now)
     if not any(isinstance(action, Start | RestartLater | Finish) for action in actions):
-        told = pod_status(pod, seen, host_ip, now)
+        told = canonical_field(pod, "status", pod_status(pod, seen, host_ip, now))
         if told != status(pod):
             actions.append(WriteStatus(told))
     return Plan(tuple(actions), min(times, default=None))

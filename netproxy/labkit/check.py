@@ -175,7 +175,10 @@ class Endpoints:
         """Count them over all slices."""
         items = world.objects(ENDPOINT_SLICES, Selector("default", f"kubernetes.io/service-name={self.service}"))
         ready = sum(
-            1 for item in items for e in item["endpoints"] if (e.get("conditions") or {}).get("ready") is not False
+            1
+            for item in items
+            for e in item["endpoints"] or ()
+            if (e.get("conditions") or {}).get("ready") is not False
         )
         return "" if ready == self.count else f"{ready} ready endpoints, expected {self.count}"
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 from dnslib import QTYPE, DNSError, DNSRecord
 
 from netproxy.client.port import Selector
-from netproxy.client.wire import path_of, target_of
+from netproxy.client.wire import objects_of, path_of, target_of
 from netproxy.core.names import NamespacedName
 from netproxy.core.net import is_address
 from netproxy.dns import wire
@@ -58,8 +58,7 @@ class World:
 
     def objects(self, resource: Resource, selector: Selector) -> list[Object]:
         """All objects that a selector picks."""
-        found: list[Object] = self._agent.ask("GET", target_of(resource, selector))["items"]
-        return found
+        return objects_of(resource, self._agent.ask("GET", target_of(resource, selector))["items"])
 
     def rules(self, service: str, node: str) -> RulesAnswer:
         """The rules of a Service on a node, the first when it is empty."""

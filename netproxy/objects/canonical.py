@@ -108,6 +108,8 @@ def _field(code: str, encoding: str) -> _Step:
     if encoding.startswith("&"):
         return lambda value: _ABSENT if value is None else how(value)
     if encoding.startswith("!"):
+        if code[:2] in ("[]", "{}"):  # one that is empty comes back from the store as one that is not there
+            return lambda value: how(value) if value else None
         zero = _zero(code, encoding[1:])
         return lambda value: (zero() if callable(zero) else zero) if value is None else how(value)
     if code in ("s", "i", "b", "n") and how is _same:

@@ -23,7 +23,7 @@ def is_huge_page(key: str) -> bool:
     return key.startswith(HUGE_PAGES)
 
 
-def aggregated(spec: Object, side: str) -> dict[str, str]:
+def aggregated(spec: Mapping[str, Any], side: str) -> dict[str, str]:
     """The `limits` or `requests` of a Pod's containers: all that run together, or the most that one init container needs.
 
     >>> def c(cpu, **more): return {"resources": {"requests": {"cpu": cpu}}, **more}
@@ -49,7 +49,7 @@ def aggregated(spec: Object, side: str) -> dict[str, str]:
     return {key: str(found) for key, found in total.items()}
 
 
-def _asked(container: Object, side: str) -> dict[str, Amount]:
+def _asked(container: Mapping[str, Any], side: str) -> dict[str, Amount]:
     return {key: amount(text) for key, text in ((container.get("resources") or {}).get(side) or {}).items()}
 
 

@@ -113,6 +113,16 @@ def encoding_of(of: str) -> Mapping[str, str]:
     return codes
 
 
+def internal_fields(kind: str) -> list[list[str]]:
+    """The fields of a type of the API server's own form of Pods: Go's name, the name in JSON, a code (see tools/go_types.py).
+
+    >>> internal_fields("PodOS")
+    [['Name', 'name', 's']]
+    """
+    found: list[list[str]] = _data()["internal"][kind]
+    return found
+
+
 def root_of(obj: Mapping[str, Any]) -> str:
     """The name of the type of an object, of our own kinds, too; empty for a kind without a schema."""
     return _schema()[0].get(f"{obj.get('apiVersion')}/{obj.get('kind')}", "")

@@ -17,10 +17,13 @@ from netproxy.objects.proxyconfig import configuration_problems
 from netproxy.objects.ranges import node_range_problems
 from netproxy.objects.validation import config, event, ingress, policy, quota, rbac, servicecidr, storage
 from netproxy.objects.validation.addresses import STRICT
+from netproxy.objects.validation.autoscaler import HORIZONTAL_POD_AUTOSCALER
 from netproxy.objects.validation.cluster import cluster_problems
+from netproxy.objects.validation.cronjob import CRON_JOB
 from netproxy.objects.validation.endpoints import RULES as ENDPOINTS
 from netproxy.objects.validation.endpointslice import RULES as ENDPOINT_SLICE
 from netproxy.objects.validation.endpointslice import port_range_problems
+from netproxy.objects.validation.job import JOB
 from netproxy.objects.validation.metadata import (
     metadata_changes,
     metadata_problems,
@@ -30,13 +33,14 @@ from netproxy.objects.validation.names import path_segment
 from netproxy.objects.validation.namespace import RULES as NAMESPACE
 from netproxy.objects.validation.networkpolicy import RULES as NETWORK_POLICY
 from netproxy.objects.validation.node import RULES as NODE
-from netproxy.objects.validation.pod import pod_problems
+from netproxy.objects.validation.podupdate import POD, POD_TEMPLATE
 from netproxy.objects.validation.rules import Meta, Rules, checked
 from netproxy.objects.validation.service import RULES as SERVICE
 from netproxy.objects.validation.servicestatus import load_balancer_problems
+from netproxy.objects.validation.statefulset import STATEFUL_SET
 from netproxy.objects.validation.volume import PERSISTENT_VOLUME
 from netproxy.objects.validation.words import Problems
-from netproxy.objects.validation.workload import workload_problems
+from netproxy.objects.validation.workload import DAEMON_SET, DEPLOYMENT, REPLICA_SET, REPLICATION_CONTROLLER
 
 
 def problems(obj: Object) -> list[Problem]:
@@ -104,7 +108,8 @@ def _metadata(new: Object, old: Object | None, rules: Rules) -> tuple[list[Probl
     whole = list(metadata_problems(meta, rules.name))
     change = list(metadata_changes(meta, metadata(old))) if old is not None else []
     named = list(standard_finalizer_problems(meta)) if rules.is_core and meta.get("finalizers") else []
-    return [*whole, *change], Meta([*whole, *named], [*change, *named])
+    common = list(metadata_problems(meta, path_segment)) if whole else []
+    return [*common, *change], Meta([*whole, *named], [*change, *named])
 
 
 def warnings(new: Object, old: Object | None) -> Iterable[str]:
@@ -135,13 +140,17 @@ _RULES: dict[str, Rules] = {
     "ClusterRoleBinding": rbac.CLUSTER_ROLE_BINDING,
     "ConfigMap": config.CONFIG_MAP,
     "ControllerRevision": policy.CONTROLLER_REVISION,
-    "Deployment": checked(workload_problems),
+    "CronJob": CRON_JOB,
+    "DaemonSet": DAEMON_SET,
+    "Deployment": DEPLOYMENT,
     "EndpointSlice": ENDPOINT_SLICE,
     "Endpoints": ENDPOINTS,
     "Event": event.CORE,
     "IPAddress": servicecidr.IP_ADDRESS,
+    "HorizontalPodAutoscaler": HORIZONTAL_POD_AUTOSCALER,
     "Ingress": ingress.INGRESS,
     "IngressClass": ingress.INGRESS_CLASS,
+    "Job": JOB,
     "Lease": policy.LEASE,
     "LimitRange": quota.LIMIT_RANGE,
     "Namespace": NAMESPACE,
@@ -149,10 +158,12 @@ _RULES: dict[str, Rules] = {
     "Node": NODE,
     "PersistentVolume": PERSISTENT_VOLUME,
     "PersistentVolumeClaim": storage.PERSISTENT_VOLUME_CLAIM,
-    "Pod": checked(pod_problems),
+    "Pod": POD,
     "PodDisruptionBudget": policy.POD_DISRUPTION_BUDGET,
+    "PodTemplate": POD_TEMPLATE,
     "PriorityClass": policy.PRIORITY_CLASS,
-    "ReplicaSet": checked(workload_problems),
+    "ReplicaSet": REPLICA_SET,
+    "ReplicationController": REPLICATION_CONTROLLER,
     "ResourceQuota": quota.RESOURCE_QUOTA,
     "Role": rbac.ROLE,
     "RoleBinding": rbac.ROLE_BINDING,
@@ -160,6 +171,7 @@ _RULES: dict[str, Rules] = {
     "Service": SERVICE,
     "ServiceAccount": config.SERVICE_ACCOUNT,
     "ServiceCIDR": servicecidr.SERVICE_CIDR,
+    "StatefulSet": STATEFUL_SET,
     "StorageClass": storage.STORAGE_CLASS,
     **{kind: checked(check) for kind, check in _OURS.items()},
 }

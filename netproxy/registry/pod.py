@@ -5,21 +5,11 @@ Source: kubernetes pkg/registry/core/pod/strategy.go and storage/storage.go (bin
 
 from __future__ import annotations
 
-from typing import Any
-
-from netproxy.core.errors import Problem
 from netproxy.objects.kinds import Resource
-from netproxy.objects.meta import Object, spec, status
+from netproxy.objects.meta import Object, metadata, spec, status
 from netproxy.registry.deletion import Options
 from netproxy.registry.podadmission import Classes, admitted, first_status, tolerations
 from netproxy.registry.strategy import Strategy
-
-_MAY_CHANGE = ("activeDeadlineSeconds", "terminationGracePeriodSeconds", "tolerations")
-_FIXED = (
-    "Forbidden: pod updates may not change fields other than `spec.containers[*].image`,"
-    "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing"
-    " tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
-)
 
 
 class PodStrategy(Strategy):
@@ -39,18 +29,21 @@ class PodStrategy(Strategy):
         """Where it runs, and its priority."""
         before = {field: spec(old)[field] for field in ("priority", "preemptionPolicy") if field in spec(old)}
         node = spec(old).get("nodeName")
-        return {**obj, "spec": {**before, **spec(obj), **({"nodeName": node} if node else {})}}
+        return {**obj, "spec": {**before, **({"nodeName": node} if node else {}), **spec(obj)}}
 
     def updated(self, obj: Object, old: Object) -> Object:
         """With tolerations for a node that is lost, which it has from its creation on."""
         new = super().updated(obj, old)
         return {**new, "spec": {**spec(new), "tolerations": tolerations(spec(new).get("tolerations") or [])}}
 
-    def change_problems(self, new: Object, old: Object) -> list[Problem]:
-        """What runs is not changed; another image may be asked for."""
-        if _fixed(spec(new)) == _fixed(spec(old)):
-            return []
-        return [Problem("spec", _FIXED, reason="FieldValueForbidden")]
+    def reported(self, obj: Object, old: Object) -> Object:
+        """Its owners, and what it is promised, are not said by its status; what was observed is not forgotten."""
+        new = super().reported(obj, old)
+        meta = {field: value for field, value in metadata(new).items() if field != "ownerReferences"}
+        if metadata(old).get("ownerReferences"):
+            meta["ownerReferences"] = metadata(old)["ownerReferences"]
+        kept = {field: status(old)[field] for field in ("qosClass", "observedGeneration") if field in status(old)}
+        return {**new, "metadata": meta, "status": {**kept, **status(new)}}
 
     def grace_s(self, obj: Object, options: Options) -> int | None:
         """What is asked for, or its own; none when nothing of it runs."""
@@ -60,12 +53,3 @@ class PodStrategy(Strategy):
         if grace_s is None:
             grace_s = spec(obj).get("terminationGracePeriodSeconds") or 0
         return 1 if grace_s < 0 else grace_s
-
-
-def _fixed(given: Any) -> Object:
-    """The spec without what may change."""
-    result = {field: value for field, value in given.items() if field not in _MAY_CHANGE}
-    for group in ("containers", "initContainers"):
-        if given.get(group):
-            result[group] = [{**container, "image": "", "imagePullPolicy": ""} for container in given[group]]
-    return result

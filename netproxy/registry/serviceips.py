@@ -13,8 +13,9 @@ from typing import Any
 from netproxy.core.errors import ManifestError, Problem
 from netproxy.core.net import Family, contains, family_of, sloppy_address
 from netproxy.objects.cluster import ClusterSpec
+from netproxy.objects.validation.names import path_segment
 from netproxy.objects.validation.serviceips import ip_problems
-from netproxy.objects.validation.words import invalid
+from netproxy.objects.validation.words import invalid, invalids, required
 from netproxy.registry.allocate import Wish
 
 Spec = dict[str, Any]
@@ -143,6 +144,7 @@ def _take(ip: str, given: Sequence[str], wish: Wish) -> None:
     elif wish.holdings.addresses(family_of(read)).holder(number) not in (None, wish.owner):
         why = "provided IP is already allocated"
     else:
+        _check_parent(wish, read, given, f"failed to allocate IP {ip}")
         return
     raise ManifestError([invalid("spec.clusterIPs", list(given), f"failed to allocate IP {ip}: {why}")])
 
@@ -159,10 +161,18 @@ def _free(family: Family, given: Sequence[str], wish: Wish) -> str:
     reserved = {int(ipaddress.ip_address(ip)) for ip in wish.cluster.dns_addresses}
     number = wish.holdings.addresses(family).free(reserved)
     ip = str(ipaddress.IPv4Address(number) if family is Family.IPV4 else ipaddress.IPv6Address(number))
-    if not wish.name:
-        why = f'IPAddress.networking.k8s.io "{ip}" is invalid: spec.parentRef.name: Required value'
-        raise ManifestError([invalid("spec.clusterIPs", list(given), f"failed to allocate IP: {why}")])
+    _check_parent(wish, ip, given, "failed to allocate IP")
     return ip
+
+
+def _check_parent(wish: Wish, ip: str, given: Sequence[str], what: str) -> None:
+    """Raise ManifestError when no IPAddress could name this Service."""
+    path = "spec.parentRef.name"
+    wrong = list(invalids(path, wish.name, path_segment(wish.name))) if wish.name else [required(path)]
+    if wrong:
+        told = ", ".join(map(str, wrong))
+        why = f'IPAddress.networking.k8s.io "{ip}" is invalid: {told if len(wrong) == 1 else f"[{told}]"}'
+        raise ManifestError([invalid("spec.clusterIPs", list(given), f"{what}: {why}")])
 
 
 def _refuse(wrong: list[Problem]) -> None:

@@ -218,7 +218,7 @@ def _checked(strategy: Strategy, obj: Object, options: WriteOptions) -> Object:
         new = strategy.settled(obj, None, options)
         strategy.check(new, None, options)
     except ManifestError as error:  # the request did not name it
-        raise error.with_details(name=name(obj)) from None
+        raise error.with_details(**{**(error.details or {}), "name": name(obj)}) from None
     return new
 
 

@@ -5,26 +5,19 @@ A resource with habits of its own has a strategy of its own; all others have thi
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
-from netproxy.core.errors import ManifestError, Problem
+from netproxy.core.errors import ManifestError
 from netproxy.objects.canonical import empty_field
 from netproxy.objects.defaulting import with_defaults
-from netproxy.objects.kinds import DEPLOYMENTS, REPLICA_SETS, Resource
+from netproxy.objects.kinds import DEPLOYMENTS, Resource
 from netproxy.objects.meta import Object, metadata
 from netproxy.objects.validate import refusals, status_refusals, status_warnings, warnings, was_once_right
 from netproxy.registry.deletion import Options, Verdict, check, verdict
 from netproxy.registry.habits import habits_of
 from netproxy.registry.options import PLAIN, WriteOptions
 from netproxy.registry.prepare import prepared
-
-IMMUTABLE: dict[Resource, tuple[str, ...]] = {
-    DEPLOYMENTS: ("spec.selector",),
-    REPLICA_SETS: ("spec.selector",),
-}
-"""Fields that stay what they were at creation."""
 
 
 class Strategy:
@@ -63,11 +56,11 @@ class Strategy:
 
     def check(self, new: Object, old: Object | None, options: WriteOptions = PLAIN) -> None:
         """Raise ManifestError with everything that is wrong with a new object, or with a new state of OLD."""
-        wrong = refusals(new, old, (options.resource or self.resource).group)
+        wrong = refusals(new, old, options.resource.group if options.resource else "")
         if options.tolerant:
             wrong = [problem for problem in wrong if not was_once_right(problem)]
-        if old is not None:
-            wrong += self.change_problems(new, old)
+        if wrong and self.resource.kind == "Event":  # of whichever group
+            raise ManifestError(wrong).with_details(group="")
         if wrong:
             raise ManifestError(wrong)
 
@@ -93,11 +86,6 @@ class Strategy:
     def status_warnings(self, new: Object, old: Object) -> Iterable[str]:
         """What the writer of a new status should know though it is taken."""
         return status_warnings(new, old)
-
-    def change_problems(self, new: Object, old: Object) -> list[Problem]:
-        """What may not change and did."""
-        paths = IMMUTABLE.get(self.resource, ())
-        return [immutable(path, at(new, path)) for path in paths if at(new, path) != at(old, path)]
 
     def settled(self, new: Object, old: Object | None, options: WriteOptions = PLAIN) -> Object:
         """With everything that the server hands out. Raises ManifestError, ApiError."""
@@ -139,8 +127,3 @@ def at(obj: Object, path: str) -> Any:
     for step in path.split("."):
         here = here.get(step) if isinstance(here, dict) else None
     return here
-
-
-def immutable(path: str, value: Any) -> Problem:
-    """The refusal of a change to a field that does not change."""
-    return Problem(path, f"Invalid value: {json.dumps(value, separators=(',', ':'))}: field is immutable")

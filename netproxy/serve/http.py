@@ -20,7 +20,7 @@ from netproxy.core.clock import Clock
 from netproxy.core.errors import NetproxyError
 from netproxy.core.user import ANONYMOUS, User
 from netproxy.serve.metrics import CONTENT_TYPE, Requests, text
-from netproxy.serve.streams import LIMITS, Limits, stream
+from netproxy.serve.streams import LIMITS, Limits, Rounds, stream
 from netproxy.serve.who import TOKEN_USER, authenticated, is_local, user_of
 from netproxy.store.store import Store
 
@@ -85,10 +85,10 @@ Watched = Callable[[web.Request, Watch], Awaitable[web.StreamResponse]]
 
 def _watched(store: Store, clock: Clock, limits: Limits) -> Watched:
     """What streams watches; frames that many are told are made once."""
-    told = Told()
+    told, rounds = Told(), Rounds(limits)
 
     async def watched(request: web.Request, watch: Watch) -> web.StreamResponse:
-        return await stream(request, Teller(watch, clock, told), store, limits)
+        return await stream(request, Teller(watch, clock, told), store, limits, rounds)
 
     return watched
 

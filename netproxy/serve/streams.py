@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -35,15 +36,46 @@ class Limits:
     bookmark_s: float = 60.0
     """How often it is told how far it has come, when it asked for that."""
     pace_s: float = 0.02
-    """How long events are gathered for one that has just been told some: many small writes cost more than few large ones."""
+    """How long events are gathered for those who have just been told some: many small writes cost more than few large ones."""
+    share: float = 0.4
+    """How much of the time is spent on telling watchers, at most."""
 
 
 LIMITS = Limits()
 
 
-async def stream(request: web.Request, tells: Teller, store: Store, limits: Limits) -> web.StreamResponse:
+class Rounds:
+    """When watchers are told: at once when little happens, else together and so seldom that others have their turns."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._next: asyncio.Event | None = None
+        self._not_before = 0.0
+
+    async def turn(self) -> None:
+        """Wait for the next round."""
+        if self._next is None:
+            self._next = asyncio.Event()
+            asyncio.get_running_loop().call_at(self._not_before, self._begin)
+        await self._next.wait()
+
+    def _begin(self) -> None:
+        begun, self._next = self._next, None
+        if begun is not None:
+            begun.set()
+        loop = asyncio.get_running_loop()
+        loop.call_soon(self._ended, loop.time())  # after those who wait have had their turn
+
+    def _ended(self, begun: float) -> None:
+        now = asyncio.get_running_loop().time()
+        self._not_before = now + max(self._limits.pace_s, (now - begun) * (1 / self._limits.share - 1))
+
+
+async def stream(
+    request: web.Request, tells: Teller, store: Store, limits: Limits, rounds: Rounds
+) -> web.StreamResponse:  # fmt: skip
     """Write frames until the watch's time is over, the client has gone, or it cannot go on."""
-    waiting = _Waiting(tells, store, limits, request)
+    waiting = _Waiting(tells, store, limits, request, rounds)
     try:
         if request.headers.get("Upgrade", "").lower() == "websocket":
             return await _messages(request, waiting, tells.watch)
@@ -106,17 +138,20 @@ async def _written(
 class _Waiting:
     """What a watcher has still to be told: bounded, so that one who does not read costs little, and not for ever."""
 
-    def __init__(self, tells: Teller, store: Store, limits: Limits, request: web.Request) -> None:
+    def __init__(self, tells: Teller, store: Store, limits: Limits, request: web.Request, rounds: Rounds) -> None:
         self._tells = tells
+        self._rounds = rounds
         self._store = store
         self._limits = limits
         self._request = request
+        self._stored = tells.watch.resource.stored
         self._loop = asyncio.get_running_loop()
-        self._queue: asyncio.Queue[Event | None] = asyncio.Queue(limits.behind)
+        self._events: deque[Event] = deque()
+        self._woken = asyncio.Event()
         self._fell_behind: asyncio.TimerHandle | None = None
         self._has_left = False
-        self._bookmark_at = self._loop.time() + limits.bookmark_s
-        self._told_at = 0.0
+        self._bookmark_is_due = False
+        self._timer = self._wound()
         self._first: Iterator[Frame] = iter(())
         self._refused: NetproxyError | None = None
         self._end = store.subscribe(self._hear)
@@ -126,11 +161,11 @@ class _Waiting:
             self._refused = error
 
     def _hear(self, event: Event) -> None:
-        if event.resource.stored != self._tells.watch.resource.stored or self._fell_behind:
+        if event.resource.stored != self._stored or self._fell_behind:
             return
-        try:
-            self._queue.put_nowait(event)
-        except asyncio.QueueFull:
+        self._events.append(event)
+        self._woken.set()
+        if len(self._events) > self._limits.behind:
             self._fell_behind = self._loop.call_later(self._limits.patience_s, self._abort)
 
     def _abort(self) -> None:
@@ -140,8 +175,7 @@ class _Waiting:
     def leave(self) -> None:
         """The watcher has gone."""
         self._has_left = True
-        if not self._queue.full():
-            self._queue.put_nowait(None)
+        self._woken.set()
 
     async def frames(self) -> AsyncIterator[Frame]:
         """Batches of frames; ends with an ERROR frame when the watch cannot go on."""
@@ -150,7 +184,7 @@ class _Waiting:
             return
         async for batch in _batches(self._first):
             yield batch
-        while not (self._fell_behind or self._has_left):
+        while not self._fell_behind and not self._has_left:
             frame = await self._next()
             if frame:
                 yield frame
@@ -158,37 +192,37 @@ class _Waiting:
             yield failed(fell_behind(self._store.version))
 
     async def _next(self) -> Frame:
-        try:
-            async with asyncio.timeout_at(self._bookmark_at):
-                event = await self._queue.get()
-        except TimeoutError:
-            return self._bookmark(self._store.version)
-        await self._gather()
-        frames = [self._told(event)]
-        while len(frames) < BATCH and not self._queue.empty():
-            event = self._queue.get_nowait()
-            frames.append(self._told(event))
-        if event is not None and self._loop.time() >= self._bookmark_at:
-            frames.append(self._bookmark(event.version))
+        await self._woken.wait()
+        if self._events:
+            await self._rounds.turn()
+        told, events, version = self._tells.told, self._events, self._store.version
+        frames: list[Frame] = []
+        while events and len(frames) < BATCH:
+            event = events.popleft()
+            version = event.version
+            frames.append(told(event) or b"")
+        if not events:
+            self._woken.clear()
+        if self._bookmark_is_due:
+            frames.append(self._bookmark(version))
         return b"".join(frames)
 
-    async def _gather(self) -> None:
-        """Let more events come when the last ones have only just been told."""
-        wait_s = self._told_at + self._limits.pace_s - self._loop.time()
-        if wait_s > 0:
-            await asyncio.sleep(wait_s)
-        self._told_at = self._loop.time()
-
-    def _told(self, event: Event | None) -> Frame:
-        return (self._tells.told(event) or b"") if event else b""
-
     def _bookmark(self, version: int) -> Frame:
-        self._bookmark_at = self._loop.time() + self._limits.bookmark_s
+        self._bookmark_is_due = False
+        self._timer = self._wound()
         return self._tells.bookmark(version) if self._tells.watch.bookmarks else b""
+
+    def _wound(self) -> asyncio.TimerHandle:
+        return self._loop.call_later(self._limits.bookmark_s, self._ring)
+
+    def _ring(self) -> None:
+        self._bookmark_is_due = True
+        self._woken.set()
 
     def close(self) -> None:
         """Hear no more."""
         self._end()
+        self._timer.cancel()
         if self._fell_behind:
             self._fell_behind.cancel()
 

@@ -25,10 +25,12 @@ def place(name: NamespacedName) -> str:
     return f"{name.namespace}/{name.name}" if name.namespace else name.name
 
 
-def span(placed: Sequence[Placed], namespace: str) -> tuple[int, int]:
-    """Where what is in a namespace begins and ends; all of it when there is none."""
+def span(placed: Sequence[Placed], namespace: str, start: str = "") -> tuple[int, int]:
+    """Where what is in a namespace begins and ends; all of it when there is none. START is a place, or a name in there."""
     if not namespace:
-        return 0, len(placed)
-    ends = (f"{namespace}/", f"{namespace}{_AFTER_SLASH}")
-    first, last = (bisect_left(placed, end, key=lambda entry: entry[0]) for end in ends)
-    return first, last
+        return (_at(placed, start) if start else 0), len(placed)
+    return _at(placed, f"{namespace}/{start}"), _at(placed, f"{namespace}{_AFTER_SLASH}")
+
+
+def _at(placed: Sequence[Placed], where: str) -> int:
+    return bisect_left(placed, where, key=lambda entry: entry[0])

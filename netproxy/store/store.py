@@ -21,6 +21,7 @@ from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import RESOURCES, Resource, resource_of, stored_resource
 from netproxy.objects.meta import Object, key
 from netproxy.store.order import Placed, place, span
+from netproxy.store.shared import Shared
 from netproxy.store.transaction import Index, Transaction, Write
 
 log = logging.getLogger(__name__)
@@ -79,12 +80,15 @@ class Store:
         self._latest: dict[str, int] = {}
         self._is_telling = False
         self._open: Transaction | None = None
+        self._shared = Shared()
         self.version = begins
         for obj in backing.load() if backing else ():
             resource = resource_of(obj)
             if resource is None:
                 log.warning("a stored object of kind %s, %s is not served: left out", obj["apiVersion"], obj["kind"])
                 continue
+            if obj["metadata"].get("managedFields"):
+                obj["metadata"]["managedFields"] = self._shared.entries(obj["metadata"]["managedFields"])
             self._objects[resource.stored][key(obj)] = obj
         if backing:
             self.version = backing.latest() or begins
@@ -103,26 +107,32 @@ class Store:
         """One object or None."""
         return self._objects[resource.stored].get(name)
 
-    def list(self, resource: Resource, in_namespace: str = "") -> Iterator[Object]:
-        """All objects of a resource, in the order of lists (`order.place`); of one namespace when it is given."""
-        objects, placed = self._objects[resource.stored], self._order(resource)
-        first, last = span(placed, in_namespace)
-        for _, name in placed[first:last]:
-            yield objects[name]
+    def list(self, resource: Resource, in_namespace: str = "", *, start: str = "") -> Sequence[Object]:
+        """All objects of a resource, in the order of lists (`order.place`); of one namespace when it is given.
 
-    def list_at(self, resource: Resource, version: int, in_namespace: str = "") -> Iterator[Object]:
+        START is the first place that may be in it; inside a namespace, the first name.
+        """
+        objects, placed = self._objects[resource.stored], self._order(resource)
+        first, last = span(placed, in_namespace, start)
+        return [objects[name] for _, name in placed[first:last]]
+
+    def list_at(
+        self, resource: Resource, version: int, in_namespace: str = "", *, start: str = ""
+    ) -> Sequence[Object]:  # fmt: skip
         """What `list` gave at an earlier version. Raises ExpiredError when that is no longer known."""
         self._check_known(version)
         before: dict[NamespacedName, Object | None] = {}
         for event in takewhile(lambda event: event.version > version, reversed(self._history)):
             if event.resource.stored == resource.stored:
                 before[key(event.obj)] = event.old
+        now = self.list(resource, in_namespace, start=start)
         if not before:
-            return self.list(resource, in_namespace)
-        there = {key(obj): obj for obj in self.list(resource, in_namespace)}
-        there |= {name: obj for name, obj in before.items() if obj and in_namespace in ("", name.namespace)}
-        names = sorted((name for name in there if before.get(name, there) is not None), key=place)
-        return iter([there[name] for name in names])
+            return now
+        there = {key(obj): obj for obj in now if key(obj) not in before}
+        there |= {name: obj for name, obj in before.items() if obj is not None}
+        placed = sorted((place(name), name) for name in there)
+        first, last = span(placed, in_namespace, start)
+        return [there[name] for _, name in placed[first:last]]
 
     def _order(self, resource: Resource) -> Sequence[Placed]:
         placed = self._sorted.get(resource.stored)
@@ -159,7 +169,7 @@ class Store:
             with self._open.part(dry_run=dry_run):
                 yield self._open
             return
-        self._open = change = Transaction(self, self.clock, self.new_uid, self._indexes)
+        self._open = change = Transaction(self, self.clock, self.new_uid, self._indexes, self._shared)
         kept = False
         try:
             try:

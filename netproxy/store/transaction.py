@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -13,6 +13,7 @@ from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import Resource, resource_of
 from netproxy.objects.meta import Object, key, metadata
 from netproxy.store.order import place
+from netproxy.store.shared import Shared
 
 FIXED = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
 """Metadata that is the store's: what a writer says about it does not count."""
@@ -24,7 +25,7 @@ class Committed(Protocol):
     version: int
 
     def find(self, resource: Resource, name: NamespacedName) -> Object | None: ...
-    def list(self, resource: Resource, in_namespace: str = "") -> Iterator[Object]: ...
+    def list(self, resource: Resource, in_namespace: str = "") -> Sequence[Object]: ...
     def all(self, resource: Resource) -> Iterable[Object]: ...
 
 
@@ -58,11 +59,13 @@ class Transaction:
 
     def __init__(
         self, committed: Committed, clock: Clock, new_uid: Callable[[], str], indexes: Mapping[str, Iterable[Index]],
+        shared: Shared,
     ) -> None:  # fmt: skip
         self._committed = committed
         self._clock = clock
         self._new_uid = new_uid
         self._indexes = indexes
+        self._shared = shared
         self._now: dict[str, dict[NamespacedName, Object | None]] = {}
         self.writes: list[Write] = []
 
@@ -82,12 +85,12 @@ class Transaction:
             raise NotFoundError(f'{resource.group_resource} "{name.name}" not found')
         return found
 
-    def list(self, resource: Resource, in_namespace: str = "") -> Iterator[Object]:
+    def list(self, resource: Resource, in_namespace: str = "") -> Sequence[Object]:
         """All objects of a resource, in the order of lists; of one namespace when it is given."""
         if not self._now.get(resource.stored):
             return self._committed.list(resource, in_namespace)
         found = [obj for obj in self.all(resource) if not in_namespace or key(obj).namespace == in_namespace]
-        return iter(sorted(found, key=lambda obj: place(key(obj))))
+        return sorted(found, key=lambda obj: place(key(obj)))
 
     def all(self, resource: Resource) -> Iterable[Object]:
         """All objects of a resource in no order."""
@@ -178,7 +181,11 @@ class Transaction:
 
     def _write(self, change: str, resource: Resource, name: NamespacedName, obj: Object, old: Object | None) -> Object:
         version = self._committed.version + len(self.writes) + 1
-        obj = {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(version)}}
+        meta = {**obj["metadata"], "resourceVersion": str(version)}
+        entries = meta.get("managedFields")
+        if entries and not (old is not None and entries is old["metadata"].get("managedFields")):
+            meta["managedFields"] = self._shared.entries(entries)
+        obj = {**obj, "metadata": meta}
         self._note(Write(change, resource, name, obj, version, old))
         return obj
 

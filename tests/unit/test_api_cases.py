@@ -22,7 +22,7 @@ UNFINISHED = frozenset((
     "a-invalid-deployment", "a-invalid-endpointslice", "a-invalid-hpa", "a-invalid-mixed", "a-invalid-namespace-node",
     "a-invalid-pod-containers", "a-invalid-workloads", "a-min-job", "a-rich-daemonset", "a-rich-secret", "c-content-types",
     "c-json-patch", "c-merge-patch", "c-smp-containers", "c-smp-directives", "c-ssa-basic", "c-ssa-migrate-csa",
-    "d-partial-metadata", "d-table-services", "e-binding", "e-custom-resource", "e-field-validation", "e-immutable-updates",
+    "d-table-services", "e-binding", "e-custom-resource", "e-field-validation", "e-immutable-updates",
     "e-scale", "e-self-subject", "e-status-subresource", "f-aggregated", "f-api-root",
 ))  # fmt: skip
 """Cases of which not all steps are the same yet."""

@@ -10,7 +10,7 @@ from netproxy.objects.kinds import EVENTS, HORIZONTAL_POD_AUTOSCALERS, HORIZONTA
 from netproxy.registry.autoscalers import to_v1, to_v2
 from netproxy.registry.convert import in_version
 
-TARGET = {"kind": "Deployment", "name": "web"}
+TARGET = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
 PREFIX = "autoscaling.alpha.kubernetes.io/"
 CPU = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}
 MEMORY = {"type": "Resource", "resource": {"name": "memory", "target": {"type": "AverageValue", "averageValue": "1Gi"}}}

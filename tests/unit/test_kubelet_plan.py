@@ -22,6 +22,7 @@ from netproxy.kubelet.plan import (
     taken_over_pod,
 )
 from netproxy.kubelet.state import LOST, ContainerState, Probing, Seen, ended, lost, pod_status, terminated
+from netproxy.objects.canonical import canonical_field
 
 NOW = 1000.0
 HOST = "172.18.0.2"
@@ -126,7 +127,7 @@ def test_a_pod_that_is_over_is_left_alone(phase):
 def test_the_status_is_told_when_nothing_starts_and_only_when_it_differs():
     pod, there = a_pod(), seen(running())
     (write,) = plan(pod, there, HOST, NOW).actions
-    assert write == WriteStatus(pod_status(pod, there, HOST, NOW))
+    assert write == WriteStatus(canonical_field(pod, "status", pod_status(pod, there, HOST, NOW)))
     assert write.status["phase"] == "Running"
     assert plan({**pod, "status": write.status}, there, HOST, NOW + 5) == Plan()
     assert plan(pod, seen(), HOST, NOW).actions == (Start("c"),)

@@ -55,8 +55,8 @@ def mirrored(world):
 def shown(world):
     """What the slices say: family, ports, addresses with whether they are ready."""
     return {
-        (item["addressType"], tuple(p["port"] for p in item["ports"]),
-         tuple((a, e["conditions"]["ready"]) for e in item["endpoints"] for a in e["addresses"]))
+        (item["addressType"], tuple(p["port"] for p in item["ports"] or ()),
+         tuple((a, e["conditions"]["ready"]) for e in item["endpoints"] or () for a in e["addresses"]))
         for item in mirrored(world)
     }  # fmt: skip
 

@@ -135,7 +135,7 @@ def test_services_that_the_api_server_refuses(spec, path, message):
         (pod_object(spec={"containers": [{"image": "a"}]}), "spec.containers[0].name"),
         (pod_object(spec={"containers": [{"name": "A", "image": "a"}]}), "spec.containers[0].name"),
         (pod_object(spec={"restartPolicy": "Maybe"}), "spec.restartPolicy"),
-        (pod_object(spec={"dnsPolicy": "None"}), "spec.dnsConfig.nameservers"),
+        (pod_object(spec={"dnsPolicy": "None"}), "spec.dnsConfig"),
         (pod_object(spec={"hostname": "a.b"}), "spec.hostname"),
         (pod_object(spec={"containers": [{"name": "a", "image": "b", "readinessProbe": {"periodSeconds": 0}}]}),
          "spec.containers[0].readinessProbe"),

@@ -151,7 +151,7 @@ def test_some_fields_stay_what_they_were(before, after, message):
 
 def test_an_image_may_change_and_a_pod_keeps_its_node():
     registry = a_registry()
-    registry.create(pod_object())
+    registry.create(pod_object(spec={"containers": [{"name": "c", "image": "one:1"}]}))
     wanted = pod_object(spec={"containers": [{"name": "c", "image": "other:1"}]})
     del wanted["spec"]["nodeName"], wanted["metadata"]["uid"]
     changed = registry.replace(wanted)
@@ -340,7 +340,7 @@ def test_a_status_can_be_written_to_a_pod_on_its_way_out():
     registry.create(pod_object())
     registry.delete(PODS, POD)
     written = registry.replace_status({**registry.store.get(PODS, POD), "status": {"phase": "Failed"}})
-    assert written["status"] == {"phase": "Failed"}
+    assert written["status"] == {"phase": "Failed", "qosClass": "BestEffort"}
     assert registry.store.count(PODS) == 1
 
 

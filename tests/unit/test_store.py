@@ -10,6 +10,7 @@ from netproxy.core.errors import AlreadyExistsError, ConflictError, ExpiredError
 from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import EVENTS, EVENTS_V1, PODS, SERVICES
 from netproxy.objects.meta import name
+from netproxy.store.shared import Shared
 from netproxy.store.sqlite import SqliteBacking
 
 WEB = NamespacedName("default", "web")
@@ -268,3 +269,35 @@ def test_marking_an_object_twice_with_the_same_words_writes_once():
     assert first["metadata"]["generation"] == later["metadata"]["generation"] == 2
     assert later["metadata"]["deletionGracePeriodSeconds"] == 2
     assert store.version == 3
+
+
+def test_lists_of_earlier_versions_are_what_they_were():
+    store, seen = a_store(), {}
+    for name_of, at in (("b", "x"), ("a", "x"), ("a", "x-y"), ("c", "y")):
+        create(store, service_object(name_of, namespace=at))
+        seen[store.version] = list(store.list(SERVICES))
+    create(store, pod_object())
+    replace(store, {**service_object("b", namespace="x"), "spec": {}})
+    with store.transaction() as change:
+        change.remove(SERVICES, NamespacedName("x", "a"))
+    for version, found in seen.items():
+        assert list(store.list_at(SERVICES, version)) == found
+        for at in ("x", "x-y", "y", "none"):
+            there = [obj for obj in found if obj["metadata"]["namespace"] == at]
+            assert list(store.list_at(SERVICES, version, at)) == there
+            assert list(store.list_at(SERVICES, version, at, start="b")) == [obj for obj in there if name(obj) >= "b"]
+    assert list(store.list_at(SERVICES, store.version)) == list(store.list(SERVICES))
+    assert [obj["metadata"]["namespace"] for obj in store.list(SERVICES)] == ["x-y", "x", "y"]
+    assert [obj["metadata"]["namespace"] for obj in store.list(SERVICES, start="x/")] == ["x", "y"]
+
+
+def test_equal_parts_of_managed_fields_are_kept_once_and_learnt_anew_when_there_are_many():
+    shared = Shared(most=3)
+    one, two = (
+        shared.entries([{"fieldsV1": {"f:status": {"f:a": {"x": {}}, "k:own": {n: {}}}, "v:1": 5}}]) for n in "ab"
+    )
+    assert one[0]["fieldsV1"]["f:status"]["f:a"] is two[0]["fieldsV1"]["f:status"]["f:a"]
+    assert one[0]["fieldsV1"]["f:status"]["k:own"] == {"a": {}}
+    for n in range(9):
+        assert shared.entries([{"fieldsV1": {"f:spec": {str(n): {}}}}]) == [{"fieldsV1": {"f:spec": {str(n): {}}}}]
+    assert shared.entries([{"manager": "odd", "fieldsV1": 5}, {}]) == [{"manager": "odd", "fieldsV1": 5}, {}]

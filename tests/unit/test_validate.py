@@ -55,7 +55,7 @@ def service_cidr(*cidrs):
             ["spec.containers[0].ports[0].containerPort", "spec.containers[0].ports[0].protocol"],
         ),
         (
-            pod(readinessProbe={"periodSeconds": 0}),
+            pod(readinessProbe={"periodSeconds": -1}),
             ["spec.containers[0].readinessProbe", "spec.containers[0].readinessProbe.periodSeconds"],
         ),
         (pod(livenessProbe={"httpGet": {"port": 0}}), ["spec.containers[0].livenessProbe.httpGet.port"]),

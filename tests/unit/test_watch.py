@@ -4,6 +4,7 @@ import asyncio
 import json
 from contextlib import suppress
 
+import aiohttp
 import pytest
 from support.api import Client, a_registry, a_store
 from support.build import FixedClock
@@ -13,7 +14,7 @@ from netproxy.apiserver.negotiate import Form
 from netproxy.apiserver.request import Response
 from netproxy.apiserver.routes import Api
 from netproxy.apiserver.watch import Teller, Told, Watch, failed, fell_behind
-from netproxy.core.errors import ExpiredError
+from netproxy.core.errors import ApiError, ExpiredError
 from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import CONFIG_MAPS, EVENTS_V1, SERVICES
 from netproxy.objects.meta import INITIAL_EVENTS_END
@@ -343,3 +344,90 @@ def test_what_is_beside_the_api_may_refuse(tmp_path):
                 assert code in (await served.ask(f"/netproxy/{path}"))[1]
 
     asyncio.run(scene())
+
+
+def test_a_watch_over_a_websocket_is_a_message_for_each_frame(tmp_path):
+    async def scene():
+        registry = a_registry()
+        registry.create(service_object("a"))
+        async with Served(tmp_path / "s", registry) as served:
+            connector = aiohttp.UnixConnector(str(served.path))
+            async with aiohttp.ClientSession(connector=connector) as session:
+                url = "http://x/api/v1/services?watch=1&timeoutSeconds=1"
+                async with session.ws_connect(url) as socket:
+                    first = await socket.receive_json()
+                    registry.create(service_object("b"))
+                    second = await socket.receive_json()
+                    assert [f["object"]["metadata"]["name"] for f in (first, second)] == ["a", "b"]
+                    assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
+                async with session.ws_connect(url) as socket:  # and one that goes before it is over
+                    await socket.receive_json()
+                    await socket.close()
+                async with session.ws_connect(
+                    f"{url}&resourceVersion=99999999999&sendInitialEvents=1&resourceVersionMatch=NotOlderThan"
+                ) as socket:
+                    assert (await socket.receive_json())["object"]["code"] == 504
+
+    asyncio.run(scene())
+
+
+def test_many_watchers_are_told_everything_in_order(tmp_path):
+    async def scene():
+        registry = a_registry()
+        made = registry.create(service_object())
+        async with Served(tmp_path / "s", registry) as served:
+            readers = [(await served.ask("/api/v1/services?watch=1&resourceVersion=1"))[0] for _ in range(20)]
+            for n in range(300):
+                made = registry.replace({**made, "metadata": {**made["metadata"], "labels": {"n": str(n)}}})
+                await asyncio.sleep(0)
+            for reader in readers:
+                found = [(await served.frame(reader))["object"]["metadata"]["labels"]["n"] for _ in range(300)]
+                assert found == [str(n) for n in range(300)]
+
+    asyncio.run(scene())
+
+
+def test_frames_are_made_once_for_all_who_are_told_the_same_and_forgotten_in_time():
+    registry = a_registry()
+    registry.create(service_object())
+    (event,) = registry.store.since(0)
+    shared = Told(most_bytes=10_000)
+    watches = [Watch(SERVICES), Watch(SERVICES, 0, "default"), Watch(SERVICES, form=Form(shape="Table"))]
+    first, second, table = (Teller(watch, CLOCK, shared).told(event) for watch in watches)
+    assert first is second
+    assert table is not first
+    registry.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"a": "x" * 10_000}})
+    assert Teller(Watch(CONFIG_MAPS), CLOCK, shared).told(registry.store.since(1)[0]) is not None
+    again = Teller(Watch(SERVICES), CLOCK, shared).told(event)
+    assert (again == first, again is first) == (True, False)
+
+
+def test_metadata_of_many_is_no_form_of_an_event():
+    registry = a_registry()
+    registry.create(service_object())
+    watch = Watch(
+        SERVICES, form=Form(shape="PartialObjectMetadataList"), initial=True, bookmarks=True, marks_initial=True
+    )
+    tells = teller(watch)
+    assert b"".join(tells.first(registry.store)) == b""
+    assert tells.told(registry.store.since(0)[0]) is None
+
+
+@pytest.mark.parametrize("include", ["None", "Metadata", "Object"])
+def test_a_bookmark_of_a_table_says_its_version(include):
+    tells = teller(Watch(SERVICES, form=Form(shape="Table", include=include)))
+    ((_, first),), ((_, second),) = frames([tells.bookmark(7)]), frames([tells.bookmark(8)])
+    assert [table["rows"][0]["object"]["metadata"]["resourceVersion"] for table in (first, second)] == ["7", "8"]
+    assert first["rows"][0]["object"]["kind"] == ("Service" if include == "Object" else "PartialObjectMetadata")
+    assert (len(first["columnDefinitions"]), second["columnDefinitions"]) == (7, None)
+
+
+def test_a_watch_from_a_version_to_come_waits_for_it():
+    registry = a_registry()
+    tells = teller(Watch(SERVICES, 2))
+    assert list(tells.first(registry.store)) == []
+    for name in "abc":
+        registry.create(service_object(name))
+    assert short(frames(filter(None, map(tells.told, registry.store.since(0))))) == [("ADDED", "c", "3")]
+    with pytest.raises(ApiError, match="Too large resource version: 9, current: 3"):
+        teller(Watch(SERVICES, 9, initial=True)).first(registry.store)

@@ -84,8 +84,9 @@ def _lasting(wanted: Fields) -> frozenset[str]:
 def _seen(wanted: Fields, state: Fields, lasting: frozenset[str]) -> _Seen:
     seen = _Seen(text(state, "reason") or text(state, "phase"), 0, _Restarts())
     conditions: Sequence[Fields] = state.get("conditions") or ()
-    if any(c.get("type") == "PodScheduled" and c.get("reason") == "SchedulingGated" for c in conditions):
-        seen.reason = "SchedulingGated"
+    for condition in conditions:
+        if condition.get("reason") == "SchedulingGated" and condition.get("type") == "PodScheduled":
+            seen.reason = "SchedulingGated"
     initial, beside = state.get("initContainerStatuses"), _Restarts()
     if initial:
         waits = _see_initial(seen, beside, initial, lasting, len(wanted.get("initContainers") or ()))

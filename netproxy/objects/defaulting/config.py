@@ -26,15 +26,22 @@ def _secret(obj: Object) -> Object:
 
 
 def _node(obj: Object) -> Object:
-    status = obj.get("status") or {}
-    if status.get("allocatable") is not None or status.get("capacity") is None:
-        return obj
-    return {**obj, "status": {**status, "allocatable": status["capacity"]}}
+    status, spec = obj.get("status") or {}, obj.get("spec") or {}
+    if status.get("allocatable") is None and status.get("capacity") is not None:
+        obj = {**obj, "status": {**status, "allocatable": status["capacity"]}}
+    first, ranges = spec.get("podCIDR"), spec.get("podCIDRs") or []
+    if first and ranges[:1] != [first]:
+        return {**obj, "spec": {**spec, "podCIDRs": [first]}}
+    if ranges and not first:
+        return {**obj, "spec": {**spec, "podCIDR": ranges[0]}}
+    return obj
 
 
 def _limit_range(obj: Object) -> Object:
     spec = obj.get("spec") or {}
-    return {**obj, "spec": {**spec, "limits": [_limit(limit) for limit in spec.get("limits") or ()]}}
+    if not spec.get("limits"):
+        return obj
+    return {**obj, "spec": {**spec, "limits": [_limit(limit) for limit in spec["limits"]]}}
 
 
 def _limit(limit: Part) -> Part:
@@ -49,7 +56,11 @@ def _limit(limit: Part) -> Part:
 def _volume(obj: Object) -> Object:
     spec, status = dict(obj.get("spec") or {}), dict(obj.get("status") or {})
     spec["persistentVolumeReclaimPolicy"] = spec.get("persistentVolumeReclaimPolicy") or "Retain"
-    spec["volumeMode"] = spec.get("volumeMode") or "Filesystem"
+    if spec.get("volumeMode") is None:
+        spec["volumeMode"] = "Filesystem"
+    path = spec.get("hostPath")
+    if path is not None and path.get("type") is None:
+        spec["hostPath"] = {**path, "type": ""}
     status["phase"] = status.get("phase") or "Pending"
     return {**obj, "spec": spec, "status": status}
 
@@ -62,7 +73,7 @@ def _claim(obj: Object) -> Object:
 
 def claim_spec(spec: Part) -> Part:
     """Fill the spec of a claim, wherever it is."""
-    return {**spec, "volumeMode": spec.get("volumeMode") or "Filesystem"}
+    return {**spec, "volumeMode": "Filesystem"} if spec.get("volumeMode") is None else spec
 
 
 def _binding(obj: Object) -> Object:
@@ -80,15 +91,12 @@ def _subject(subject: Part) -> Part:
 
 
 def _storage_class(obj: Object) -> Object:
-    return {
-        **obj,
-        "reclaimPolicy": obj.get("reclaimPolicy") or "Delete",
-        "volumeBindingMode": obj.get("volumeBindingMode") or "Immediate",
-    }
+    usual = {"reclaimPolicy": "Delete", "volumeBindingMode": "Immediate"}
+    return {**obj, **{field: value for field, value in usual.items() if obj.get(field) is None}}
 
 
 def _priority_class(obj: Object) -> Object:
-    return {**obj, "preemptionPolicy": obj.get("preemptionPolicy") or "PreemptLowerPriority"}
+    return {**obj, "preemptionPolicy": "PreemptLowerPriority"} if obj.get("preemptionPolicy") is None else obj
 
 
 FILLERS: dict[str, Callable[[Object], Object]] = {

@@ -8,13 +8,22 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from netproxy.objects.meta import Object, annotations_of
 from netproxy.objects.validation.names import config_key, size
 from netproxy.objects.validation.rules import Found, Meta, Rules
-from netproxy.objects.validation.words import Problems, forbidden, invalid, invalids, required, too_long, unchanged
+from netproxy.objects.validation.words import (
+    Problems,
+    forbidden,
+    invalid,
+    invalids,
+    required,
+    too_long,
+    unchanged_typed,
+)
 
 _MOST_BYTES = 1 << 20
 _IMMUTABLE = "field is immutable when `immutable` is set"
@@ -111,9 +120,42 @@ def _no_object(encoded: str) -> str:
 
 def _secret_update(new: Object, old: Object, meta: Meta) -> Problems:
     yield from meta.change
-    yield from unchanged("type", new.get("type"), old.get("type"))
+    yield from unchanged_typed("type", new.get("type"), old.get("type"))
     yield from _kept(new, old, "data")
     yield from _secret(new, meta.whole)
+
+
+def _secret_warnings(new: Object, old: Object | None) -> Iterator[str]:
+    """Whether a certificate and its key are some, as far as their armour tells."""
+    if new.get("type") != "kubernetes.io/tls":
+        return
+    data = new.get("data") or {}
+    for key, what, kinds in (("tls.crt", "certificate", _CERTIFICATES), ("tls.key", "key", _KEYS)):
+        text = base64.b64decode(data.get(key) or "").decode(errors="replace")
+        found = _PEM.findall(text)
+        if not found:
+            yield f"tls: failed to find any PEM data in {what} input"
+            return
+        if not any(kinds.fullmatch(kind) for kind in found):
+            yield _skipped(what, found)
+            return
+
+
+def _skipped(what: str, found: list[str]) -> str:
+    """What is there instead."""
+    if found[0] == "CERTIFICATE" and len(found) == 1:
+        return "tls: found a certificate rather than a key in the PEM for the private key"
+    if found[0].endswith("PRIVATE KEY") and len(found) == 1:
+        switched = "but did find a private key; PEM inputs may have been switched"
+        return f"tls: failed to find certificate PEM data in certificate input, {switched}"
+    skipped = f"after skipping PEM blocks of the following types: [{' '.join(found)}]"
+    if what == "certificate":
+        return f'tls: failed to find "CERTIFICATE" PEM block in certificate input {skipped}'
+    return f'tls: failed to find PEM block with type ending in "PRIVATE KEY" in key input {skipped}'
+
+
+_PEM = re.compile(r"-----BEGIN ([^-\n]*)-----\n.*?-----END \1-----", re.DOTALL)
+_CERTIFICATES, _KEYS = re.compile("CERTIFICATE"), re.compile("(.* )?PRIVATE KEY")
 
 
 def _account_update(new: Object, old: Object, meta: Meta) -> Problems:
@@ -131,5 +173,5 @@ def _account_warnings(new: Object, old: Object | None) -> Iterator[str]:
 
 
 CONFIG_MAP = Rules(create=_config_map, update=_config_map_update)
-SECRET = Rules(create=_secret, update=_secret_update)
+SECRET = Rules(create=_secret, update=_secret_update, warnings=_secret_warnings)
 SERVICE_ACCOUNT = Rules(update=_account_update, warnings=_account_warnings)

@@ -28,7 +28,7 @@ from netproxy.objects.validation.words import (
     one_of,
     required,
     too_many,
-    unchanged,
+    unchanged_typed,
 )
 from netproxy.objects.validation.words import port as port_number
 
@@ -159,7 +159,7 @@ def _update(new: Object, old: Object, meta: Meta) -> Problems:
     yield from _type_and_ports(new)
     if new.get("endpoints") != old.get("endpoints"):
         yield from _endpoints(new)
-    yield from unchanged("addressType", new.get("addressType"), old.get("addressType"))
+    yield from unchanged_typed("addressType", new.get("addressType"), old.get("addressType"))
 
 
 def _warnings(new: Object, old: Object | None) -> Iterator[str]:

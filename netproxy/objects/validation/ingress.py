@@ -203,7 +203,7 @@ def _parameters(parameters: Part, path: str) -> Problems:
     yield from _reference(parameters, path)
     scope, namespace, place = parameters.get("scope"), parameters.get("namespace"), f"{path}.namespace"
     if scope not in ("Cluster", "Namespace"):
-        yield unsupported(f"{path}.scope", scope, ("Cluster", "Namespace"))
+        yield unsupported(f"{path}.scope", scope, ("Cluster", "Namespace"), plain=True)
     elif scope == "Cluster" and namespace is not None:
         yield forbidden(place, "`parameters.scope` is set to 'Cluster'")
     elif scope == "Namespace" and namespace is None:

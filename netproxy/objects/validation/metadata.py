@@ -21,6 +21,7 @@ from netproxy.objects.validation.words import (
     IMMUTABLE,
     NOT_NEGATIVE,
     Problems,
+    Typed,
     as_json,
     forbidden,
     invalid,
@@ -103,7 +104,7 @@ def _requirement(item: Meta, path: str) -> Problems:
         if values:
             yield forbidden(f"{path}.values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'")
     else:
-        yield invalid(f"{path}.operator", operator, "not a valid selector operator")
+        yield invalid(f"{path}.operator", Typed(operator), "not a valid selector operator")
     key = item.get("key") or ""
     yield from invalids(f"{path}.key", key, qualified(key))
     for index, value in enumerate(values):

@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from netproxy.core.errors import Problem
+from netproxy.core.net import sloppy_network
 from netproxy.objects.choices import (
     KUBE_PROXY_VERSIONS,
     LAYOUT_ANNOTATION,
@@ -57,11 +59,22 @@ def _problems(obj: Object) -> Problems:
     if swap is not None and swap <= 0:
         yield invalid("metadata.nodeSwapStatus.capacity", swap, "must be greater than zero")
     yield from _features(obj)
-    ranges: Sequence[str] = node.get("podCIDRs") or []
+    yield from _ranges(node.get("podCIDRs") or [])
+
+
+def _ranges(ranges: Sequence[str]) -> Problems:
+    path = "spec.podCIDRs"
     for index, text in enumerate(ranges):
-        yield from cidr_problems(f"spec.podCIDRs[{index}]", text)
-    if len(ranges) > 2 or (len(ranges) == 2 and is_ipv6(_host(ranges[0])) == is_ipv6(_host(ranges[1]))):
-        yield invalid("spec.podCIDRs", ranges, "may specify no more than one CIDR for each IP family")
+        yield from cidr_problems(f"{path}[{index}]", text)
+    if len(ranges) < 2:
+        return
+    bad = next((at for at, text in enumerate(ranges) if not sloppy_network(text)), None)
+    if bad is not None:
+        why = f"invalid CIDR[{bad}]: <nil> (invalid CIDR address: {ranges[bad]})"
+        said = f"Internal error: invalid PodCIDRs. failed to check with dual stack with error:{why}"
+        yield Problem(path, said, reason="InternalError")
+    if bad is not None or len(ranges) > 2 or is_ipv6(_host(ranges[0])) == is_ipv6(_host(ranges[1])):
+        yield invalid(path, ranges, "may specify no more than one CIDR for each IP family")
 
 
 def _host(text: str) -> str:

@@ -15,12 +15,14 @@ from netproxy.objects.validation.rules import Found, Meta, Rules
 from netproxy.objects.validation.words import (
     NOT_NEGATIVE,
     Problems,
+    Typed,
     forbidden,
     invalid,
     invalids,
     one_of,
     required,
     unchanged,
+    unchanged_typed,
     unsupported,
 )
 
@@ -48,7 +50,7 @@ def _budget_shown(given: Any) -> dict[str, Any]:
 def _count_or_percent(path: str, value: Any) -> Problems:
     if isinstance(value, str):
         reasons = percent(value)
-        yield from invalids(path, value, reasons)
+        yield from invalids(path, Typed(value), reasons)
         if not reasons and int(value[:-1]) > 100:
             yield invalid(path, value, "must not be greater than 100%")
     elif value is not None and value < 0:
@@ -102,7 +104,10 @@ def _priority(obj: Object, meta: Found) -> Problems:
             yield forbidden("metadata.name", said + why)
     elif value > _HIGHEST_PRIORITY:
         yield forbidden("value", f"maximum allowed value of a user defined priority is {_HIGHEST_PRIORITY}")
-    if (policy := obj.get("preemptionPolicy")) is not None:
+    policy = obj.get("preemptionPolicy")
+    if policy == "":
+        yield required("preemptionPolicy")
+    else:
         yield from one_of("preemptionPolicy", policy, ("PreemptLowerPriority", "Never"))
 
 
@@ -118,7 +123,7 @@ def _priority_update(new: Object, old: Object, meta: Meta) -> Problems:
     yield from meta.change
     if (new.get("value") or 0) != (old.get("value") or 0):
         yield forbidden("value", "may not be changed in an update.")
-    yield from unchanged("preemptionPolicy", new.get("preemptionPolicy"), old.get("preemptionPolicy"))
+    yield from unchanged_typed("preemptionPolicy", new.get("preemptionPolicy"), old.get("preemptionPolicy"))
 
 
 def _revision(obj: Object, meta: Found) -> Problems:

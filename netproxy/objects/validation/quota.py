@@ -21,7 +21,16 @@ from netproxy.objects.validation.resources import (
     resource_name_problems,
 )
 from netproxy.objects.validation.rules import Found, Meta, Rules
-from netproxy.objects.validation.words import IMMUTABLE, Problems, duplicate, forbidden, invalid, invalids, required
+from netproxy.objects.validation.words import (
+    IMMUTABLE,
+    Problems,
+    Typed,
+    duplicate,
+    forbidden,
+    invalid,
+    invalids,
+    required,
+)
 
 _POD_SCOPES = ("Terminating", "NotTerminating", "NotBestEffort", "PriorityClass", "CrossNamespacePodAffinity")
 _EXISTING_ONLY = ("BestEffort", "NotBestEffort", "Terminating", "NotTerminating", "CrossNamespacePodAffinity")
@@ -79,7 +88,7 @@ def _scope_selector(selector: Part, hard: Mapping[str, str], scopes: Sequence[st
     for item in items:
         scope = item.get("scopeName") or ""
         if scope not in _SCOPED:
-            yield invalid(f"{path}.scopeName", scope, "unsupported scope")
+            yield invalid(f"{path}.scopeName", Typed(scope), "unsupported scope")
         for _ in range(_misfits(scope, hard)):
             yield invalid(path, shown, "unsupported scope applied to resource")
         yield from _scope_operator(item, scope, path)
@@ -93,7 +102,7 @@ def _scope_operator(item: Part, scope: str, path: str) -> Problems:
             "must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, "
             "ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity"
         )
-        yield invalid(f"{path}.operator", operator, why)
+        yield invalid(f"{path}.operator", Typed(operator), why)
     if operator in ("In", "NotIn"):
         if not values:
             why = "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector"
@@ -103,7 +112,7 @@ def _scope_operator(item: Part, scope: str, path: str) -> Problems:
             why = "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector"
             yield invalid(f"{path}.values", values, why)
     else:
-        yield invalid(f"{path}.operator", operator, "not a valid selector operator")
+        yield invalid(f"{path}.operator", Typed(operator), "not a valid selector operator")
 
 
 def _quota_create(obj: Object, meta: Found) -> Problems:
@@ -142,9 +151,9 @@ def _limit_range(obj: Object) -> Problems:
     for index, limit in enumerate(spec(obj).get("limits") or ()):
         path, kind = f"spec.limits[{index}]", limit.get("type") or ""
         if reasons := qualified(kind):
-            yield from invalids(f"{path}.type", kind, reasons)
+            yield from invalids(f"{path}.type", Typed(kind), reasons)
         elif "/" not in kind and kind not in ("Pod", "Container", "PersistentVolumeClaim"):
-            yield invalid(f"{path}.type", kind, "must be a standard limit type or fully qualified")
+            yield invalid(f"{path}.type", Typed(kind), "must be a standard limit type or fully qualified")
         if kind in kinds:
             yield duplicate(f"{path}.type", kind)
         kinds.add(kind)

@@ -59,9 +59,9 @@ def _rule(rule: Mapping[str, Any], path: str, *, namespaced: bool) -> Problems:
 def _binding(obj: Object, kinds: Sequence[str]) -> Problems:
     role = obj.get("roleRef") or {}
     if (role.get("apiGroup") or "") != _GROUP:
-        yield unsupported("roleRef.apiGroup", role.get("apiGroup") or "", (_GROUP,))
+        yield unsupported("roleRef.apiGroup", role.get("apiGroup") or "", (_GROUP,), plain=True)
     if role.get("kind") not in kinds:
-        yield unsupported("roleRef.kind", role.get("kind") or "", kinds)
+        yield unsupported("roleRef.kind", role.get("kind") or "", kinds, plain=True)
     if name := role.get("name"):
         yield from invalids("roleRef.name", name, path_segment(name))
     else:
@@ -78,14 +78,14 @@ def _subject(subject: Mapping[str, Any], path: str, *, namespaced: bool) -> Prob
         if name:
             yield from invalids(f"{path}.name", name, dns_subdomain(name))
         if group:
-            yield unsupported(f"{path}.apiGroup", group, ("",))
+            yield unsupported(f"{path}.apiGroup", group, ("",), plain=True)
         if not namespaced and not subject.get("namespace"):
             yield required(f"{path}.namespace")
     elif kind in ("User", "Group"):
         if group != _GROUP:
-            yield unsupported(f"{path}.apiGroup", group, (_GROUP,))
+            yield unsupported(f"{path}.apiGroup", group, (_GROUP,), plain=True)
     else:
-        yield unsupported(f"{path}.kind", kind, ("ServiceAccount", "User", "Group"))
+        yield unsupported(f"{path}.kind", kind, ("ServiceAccount", "User", "Group"), plain=True)
 
 
 def _role_binding(obj: Object, meta: Found) -> Problems:

@@ -18,6 +18,7 @@ from netproxy.objects.validation.servicestatus import load_balancer_problems, se
 from netproxy.objects.validation.words import (
     PROTOCOLS,
     Problems,
+    Typed,
     duplicate,
     forbidden,
     invalid,
@@ -194,7 +195,9 @@ def _policies(service: Spec) -> Problems:
         yield invalid(path, check, why)
     yield from one_of("spec.internalTrafficPolicy", service.get("internalTrafficPolicy"), ("Cluster", "Local"))
     choices = ("PreferClose", "PreferSameZone", "PreferSameNode")
-    yield from one_of("spec.trafficDistribution", service.get("trafficDistribution"), choices)
+    distribution = service.get("trafficDistribution")
+    if distribution is not None and distribution not in choices:
+        yield unsupported("spec.trafficDistribution", distribution, choices, plain=True)
 
 
 def is_exposed(service: Spec) -> bool:
@@ -213,7 +216,8 @@ def _changes(new: Spec, old: Spec) -> Iterator[Any]:
     yield from family_changes(new, old)
     field = "loadBalancerClass"
     if new.get("type") == old.get("type") == "LoadBalancer" and new.get(field) != old.get(field):
-        yield invalid(f"spec.{field}", new.get(field), "may not change once set")
+        value = new.get(field)
+        yield invalid(f"spec.{field}", value if value is None else Typed(value), "may not change once set")
     yield from _class(new)
     field = "healthCheckNodePort"
     if needs_health_check(old) and needs_health_check(new) and new.get(field) != old.get(field):

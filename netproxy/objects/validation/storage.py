@@ -11,6 +11,7 @@ from typing import Any
 
 from netproxy.objects.amounts import amount
 from netproxy.objects.meta import Object, annotations_of, spec, status
+from netproxy.objects.validation.gostructs import CLAIM_SPEC, difference, rendered
 from netproxy.objects.validation.metadata import selector_problems
 from netproxy.objects.validation.names import dns_label, dns_subdomain, qualified, size
 from netproxy.objects.validation.resources import quantity_problems
@@ -25,6 +26,7 @@ from netproxy.objects.validation.words import (
     required,
     too_long,
     unchanged,
+    unchanged_typed,
     unsupported,
 )
 
@@ -33,7 +35,7 @@ VOLUME_MODES = ("Block", "Filesystem")
 NOT_POSITIVE = "must be greater than zero"
 BETA_CLASS = "volume.beta.kubernetes.io/storage-class"
 _MOST_PARAMETERS, _MOST_PARAMETER_BYTES = 512, 256 << 10
-_FIXED = ("provisioner", "reclaimPolicy", "volumeBindingMode")
+_FIXED = ("reclaimPolicy", "volumeBindingMode")
 
 Part = Mapping[str, Any]
 
@@ -86,8 +88,9 @@ def _class_update(new: Object, old: Object, meta: Meta) -> Problems:
     yield from _class(new, meta.whole)
     yield from meta.change
     yield from unchanged("parameters", new.get("parameters"), old.get("parameters"))
+    yield from unchanged("provisioner", new.get("provisioner"), old.get("provisioner"))
     for field in _FIXED:
-        yield from unchanged(field, new.get(field), old.get(field))
+        yield from unchanged_typed(field, new.get(field), old.get(field))
 
 
 def mode_problems(modes: Sequence[str], path: str) -> Problems:
@@ -161,39 +164,36 @@ def _claim_update(new: Object, old: Object, meta: Meta) -> Problems:
     before, now = annotations_of(old).get(BETA_CLASS, ""), annotations_of(new).get(BETA_CLASS, "")
     if before != now:
         yield invalid(f"metadata.annotations.{BETA_CLASS}", now, "field is immutable")
-    if _compared(new, old) != _compared(old, old):
+    compared = [rendered(claim, CLAIM_SPEC) for claim in _compared(new, old)]
+    if compared[0] != compared[1]:
         why = (
             "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"
         )
-        yield forbidden("spec", why)
+        yield forbidden("spec", f"{why}\n{difference(*compared)}")
     if amount(_storage(new)) < amount(_storage(old)):
         had = (status(old).get("capacity") or {}).get("storage", "0")
         if amount(_storage(new)) <= amount(had):
             yield forbidden("spec.resources.requests.storage", "field can not be less than status.capacity")
-    yield from unchanged("volumeMode", spec(new).get("volumeMode"), spec(old).get("volumeMode"))
+    yield from unchanged_typed("volumeMode", spec(new).get("volumeMode"), spec(old).get("volumeMode"))
 
 
 def _storage(obj: Object) -> str:
     return str(((spec(obj).get("resources") or {}).get("requests") or {}).get("storage", "0"))
 
 
-def _compared(obj: Object, old: Object) -> dict[str, Any]:
-    """What of a claim's spec stays: without what may be set once, and without what a bound claim may change."""
-    claim = {field: value for field, value in spec(obj).items() if value not in (None, [], {})}
-    before = spec(old)
+def _compared(new: Object, old: Object) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The old and the new spec, without what may be set once, and without what a bound claim may change."""
+    before, claim = dict(spec(old)), dict(spec(new))
     if not before.get("volumeName"):
-        claim.pop("volumeName", None)
-    if before.get("storageClassName") is None:
-        claim.pop("storageClassName", None)
-    if status(old).get("phase") == "Bound":
-        claim.pop("volumeAttributesClassName", None)
-        asked = {
-            name: value
-            for name, value in (claim.get("resources") or {}).get("requests", {}).items()
-            if name != "storage"
-        }
-        claim["resources"] = {**claim.get("resources", {}), "requests": asked}
-    return claim
+        before["volumeName"] = claim.get("volumeName")
+    if before.get("storageClassName") is None and BETA_CLASS not in annotations_of(old):
+        claim["storageClassName"] = None
+    if status(new).get("phase") == "Bound":
+        claim["volumeAttributesClassName"] = before.get("volumeAttributesClassName")
+        resources = claim.get("resources") or {}
+        if resources.get("requests"):
+            claim["resources"] = {**resources, "requests": {**resources["requests"], "storage": _storage(old)}}
+    return before, claim
 
 
 def _claim_status(new: Object, old: Object, meta: Meta) -> Problems:

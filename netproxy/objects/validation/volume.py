@@ -12,18 +12,21 @@ from typing import Any
 
 from netproxy.objects.amounts import amount
 from netproxy.objects.meta import Object, annotations_of, spec
+from netproxy.objects.validation.gostructs import NODE_AFFINITY, VOLUME_SOURCE, difference, rendered
 from netproxy.objects.validation.names import dns_label, dns_subdomain, label_value, qualified, size
 from netproxy.objects.validation.rules import Found, Meta, Rules
 from netproxy.objects.validation.storage import BETA_CLASS, NOT_POSITIVE, VOLUME_MODES, mode_problems
 from netproxy.objects.validation.words import (
+    IMMUTABLE,
     Problems,
+    Typed,
     forbidden,
     invalid,
     invalids,
     one_of,
     required,
     too_long,
-    unchanged,
+    unchanged_typed,
     unsupported,
 )
 
@@ -108,7 +111,7 @@ def _requirement(item: Part, path: str) -> Problems:
         if len(values) != 1:
             yield required(f"{path}.values", "must be specified single value when `operator` is 'Lt' or 'Gt'")
     else:
-        yield invalid(f"{path}.operator", operator, "not a valid selector operator")
+        yield invalid(f"{path}.operator", Typed(operator), "not a valid selector operator")
     yield from invalids(f"{path}.key", key, qualified(key))
     for index, value in enumerate(values):
         yield from invalids(f"{path}.values[{index}]", value, label_value(value))
@@ -195,10 +198,15 @@ _UNMOUNTED = ("hostPath", "flocker", "fc", "flexVolume", "portworxVolume", "scal
 def _update(new: Object, old: Object, meta: Meta) -> Problems:
     yield from _create(new, meta.whole)
     yield from _volume(new, meta.whole)
-    before, now = ({field: spec(obj).get(field) for field in _SOURCES} for obj in (old, new))
+    before, now = (rendered(spec(obj), VOLUME_SOURCE) for obj in (old, new))
     if before != now:
-        yield forbidden("spec.persistentvolumesource", "spec.persistentvolumesource is immutable after creation")
-    yield from unchanged("volumeMode", spec(new).get("volumeMode"), spec(old).get("volumeMode"))
+        why = "spec.persistentvolumesource is immutable after creation"
+        yield forbidden("spec.persistentvolumesource", f"{why}\n{difference(before, now)}")
+    yield from unchanged_typed("volumeMode", spec(new).get("volumeMode"), spec(old).get("volumeMode"))
+    if spec(old).get("nodeAffinity") is not None:
+        affinities = [rendered(spec(obj).get("nodeAffinity"), NODE_AFFINITY) for obj in (new, old)]
+        if affinities[0] != affinities[1]:
+            yield invalid("nodeAffinity", affinities[0], f"{IMMUTABLE}, except for updating from beta label to GA")
 
 
 def _warnings(new: Object, old: Object | None) -> Iterator[str]:

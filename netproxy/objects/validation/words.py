@@ -54,13 +54,19 @@ def as_json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).translate(_HTML)
 
 
+class Typed(str):
+    """A string that Go knows as a type of its own: it is shown as JSON, not in Go's quotes."""
+
+    __slots__ = ()
+
+
 def shown(value: Any) -> str:
     """A bad value: a string in quotes, all else as JSON.
 
     >>> shown("a"), shown(True), shown(None), shown([1, 2])
     ('"a"', 'true', 'null', '[1,2]')
     """
-    return quoted(value) if isinstance(value, str) else as_json(value)
+    return quoted(value) if isinstance(value, str) and type(value) is not Typed else as_json(value)
 
 
 def invalid(path: str, value: Any, why: str = "") -> Problem:
@@ -89,12 +95,11 @@ def duplicate(path: str, value: Any, why: str = "") -> Problem:
     return Problem(path, f"Duplicate value: {shown(value)}" + (f": {why}" if why else ""), reason="FieldValueDuplicate")
 
 
-def unsupported(path: str, value: Any, choices: Sequence[str]) -> Problem:
-    """A value that is not among the choices."""
+def unsupported(path: str, value: Any, choices: Sequence[str], *, plain: bool = False) -> Problem:
+    """A value that is not among the choices; PLAIN: Go knows it as a string, not as a type of its own."""
     listed = ", ".join(map(quoted, choices))
-    return Problem(
-        path, f"Unsupported value: {as_json(value)}: supported values: {listed}", reason="FieldValueNotSupported"
-    )
+    said = quoted(value) if plain else as_json(value)
+    return Problem(path, f"Unsupported value: {said}: supported values: {listed}", reason="FieldValueNotSupported")
 
 
 def too_long(path: str, most: int) -> Problem:
@@ -131,3 +136,8 @@ def unchanged(path: str, new: Any, old: Any) -> Problems:
     """Whether a value is still what it was; nothing, an empty list and an empty map are the same."""
     if new != old and (new or old):
         yield invalid(path, new, IMMUTABLE)
+
+
+def unchanged_typed(path: str, new: Any, old: Any) -> Problems:
+    """Whether a string that Go knows as a type of its own is still what it was."""
+    yield from unchanged(path, Typed(new) if isinstance(new, str) else new, old)

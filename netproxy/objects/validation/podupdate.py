@@ -1,0 +1,251 @@
+"""What is refused about a change of a Pod: hardly anything of what runs may change.
+
+Source: kubernetes pkg/apis/core/validation/validation.go (ValidatePodUpdate, ValidatePodStatusUpdate; behaviour).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from netproxy.objects.meta import Object, metadata, spec, status
+from netproxy.objects.validation.addresses import address_problems, address_warnings, is_ipv6
+from netproxy.objects.validation.internal import internal_diff
+from netproxy.objects.validation.names import dns_subdomain, qualified
+from netproxy.objects.validation.pod import pod_problems, pod_template_problems, whole_problems
+from netproxy.objects.validation.podannotations import APP_ARMOR, MIRROR, pod_annotation_problems
+from netproxy.objects.validation.podwarnings import pod_warnings, template_warnings
+from netproxy.objects.validation.rules import Found, Meta, Rules
+from netproxy.objects.validation.scheduling import toleration_problems
+from netproxy.objects.validation.words import (
+    NOT_NEGATIVE,
+    Problems,
+    forbidden,
+    invalid,
+    invalids,
+    required,
+    unchanged,
+)
+
+_FIXED = (
+    "pod updates may not change fields other than `spec.containers[*].image`,"
+    "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing"
+    " tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
+)
+_LONGEST_S = (1 << 31) - 1
+_FREE = ("activeDeadlineSeconds", "schedulingGates", "tolerations")
+_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+
+Part = Mapping[str, Any]
+
+
+def _update(new: Object, old: Object, meta: Meta) -> Problems:
+    yield from meta.change
+    yield from whole_problems(new, meta.whole)
+    yield from _annotations(new, old)
+    given, before = spec(new), spec(old)
+    for group in ("containers", "initContainers"):
+        path, now, then = f"spec.{group}", given.get(group) or (), before.get(group) or ()
+        if len(now) != len(then):
+            yield forbidden(path, "pod updates may not add or remove containers")
+            return
+        for index, item in enumerate(now):
+            image = item.get("image") or ""
+            if not image:
+                yield required(f"{path}[{index}].image")
+            if image != image.strip():
+                yield invalid(f"{path}[{index}].image", image, "must not have leading or trailing whitespace")
+    wrong = list(_deadline(given.get("activeDeadlineSeconds"), before.get("activeDeadlineSeconds")))
+    yield from wrong
+    if not wrong or given.get("activeDeadlineSeconds") is None:
+        yield from _rest(given, before)
+
+
+def _annotations(new: Object, old: Object) -> Problems:
+    now, then = metadata(new).get("annotations") or {}, metadata(old).get("annotations") or {}
+    for key in (*then, *(key for key in now if key not in then)):
+        if now.get(key) == then.get(key):
+            continue
+        word = "remove or update" if key in then else "add"
+        if key.startswith(APP_ARMOR):
+            yield forbidden(f"metadata.annotations[{key}]", f"may not {word} AppArmor annotations")
+        if key == MIRROR:
+            yield forbidden(f"metadata.annotations[{key}]", f"may not {word} mirror pod annotation")
+    yield from pod_annotation_problems(now, spec(new), "metadata.annotations")
+
+
+def _deadline(now: int | None, then: int | None) -> Problems:
+    path = "spec.activeDeadlineSeconds"
+    if now is None:
+        if then is not None:
+            yield invalid(path, None, "must not update from a positive integer to nil value")
+    elif not 0 <= now <= _LONGEST_S:
+        yield invalid(path, now, f"must be between 0 and {_LONGEST_S}, inclusive")
+    elif then is not None and then < now:
+        yield invalid(path, now, "must be less than or equal to previous value")
+
+
+def _rest(given: Part, before: Part) -> Problems:
+    yield from _tolerations(given.get("tolerations") or (), before.get("tolerations") or ())
+    yield from _gates(given.get("schedulingGates") or (), before.get("schedulingGates") or ())
+    if given == before:
+        return
+    fixed = _fixed(given, before)
+    if before.get("schedulingGates"):
+        yield from _node_selector(given, before)
+        yield from _node_affinity(given, before)
+        fixed = _unplaced(fixed, before)
+    if fixed != before:
+        yield forbidden("spec", f"{_FIXED}\n{internal_diff(before, fixed)}")
+
+
+def _tolerations(now: Sequence[Part], then: Sequence[Part]) -> Problems:
+    for old in then:
+        if not any(_without_seconds(item) == _without_seconds(old) for item in now):
+            why = "existing toleration can not be modified except its tolerationSeconds"
+            yield forbidden("spec.tolerations", why)
+            return
+    yield from toleration_problems(now, "spec.tolerations")
+
+
+def _without_seconds(item: Part) -> dict[str, Any]:
+    return {field: value for field, value in item.items() if field != "tolerationSeconds"}
+
+
+def _gates(now: Sequence[Part], then: Sequence[Part]) -> Problems:
+    known = {item.get("name") for item in then}
+    for index, item in enumerate(now):
+        name = item.get("name")
+        if name not in known:
+            why = f"only deletion is allowed, but found new scheduling gate '{name}'"
+            yield forbidden(f"spec.schedulingGates[{index}].name", why)
+
+
+def _fixed(given: Part, before: Part) -> dict[str, Any]:
+    """The new spec with the old one's values of what may change."""
+    fixed = {field: value for field, value in given.items() if field not in _FREE}
+    fixed |= {field: before[field] for field in _FREE if field in before}
+    for group in ("containers", "initContainers"):
+        if given.get(group):
+            pairs = zip(given[group], before[group], strict=True)
+            fixed[group] = [{**new, **({"image": old["image"]} if "image" in old else {})} for new, old in pairs]
+    seconds = before.get("terminationGracePeriodSeconds")
+    if seconds is not None and seconds < 0 and fixed.get("terminationGracePeriodSeconds") == 1:
+        fixed["terminationGracePeriodSeconds"] = seconds
+    return fixed
+
+
+def _node_selector(given: Part, before: Part) -> Problems:
+    now, then = given.get("nodeSelector") or {}, before.get("nodeSelector") or {}
+    if not then.items() <= now.items():
+        why = "only additions to spec.nodeSelector are allowed (no mutations or deletions)"
+        yield invalid("spec.nodeSelector", dict(sorted(now.items())) or None, why)
+
+
+def _node_affinity(given: Part, before: Part) -> Problems:
+    path = f"spec.affinity.nodeAffinity.{_REQUIRED}.nodeSelectorTerms"
+    now, then = _terms(given), _terms(before)
+    if then and len(now) != len(then):
+        yield invalid(path, now or None, "no additions/deletions to non-empty NodeSelectorTerms list are allowed")
+        return
+    for index, (new, old) in enumerate(zip(now, then, strict=False)):
+        if not _only_adds(new, old):
+            yield invalid(f"{path}[{index}]", new, "only additions are allowed (no mutations or deletions)")
+
+
+def _terms(given: Part) -> Sequence[Part]:
+    affinity = (given.get("affinity") or {}).get("nodeAffinity") or {}
+    terms: Sequence[Part] = (affinity.get(_REQUIRED) or {}).get("nodeSelectorTerms") or ()
+    return terms
+
+
+def _only_adds(new: Part, old: Part) -> bool:
+    fields = ("matchExpressions", "matchFields")
+    if not any(old.get(field) for field in fields):
+        return not any(new.get(field) for field in fields)
+    return all((new.get(field) or [])[: len(old.get(field) or ())] == (old.get(field) or []) for field in fields)
+
+
+def _unplaced(fixed: dict[str, Any], before: Part) -> dict[str, Any]:
+    """With the old choice of Nodes: a Pod that waits at a gate may be given a narrower one."""
+    fixed = {field: value for field, value in fixed.items() if field != "nodeSelector"}
+    if "nodeSelector" in before:
+        fixed["nodeSelector"] = before["nodeSelector"]
+    now, then = dict(fixed.pop("affinity", None) or {}), before.get("affinity") or {}
+    now.pop("nodeAffinity", None)
+    if "nodeAffinity" in then:
+        now["nodeAffinity"] = then["nodeAffinity"]
+    if now or "affinity" in before:
+        fixed["affinity"] = now
+    return fixed
+
+
+# --- status
+
+
+def _status(new: Object, old: Object, meta: Meta) -> Problems:
+    yield from meta.change
+    yield from _annotations(new, old)
+    given, before = status(new), status(old)
+    for index, item in enumerate(given.get("conditions") or ()):
+        kind = item.get("type") or ""
+        if (item.get("observedGeneration") or 0) < 0:
+            yield invalid(f"status.conditions[{index}].observedGeneration", item["observedGeneration"], NOT_NEGATIVE)
+        if kind not in _SYSTEM_CONDITIONS:
+            yield from invalids(f"status.conditions[{index}].type", kind, qualified(kind))
+    yield from _nominated(given, before, spec(old))
+    yield from unchanged("status.qosClass", given.get("qosClass"), before.get("qosClass"))
+    yield from _addresses(given.get("podIPs") or (), before.get("podIPs") or (), "status.podIPs")
+    hosts = given.get("hostIPs") or ()
+    if hosts and (given.get("hostIP") or "") != (hosts[0].get("ip") or ""):
+        yield invalid("status.hostIPs[0].ip", hosts[0].get("ip") or "", "must be equal to `hostIP`")
+    yield from _addresses(hosts, before.get("hostIPs") or (), "status.hostIPs")
+
+
+_SYSTEM_CONDITIONS = ("PodScheduled", "Ready", "Initialized", "ContainersReady", "DisruptionTarget")
+
+
+def _nominated(given: Part, before: Part, placed: Part) -> Problems:
+    name, path = given.get("nominatedNodeName") or "", "status.nominatedNodeName"
+    if name and name != before.get("nominatedNodeName"):
+        yield from invalids(path, name, dns_subdomain(name))
+        if placed.get("nodeName"):
+            yield forbidden(path, "may not be set on pods that are already bound to a node")
+    if (given.get("observedGeneration") or 0) < 0:
+        yield invalid("status.observedGeneration", given["observedGeneration"], "must be a non-negative integer")
+
+
+def _addresses(now: Sequence[Part], then: Sequence[Part], path: str) -> Problems:
+    ips, known = [item.get("ip") or "" for item in now], [item.get("ip") or "" for item in then]
+    for index, ip in enumerate(ips):
+        yield from address_problems(f"{path}[{index}]", ip, known)
+    if len(ips) > 2 or (len(ips) == 2 and is_ipv6(ips[0]) == is_ipv6(ips[1])):
+        shown = [{"IP": ip} for ip in ips]
+        yield invalid(path, shown, "may specify no more than one IP for each IP family")
+
+
+def _status_warnings(new: Object, old: Object | None) -> Any:
+    for field in ("podIPs", "hostIPs"):
+        for index, item in enumerate(status(new).get(field) or ()):
+            yield from address_warnings(f"status.{field}[{index}].ip", item.get("ip") or "")
+
+
+# --- PodTemplate
+
+
+def _template_update(new: Object, old: Object, meta: Meta) -> Problems:
+    yield from pod_template_problems(new, list(meta.change))
+
+
+def _template_warnings(new: Object, old: Object | None) -> Any:
+    yield from template_warnings(new.get("template"), (old or {}).get("template"), "template")
+
+
+def _template_create(obj: Object, meta: Found) -> Problems:
+    yield from pod_template_problems(obj, meta)
+
+
+POD = Rules(
+    create=pod_problems, update=_update, status=_status, warnings=pod_warnings, status_warnings=_status_warnings
+)
+POD_TEMPLATE = Rules(create=_template_create, update=_template_update, warnings=_template_warnings)
