@@ -13,7 +13,7 @@ from typing import Any
 
 from netproxy.agent.begin import hosts, listening
 from netproxy.agent.lock import ClusterLock, holder, wait_a_tick
-from netproxy.agent.paths import Paths, Scope
+from netproxy.agent.paths import DEFAULT, Paths, Scope
 from netproxy.agent.process import AgentProcess
 from netproxy.agent.sweep import sweep
 from netproxy.cli.client import Agent, answers, progress, shim_pid
@@ -84,8 +84,8 @@ def _report(where: Paths, wait_s: float, begun: float) -> int:
     else:
         alone = "a Kubernetes API" + " and its controllers" * (status.scope == Scope.CONTROL_PLANE)
         progress(f"cluster {where.cluster}: {alone}, no machines, {took}")
-    if where.kubeconfig.exists():
-        progress(f"its API for kubectl and others: export KUBECONFIG={where.kubeconfig}")
+    name = "" if where.cluster == DEFAULT else f" --cluster {where.cluster}"
+    progress(f"kubectl works after: export KUBECONFIG=$(netproxy kubeconfig{name})")
     return failed
 
 

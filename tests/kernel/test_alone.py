@@ -69,7 +69,7 @@ def test_the_api_alone_is_served_over_https_and_nothing_happens_by_itself(plane)
     assert done.returncode == 0, done.stderr
     assert "cluster default: a Kubernetes API, no machines, in " in done.stderr
     path = plane.run("kubeconfig").stdout.strip()
-    assert f"export KUBECONFIG={path}" in done.stderr
+    assert "export KUBECONFIG=$(netproxy kubeconfig)" in done.stderr
     assert Path(path).stat().st_mode & 0o777 == 0o600
     assert plane.get("/api/v1/namespaces", certificate=False)[0] == 401
     status, found = plane.get("/apis/apps/v1/namespaces/default/deployments/web")
@@ -108,8 +108,10 @@ def test_a_service_account_may_do_what_its_roles_say(plane):
     status, refused = plane.get("/api/v1/namespaces/default/pods", token=token)
     assert (status, refused["message"]) == (
         403,
-        'pods is forbidden: User "system:serviceaccount:default:bot" cannot list resource "pods" in API group "" '
-        'in the namespace "default"',
+        (
+            'pods is forbidden: User "system:serviceaccount:default:bot" cannot list resource "pods" in API group "" '
+            'in the namespace "default"'
+        ),
     )
     binding = {
         "metadata": {"name": "bot"},
