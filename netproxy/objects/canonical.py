@@ -18,6 +18,9 @@ from netproxy.objects.amount import amount, quantity_text
 from netproxy.objects.meta import Object
 from netproxy.objects.schema import encoding_of, fields_of, root_of
 
+_KEPT = ("policies",)
+"""Lists of which an empty one is something else than none, for those who fill them."""
+
 _Step = Callable[[Any], Any]
 _ABSENT: Any = object()
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)")
@@ -96,7 +99,7 @@ def _fill(
 ) -> None:
     """Find how each field is written, and what those say that are always there."""
     for field, code in codes.items():
-        encoding = encodings.get(field, "").partition("~")[0]
+        encoding = "&" if field in _KEPT else encodings.get(field, "").partition("~")[0]
         steps[field] = _field(code, encoding)
         if encoding.startswith("!"):
             shown[field] = _zero(code, encoding[1:])
@@ -114,6 +117,8 @@ def _field(code: str, encoding: str) -> _Step:
         return lambda value: (zero() if callable(zero) else zero) if value is None else how(value)
     if code in ("s", "i", "b", "n") and how is _same:
         return lambda value: value or _ABSENT
+    if encoding in ("t", "u"):  # an empty one is no time
+        return lambda value: _ABSENT if value is None else how(value)
     return lambda value: how(value) if value else _ABSENT
 
 
@@ -132,6 +137,8 @@ def _zero(code: str, what: str) -> Any:
     """What is written for a field that is always there and was not set; a function where it is an object of its own."""
     if code.startswith(":"):
         return lambda: _struct(code[1:])({})
+    if code[:2] in ("[]", "{}"):
+        return None
     if what:
         return {"q": "0", "x": 0, "w": 0, "d": "0s"}.get(what)
     return {"s": "", "i": 0, "n": 0, "b": False}.get(code)

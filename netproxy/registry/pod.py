@@ -5,25 +5,29 @@ Source: kubernetes pkg/registry/core/pod/strategy.go and storage/storage.go (bin
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from netproxy.objects.kinds import Resource
 from netproxy.objects.meta import Object, metadata, spec, status
 from netproxy.registry.deletion import Options
-from netproxy.registry.podadmission import Classes, admitted, first_status, tolerations
+from netproxy.registry.options import PLAIN, WriteOptions
+from netproxy.registry.podadmission import Classes, admitted, check_admitted, first_status, tolerations
 from netproxy.registry.strategy import Strategy
 
 
 class PodStrategy(Strategy):
     """Its node finishes the deletion."""
 
-    def __init__(self, resource: Resource, classes: Classes) -> None:
+    def __init__(self, resource: Resource, classes: Classes, now: Callable[[], str]) -> None:
         super().__init__(resource)
         self._classes = classes
+        self._now = now
 
     def new(self, obj: Object, *, with_status: bool = False) -> Object:
         """With what admission adds; it waits for a node."""
         pod = admitted(super().new(obj, with_status=with_status), self._classes())
         said = status(pod) if with_status else {}
-        return {**pod, "status": {**first_status(pod), **said}}
+        return {**pod, "status": {**first_status(pod, self._now()), **said}}
 
     def kept(self, obj: Object, old: Object) -> Object:
         """Where it runs, and its priority."""
@@ -35,6 +39,12 @@ class PodStrategy(Strategy):
         """With tolerations for a node that is lost, which it has from its creation on."""
         new = super().updated(obj, old)
         return {**new, "spec": {**spec(new), "tolerations": tolerations(spec(new).get("tolerations") or [])}}
+
+    def check(self, new: Object, old: Object | None, options: WriteOptions = PLAIN) -> None:
+        """Raise ManifestError for what is wrong, ApiError for what admission refuses of what is right."""
+        super().check(new, old, options)
+        if old is None:
+            check_admitted(new)
 
     def reported(self, obj: Object, old: Object) -> Object:
         """Its owners, and what it is promised, are not said by its status; what was observed is not forgotten."""

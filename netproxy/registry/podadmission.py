@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from netproxy.core.errors import ApiError
+from netproxy.objects.kinds import PODS
 from netproxy.objects.meta import Object, labels, name, spec
 from netproxy.objects.resources import quality
 
@@ -28,13 +29,20 @@ def admitted(pod: Object, classes: Iterable[Object]) -> Object:
     return {**pod, "spec": _matched({**wanted, **added, **_priority(pod, list(classes))}, labels(pod))}
 
 
-def first_status(pod: Object) -> Object:
+def check_admitted(pod: Object) -> None:
+    """Raise ApiError for a new Pod, which is right in itself, with an overhead that nothing here has."""
+    if spec(pod).get("overhead"):
+        why = "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead"
+        raise _forbidden(pod, why)
+
+
+def first_status(pod: Object, now: str) -> Object:
     """It waits for a node, or for its gates to open."""
     result: Object = {"phase": "Pending", "qosClass": quality(spec(pod))}
     if spec(pod).get("schedulingGates"):
         result["conditions"] = [
             {
-                "type": "PodScheduled", "status": "False", "lastProbeTime": None, "lastTransitionTime": None,
+                "type": "PodScheduled", "status": "False", "lastProbeTime": None, "lastTransitionTime": now,
                 "reason": "SchedulingGated", "message": "Scheduling is blocked due to non-empty scheduling gates",
             }
         ]  # fmt: skip
@@ -89,7 +97,8 @@ def _class(pod: Object, wanted: str | None, classes: list[Object]) -> Object:
 
 
 def _forbidden(pod: Object, why: str) -> ApiError:
-    return ApiError(403, "Forbidden", f'pods "{name(pod)}" is forbidden: {why}')
+    error = ApiError(403, "Forbidden", f'pods "{name(pod)}" is forbidden: {why}')
+    return error.with_details(**PODS.details(name(pod)))
 
 
 def _matched(wanted: Object, own: Mapping[str, str]) -> Object:

@@ -60,7 +60,7 @@ class Steps:
         store.index(SERVICES, holdings)
         self._strategies: dict[str, Strategy] = {
             SERVICES.stored: ServiceStrategy(lambda: self.cluster, holdings),
-            PODS.stored: PodStrategy(PODS, lambda: store.all(PRIORITY_CLASSES)),
+            PODS.stored: PodStrategy(PODS, lambda: store.all(PRIORITY_CLASSES), lambda: timestamp(store.clock.now())),
             JOBS.stored: JobStrategy(JOBS),
             DAEMON_SETS.stored: DaemonSetStrategy(DAEMON_SETS),
             NODES.stored: NodeStrategy(NODES),

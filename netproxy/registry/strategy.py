@@ -15,6 +15,7 @@ from netproxy.objects.kinds import DEPLOYMENTS, Resource
 from netproxy.objects.meta import Object, metadata
 from netproxy.objects.validate import refusals, status_refusals, status_warnings, warnings, was_once_right
 from netproxy.registry.deletion import Options, Verdict, check, verdict
+from netproxy.registry.disabled import without_disabled
 from netproxy.registry.habits import habits_of
 from netproxy.registry.options import PLAIN, WriteOptions
 from netproxy.registry.prepare import prepared
@@ -37,7 +38,7 @@ class Strategy:
         if self.has_status:
             said = (obj.get("status") or {}) if with_status else {}
             obj = {**obj, "status": {**self.first_status(), **said}}
-        return with_defaults(obj)
+        return without_disabled(with_defaults(obj))
 
     def first_status(self) -> Object:
         """The status at creation: what Go writes of one that is empty."""
@@ -48,7 +49,7 @@ class Strategy:
         new = self.kept(obj, old)
         if self.has_status:
             new = {**new, "status": old.get("status") or {}}
-        return with_defaults(new)
+        return without_disabled(with_defaults(new))
 
     def kept(self, obj: Object, old: Object) -> Object:
         """With what an update may leave out and still has."""

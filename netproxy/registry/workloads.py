@@ -30,6 +30,9 @@ def _selecting(job: Object) -> Object:
     chosen = {"batch.kubernetes.io/controller-uid": uid, **(selector.get("matchLabels") or {})}
     meta = template.get("metadata") or {}
     labelled = {**meta, "labels": {**own, **(meta.get("labels") or {})}}
+    meta_of_job, given = metadata(job), meta.get("labels")
+    if given and meta_of_job.get("labels") == given:  # they are the template's, and stay so
+        job = {**job, "metadata": {**meta_of_job, "labels": labelled["labels"]}}
     return {
         **job,
         "spec": {

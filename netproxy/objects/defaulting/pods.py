@@ -47,6 +47,8 @@ def pod_template(template: Object) -> Object:
 def _own(spec: Object) -> Object:
     """What is filled into a Pod and not into a template."""
     spec.setdefault("enableServiceLinks", True)
+    if spec["terminationGracePeriodSeconds"] < 0:
+        spec["terminationGracePeriodSeconds"] = 1
     for group in ("containers", "initContainers"):
         for container in spec.get(group) or ():  # these are copies
             _fill_requests(container)

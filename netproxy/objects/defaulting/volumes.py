@@ -5,11 +5,21 @@ Source: kubernetes pkg/apis/core/v1/defaults.go, zz_generated.defaults.go (behav
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
 from typing import Any
 
 from netproxy.objects.meta import Object
 
 _READABLE = 0o644
+_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_DIGEST = r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}"
+_REFERENCE = re.compile(
+    rf"{_PART}(?:/{_PART})*(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}}))?(?:@(?P<digest>{_DIGEST}))?"
+)
+_LABEL = "(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
+_HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?")
+_IDENTIFIER = re.compile("[a-f0-9]{64}")
 _FILLED: dict[str, Object] = {
     "secret": {"defaultMode": _READABLE},
     "configMap": {"defaultMode": _READABLE},
@@ -42,15 +52,19 @@ def claim(obj: Object) -> Object:
     return {**obj, "spec": {"volumeMode": "Filesystem", **(obj.get("spec") or {})}}
 
 
+@lru_cache(maxsize=1024)
 def pull_policy(image: str) -> str:
-    """When an image is pulled, of one that does not say.
+    """When an image is pulled, of one that does not say: always, if it is the latest, whatever that is.
 
-    >>> pull_policy("nginx"), pull_policy("localhost:5000/nginx:1"), pull_policy("nginx@sha256:12")
+    >>> pull_policy("nginx"), pull_policy("localhost:5000/nginx:1"), pull_policy("Nginx")
     ('Always', 'IfNotPresent', 'IfNotPresent')
     """
-    name, at, _ = image.partition("@")
-    tag = name.rpartition("/")[2].partition(":")[2]
-    return "Always" if tag == "latest" or (not tag and not at and name) else "IfNotPresent"
+    first, slash, rest = image.partition("/")
+    is_host = slash and (any(char in first for char in ".:") or first == "localhost" or first != first.lower())
+    found = _REFERENCE.fullmatch(rest if is_host else image)
+    if not found or (is_host and not _HOST.fullmatch(first)) or _IDENTIFIER.fullmatch(image):
+        return "IfNotPresent"
+    return "Always" if found["tag"] == "latest" or not (found["tag"] or found["digest"]) else "IfNotPresent"
 
 
 def _fields(source: Object) -> Object:

@@ -73,7 +73,7 @@ def container_problems(around: Around, path: str) -> Problems:
                 item["lifecycle"], f"{place}.lifecycle", around.grace_s, around.spec.get("os")
             )
         yield from probes_problems(item, place, around.grace_s)
-        yield from _restart(item, place)
+        yield from _restart(item, place, is_init=False)
     yield from _host_ports(containers, path)
 
 
@@ -83,7 +83,7 @@ def init_container_problems(around: Around, path: str) -> Problems:
     for index, item in enumerate(around.spec.get("initContainers") or ()):
         place, name = f"{path}[{index}]", item.get("name") or ""
         yield from _common(item, place, around)
-        yield from _restart(item, place)
+        yield from _restart(item, place, is_init=True)
         if name in names:
             yield duplicate(f"{place}.name", name)
         elif name:
@@ -225,11 +225,13 @@ def _resize(policies: Sequence[Part], path: str, restart: str | None) -> Problem
             yield invalid(path, policy, "must be 'NotRequired' when pod `restartPolicy` is 'Never'")
 
 
-def _restart(item: Part, path: str) -> Problems:
+def _restart(item: Part, path: str, *, is_init: bool) -> Problems:
     policy, rules = item.get("restartPolicy"), item.get("restartPolicyRules") or ()
     if policy is None:
         if rules:
             yield required(f"{path}.restartPolicy", "must specify restartPolicy when restart rules are used")
+        if is_init:
+            return
     elif policy not in _RESTARTS:
         yield unsupported(f"{path}.restartPolicy", policy, _RESTARTS)
     if len(rules) > _MOST_RULES:

@@ -276,7 +276,8 @@ def _ephemeral(source: Part, path: str) -> Problems:
     yield from label_problems(meta.get("labels"), f"{place}.metadata.labels")
     for field in meta:
         if field not in ("annotations", "labels"):
-            yield forbidden(f"{place}.metadata.{field}", "cannot be set")
+            spelt = "uID" if field == "uid" else field
+            yield forbidden(f"{place}.metadata.{spelt}", "cannot be set")
     yield from claim_spec_problems(template.get("spec") or {}, f"{place}.spec")
 
 

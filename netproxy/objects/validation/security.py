@@ -110,8 +110,8 @@ def shared_process_problems(spec: Part, path: str) -> Problems:
 
 
 def _selinux(policy: str | None, path: str) -> Problems:
-    if policy is not None and policy not in ("MountOption", "Recursive"):
-        yield unsupported(path, policy, ("MountOption", "Recursive"))
+    if policy not in (None, "Recursive"):
+        yield unsupported(path, policy, ("Recursive",))
 
 
 def _id(value: int | None, path: str) -> Problems:

@@ -32,10 +32,13 @@ def labels_shown(template: Part) -> dict[str, str] | None:
     return None if labels is None else dict(sorted(labels.items()))
 
 
-def mismatch_problems(template: Part, path: str, *, is_match: bool) -> Problems:
-    """The refusal of a template whose Pods are not selected."""
+def mismatch_problems(template: Part, path: str, *, is_match: bool, before: Part | None = None) -> Problems:
+    """The refusal of a template whose Pods are not selected. That which took the last label of the one BEFORE left none."""
     if not is_match:
-        yield invalid(f"{path}.metadata.labels", labels_shown(template), _MISMATCH)
+        shown = labels_shown(template)
+        if shown is None and labels_shown(before or {}):
+            shown = {}
+        yield invalid(f"{path}.metadata.labels", shown, _MISMATCH)
 
 
 def is_selected(selector: Part | None, template: Part) -> bool:
@@ -61,8 +64,13 @@ def selector_shown(selector: Part | None) -> Any:
     if selector.get("matchLabels"):
         shown["matchLabels"] = dict(sorted(selector["matchLabels"].items()))
     if selector.get("matchExpressions"):
-        shown["matchExpressions"] = selector["matchExpressions"]
+        shown["matchExpressions"] = [_expression_shown(item) for item in selector["matchExpressions"]]
     return shown
+
+
+def _expression_shown(item: Part) -> dict[str, Any]:
+    shown = {field: item.get(field) or "" for field in ("key", "operator")}
+    return {**shown, "values": item["values"]} if item.get("values") else shown
 
 
 def is_readable(selector: Part | None) -> bool:

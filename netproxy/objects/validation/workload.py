@@ -34,9 +34,9 @@ Part = Mapping[str, Any]
 # --- Deployment
 
 
-def _deployment(given: Part) -> Problems:
+def _deployment(given: Part, before: Part) -> Problems:
     yield from not_negative(given, "spec", "replicas")
-    yield from _selected_template(given)
+    yield from _selected_template(given, before)
     yield from _strategy(given.get("strategy") or {}, "spec.strategy")
     yield from not_negative(given, "spec", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds")
     deadline_s = given.get("progressDeadlineSeconds")
@@ -44,7 +44,7 @@ def _deployment(given: Part) -> Problems:
         yield invalid("spec.progressDeadlineSeconds", deadline_s, "must be greater than minReadySeconds")
 
 
-def _selected_template(given: Part) -> Problems:
+def _selected_template(given: Part, before: Part) -> Problems:
     selector, template = given.get("selector"), given.get("template") or {}
     yield from selector_of_set_problems(selector, "spec.selector", "deployment")
     if not is_readable(selector):
@@ -52,7 +52,7 @@ def _selected_template(given: Part) -> Problems:
         return
     is_empty = selector is not None and not selector_shown(selector)
     is_match = is_empty or is_selected(selector, template)
-    yield from mismatch_problems(template, "spec.template", is_match=is_match)
+    yield from mismatch_problems(template, "spec.template", is_match=is_match, before=before.get("template"))
     yield from template_problems(template, "spec.template")
     yield from lasting_problems(template, "spec.template", "ReplicaSet")
 
@@ -84,7 +84,7 @@ def _strategy_shown(strategy: Part) -> dict[str, Any]:
 
 def _deployment_update(new: Object, old: Object, meta: Meta) -> Problems:
     yield from meta.change
-    yield from _deployment(spec(new))
+    yield from _deployment(spec(new), spec(old))
     yield from unchanged("spec.selector", spec(new).get("selector"), spec(old).get("selector"))
 
 
@@ -100,14 +100,14 @@ def _deployment_status(new: Object, old: Object, meta: Meta) -> Problems:
 # --- ReplicaSet
 
 
-def _replica_set(given: Part) -> Problems:
+def _replica_set(given: Part, before: Part) -> Problems:
     yield from not_negative(given, "spec", "replicas", "minReadySeconds")
-    yield from _selected_template(given)
+    yield from _selected_template(given, before)
 
 
 def _replica_set_update(new: Object, old: Object, meta: Meta) -> Problems:
     yield from meta.change
-    yield from _replica_set(spec(new))
+    yield from _replica_set(spec(new), spec(old))
     yield from unchanged("spec.selector", spec(new).get("selector"), spec(old).get("selector"))
 
 
@@ -122,7 +122,7 @@ def _replica_set_status(new: Object, old: Object, meta: Meta) -> Problems:
 # --- ReplicationController
 
 
-def _controller(given: Part) -> Problems:
+def _controller(given: Part, before: Part) -> Problems:
     selector, template = given.get("selector"), given.get("template")
     yield from not_negative(given, "spec", "minReadySeconds")
     if not selector:
@@ -133,25 +133,26 @@ def _controller(given: Part) -> Problems:
     else:
         labels = (template.get("metadata") or {}).get("labels") or {}
         is_match = (selector or {}).items() <= labels.items()
-        yield from mismatch_problems(template, "spec.template", is_match=is_match)
+        yield from mismatch_problems(template, "spec.template", is_match=is_match, before=before.get("template"))
         yield from template_problems(template, "spec.template")
         yield from lasting_problems(template, "spec.template", "ReplicationController")
 
 
 def _controller_update(new: Object, old: Object, meta: Meta) -> Problems:
     yield from meta.change
-    yield from _controller(spec(new))
+    yield from _controller(spec(new), spec(old))
 
 
 # --- DaemonSet
 
 
-def _daemon_set(given: Part) -> Problems:
+def _daemon_set(given: Part, before: Part) -> Problems:
     selector, template = given.get("selector"), given.get("template") or {}
     wrong = [] if selector is None else list(selector_of_set_problems(selector, "spec.selector", "daemonset"))
     yield from (problem for problem in wrong if "empty selector" not in problem.message)
     if is_readable(selector):
-        yield from mismatch_problems(template, "spec.template", is_match=is_selected(selector, template))
+        is_match = is_selected(selector, template)
+        yield from mismatch_problems(template, "spec.template", is_match=is_match, before=before.get("template"))
     yield from (problem for problem in wrong if "empty selector" in problem.message)
     yield from template_problems(template, "spec.template")
     yield from lasting_problems(template, "spec.template", "DaemonSet")
@@ -181,7 +182,7 @@ def _daemon_strategy(strategy: Part, path: str) -> Problems:
 def _daemon_set_update(new: Object, old: Object, meta: Meta) -> Problems:
     yield from meta.change
     yield from unchanged("spec.selector", spec(new).get("selector"), spec(old).get("selector"))
-    yield from _daemon_set(spec(new))
+    yield from _daemon_set(spec(new), spec(old))
 
 
 def _daemon_set_status(new: Object, old: Object, meta: Meta) -> Problems:
@@ -195,7 +196,7 @@ def _daemon_set_status(new: Object, old: Object, meta: Meta) -> Problems:
 def _rules(check: Any, update: Any, status_check: Any, *, warns_of_name: bool = False) -> Rules:
     def create(obj: Object, meta: Found) -> Problems:
         yield from meta
-        yield from check(spec(obj))
+        yield from check(spec(obj), {})
 
     def warnings(new: Object, old: Object | None) -> Any:
         if warns_of_name and old is None:
