@@ -80,7 +80,7 @@ class Steps:
     ) -> Object:  # fmt: skip
         """Store a new object; its fields are managed as ENTRIES say, or by who made it."""
         resource = served(obj)
-        sent = with_defaults(obj)
+        sent = with_defaults(_with_owners_once(obj, options))
         obj = with_entries(sent, [])
         if not name(obj) and metadata(obj).get("generateName"):
             obj = {**obj, "metadata": {**metadata(obj), "name": generated_name(obj, self.store.new_uid())}}
@@ -108,7 +108,7 @@ class Steps:
         resource = served(old)
         check_version(obj, old, resource)
         strategy = self.strategy(resource)
-        sent = with_defaults(obj)
+        sent = with_defaults(_with_owners_once(obj, options))
         new = strategy.updated(with_fixed(admitted(change, with_entries(sent, []), old, resource), old), old)
         new = strategy.settled(new, old, options)
         strategy.check(new, old, options)
@@ -220,6 +220,23 @@ def _checked(strategy: Strategy, obj: Object, options: WriteOptions) -> Object:
     except ManifestError as error:  # the request did not name it
         raise error.with_details(**{**(error.details or {}), "name": name(obj)}) from None
     return new
+
+
+def _with_owners_once(obj: Object, options: WriteOptions) -> Object:
+    """Without owners that are there twice; the writer is told.
+
+    Source: kubernetes staging/src/k8s.io/apiserver/pkg/endpoints/handlers/rest.go (dedupOwnerReferencesAndAddWarning).
+    """
+    owners = metadata(obj).get("ownerReferences") or ()
+    kept = [owner for at, owner in enumerate(owners) if owner not in owners[:at]]
+    if len(kept) == len(owners):
+        return obj
+    twice = ", ".join(str(owner.get("uid") or "") for at, owner in enumerate(owners) if owner in owners[:at])
+    options.warn(
+        ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject such "
+        f"requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {twice}"
+    )
+    return {**obj, "metadata": {**metadata(obj), "ownerReferences": kept}}
 
 
 def _warn(strategy: Strategy, new: Object, old: Object | None, options: WriteOptions) -> None:

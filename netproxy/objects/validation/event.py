@@ -96,7 +96,7 @@ def _new_update(new: Object, old: Object, meta: Meta) -> Problems:
 def _shown(field: str, value: Any) -> Any:
     """A field's value as its Go type is shown."""
     if field in ("involvedObject", "related") and value is not None:
-        return {name[0].upper() + name[1:] if name != "uid" else "UID": value.get(name) or "" for name in _REFERENCE}
+        return {_GO.get(field, field[0].upper() + field[1:]): value.get(field) or "" for field in _REFERENCE}
     if field == "source":
         return {"Component": (value or {}).get("component") or "", "Host": (value or {}).get("host") or ""}
     if field == "count":
@@ -104,6 +104,7 @@ def _shown(field: str, value: Any) -> Any:
     return value if value is not None or field in ("eventTime", *_OLD, "related") else ""
 
 
+_GO = {"uid": "UID", "apiVersion": "APIVersion"}
 _REFERENCE: Sequence[str] = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
 
 
