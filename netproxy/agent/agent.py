@@ -12,6 +12,7 @@ from netproxy.agent import machines, nodes
 from netproxy.agent.boot import name_server_settings, proxy_configuration
 from netproxy.agent.paths import Paths
 from netproxy.agent.plane import ControlPlane
+from netproxy.agent.reach import OwnNodes
 from netproxy.agent.settle import settle
 from netproxy.agent.sweep import sweep
 from netproxy.client.local import LocalApi
@@ -75,7 +76,7 @@ class Agent(ControlPlane):
         self.keep("the controllers", self.manager.run)
         for proxy in self.proxies.values():
             nodes.start_proxy(proxy, self.paths, LocalApi(self.registry, "kube-proxy"), self.clock, self.keep)
-        await self.listen(extra)
+        await self.listen(extra, OwnNodes(self.kubelet, self.cluster, self.clock))
 
     def _place(self) -> Place:
         text = resolv_conf()

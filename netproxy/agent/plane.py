@@ -32,6 +32,7 @@ from netproxy.objects.meta import name, spec
 from netproxy.registry.registry import Registry
 from netproxy.serve import http
 from netproxy.serve.jwt import KeySigner
+from netproxy.serve.nodes import Nodes
 from netproxy.store.sqlite import SqliteBacking
 from netproxy.store.store import Store
 
@@ -95,13 +96,15 @@ class ControlPlane:
         self.keep("the cache", self.known.run)
         await self.known.synced()
 
-    async def listen(self, extra: http.Extra) -> None:
-        """Serve the API on the Unix socket. EXTRA answers below /netproxy/."""
+    async def listen(self, extra: http.Extra, nodes: Nodes | None = None) -> None:
+        """Serve the API on the Unix socket. EXTRA answers below /netproxy/; NODES are those that can be reached."""
         with suppress(FileNotFoundError):
             self.paths.socket.unlink()
         api = Api(self.registry, self.clock, self.signer)
         token_user = api.access.token_user
-        self._runner = await http.serve(self.paths.socket, api, self.store, self.clock, extra, token_user=token_user)
+        self._runner = await http.serve(
+            self.paths.socket, api, self.store, self.clock, extra, token_user=token_user, nodes=nodes
+        )
 
     async def listen_https(self) -> str:
         """Serve the API on the socket that was handed in, and write a kubeconfig that leads there; its path, or empty."""

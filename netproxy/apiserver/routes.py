@@ -1,4 +1,4 @@
-"""Path and verb → what to ask of the registry. Pure: a Request in, a Response (or a Watch to be streamed) out."""
+"""Path and verb → what to ask of the registry. Pure: a Request in, a Response (or a Watch or Stream, to be served) out."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from netproxy.apiserver.access import Access, NoSigner, is_review
 from netproxy.apiserver.answer import reshaped
+from netproxy.apiserver.connect import PARTS, Stream, connect
 from netproxy.apiserver.negotiate import accepted, in_form
 from netproxy.apiserver.pages import page
 from netproxy.apiserver.paths import UNKNOWN, Target, meant, target_of
@@ -24,6 +25,8 @@ from netproxy.registry.registry import Registry
 
 log = logging.getLogger(__name__)
 
+Answer = Response | Watch | Stream
+
 OUTDATED: Mapping[Resource, str] = {ENDPOINTS: "v1.33+; use discovery.k8s.io/v1 EndpointSlice"}
 """Resources that should not be used any more: since when, and what instead."""
 
@@ -35,15 +38,16 @@ class Api:
         """SIGNER signs the tokens of service accounts; without one there are none."""
         self._clock = clock
         self.access = Access(registry.store, clock, signer or NoSigner(), registry.store.new_uid)
+        self._store = registry.store
         self._reader = Reader(registry.store, clock)
         self._writer = Writer(registry)
 
-    def handle(self, request: Request) -> Response | Watch:
+    def handle(self, request: Request) -> Answer:
         """Answer a request; errors, ours too, become Status objects."""
         answer = self._answer(request)
         return in_form(request, answer) if isinstance(answer, Response) else answer
 
-    def _answer(self, request: Request) -> Response | Watch:
+    def _answer(self, request: Request) -> Answer:
         target: Target | None = None
         try:
             target = meant(request.path)
@@ -61,7 +65,7 @@ class Api:
             log.exception("%s %s", request.method, request.path)
             return status_of(error)
 
-    def _serve(self, request: Request, target: Target) -> Response | Watch:
+    def _serve(self, request: Request, target: Target) -> Answer:
         match request.method, target.subresource:
             case _ if is_review(target):
                 return self.access.review(request, target)
@@ -71,15 +75,17 @@ class Api:
                 return self._reader.read(request, target)
             case _ if target.is_watch:
                 raise not_allowed()
+            case _, part if part in PARTS:
+                return connect(request, target, self._store)
             case _:
                 form = accepted(request)
                 return reshaped(form, target.resource, self._writer.write(request, target), self._clock.now())
 
 
-def _warned(answer: Response | Watch, target: Target) -> Response | Watch:
+def _warned(answer: Answer, target: Target) -> Answer:
     """The answer with what there is to say against its resource, whatever was asked of it."""
     why = OUTDATED.get(target.resource)
-    if why is None:
+    if why is None or isinstance(answer, Stream):
         return answer
     header = ("Warning", warning(f"{target.resource.version} {target.resource.kind} is deprecated in {why}"))
     return answer if header in answer.headers else replace(answer, headers=(header, *answer.headers))

@@ -2,7 +2,8 @@
 
 The layout is the kubelet's: `logs/NAMESPACE_POD_UID/CONTAINER/N.log` for the N-th run of a container, of which the
 last two are kept. A file that has become too large is renamed to `N.log.000001`, `N.log.000002` …, the higher the
-newer, and the oldest go. Rotation falls between two lines where there is one within reach.
+newer, and the oldest go. Rotation falls between two lines where there is one within reach. Beside each file `FILE.times` tells
+when what stands from which byte on was written.
 
 Source: kubernetes pkg/kubelet/logs/container_log_manager.go (limits, what is counted), pkg/kubelet/kuberuntime/helpers.go.
 """
@@ -11,13 +12,20 @@ from __future__ import annotations
 
 import os
 import re
+import struct
 import sys
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 CHUNK_BYTES = 1 << 16
 KEPT_RUNS = 2
+TIME = struct.Struct("<QQ")
+"""One entry of a file of times: the byte from which on it holds, and the time in nanoseconds since 1970."""
+FINEST_NS = 1_000_000
+"""Nothing tells times apart that are closer."""
 _NAME = re.compile(r"(\d+)\.log(?:\.(\d+))?")
 
 
@@ -45,26 +53,44 @@ def run_file(folder: Path, run: int) -> Path:
     return folder / f"{run}.log"
 
 
+def times_file(path: Path) -> Path:
+    """The file beside a log's file that tells when what was written."""
+    return path.with_name(f"{path.name}.times")
+
+
+def times(path: Path) -> list[tuple[int, int]]:
+    """When what was written to a log's file: pairs of a byte and a time in nanoseconds, both in order."""
+    data = b""
+    with suppress(OSError):
+        data = times_file(path).read_bytes()
+    whole = len(data) - len(data) % TIME.size
+    return [(offset, at) for offset, at in TIME.iter_unpack(data[:whole])]
+
+
 class RotatedLog:
     """A file that is put aside when it is full; at most MAX_FILES of them, with this one.
 
     Nothing here raises: what cannot be written is lost, and the log says so as soon as it can.
     """
 
-    def __init__(self, path: Path, max_bytes: int, max_files: int) -> None:
+    def __init__(
+        self, path: Path, max_bytes: int, max_files: int, *, now_ns: Callable[[], int] = time.time_ns
+    ) -> None:  # fmt: skip
         self._path = path
+        self._now_ns = now_ns
         self._run = int(path.name.partition(".")[0])
         self._max_bytes = max_bytes
         self._max_files = max_files
-        self._fd = -1
+        self._fd = self._times = -1
         self._size = 0
+        self._told_ns = 0
+        """The last time that was written down for this file."""
         self._number = 0
         self._lost = 0
         self._open()
         for part in parts(path.parent):
             if part.run <= self._run - KEPT_RUNS:
-                with suppress(OSError):
-                    part.path.unlink()
+                _remove(part.path)
 
     def write(self, data: bytes) -> None:
         """Append, and put the file aside when it is full."""
@@ -77,9 +103,10 @@ class RotatedLog:
 
     def close(self) -> None:
         """No more is written."""
-        if self._fd >= 0:
-            os.close(self._fd)
-        self._fd = -1
+        for fd in (self._fd, self._times):
+            if fd >= 0:
+                os.close(fd)
+        self._fd = self._times = -1
 
     def _cut(self, data: bytes) -> int:
         """How much of DATA still goes into this file: whole lines that fit, else up to the first end of a line."""
@@ -91,9 +118,18 @@ class RotatedLog:
     def _append(self, data: bytes) -> None:
         if self._fd < 0:
             self._open()
+        self._note_time()
         if self._lost and not self._unwritten(f"\n[netproxy lost {self._lost} bytes of output here]\n".encode()):
             self._lost = 0
         self._lost += len(data) if self._lost else self._unwritten(data)
+
+    def _note_time(self) -> None:
+        """Write down when what comes now was written."""
+        now = self._now_ns()
+        if self._times >= 0 and not 0 <= now - self._told_ns < FINEST_NS:
+            with suppress(OSError):
+                os.write(self._times, TIME.pack(self._size, max(now, self._told_ns)))
+                self._told_ns = max(now, self._told_ns)
 
     def _unwritten(self, data: bytes) -> int:
         """Write; how many bytes could not be: a full disk, a folder that is gone. The container shall not wait for it."""
@@ -112,18 +148,28 @@ class RotatedLog:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
             self._size = os.fstat(self._fd).st_size
+            self._told_ns = 0
+            self._times = os.open(times_file(self._path), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         except OSError:
-            self._fd = -1
+            self.close()
 
     def _rotate(self) -> None:
         self.close()
         with suppress(OSError):
-            self._path.rename(f"{self._path}.{self._number + 1:06}")
+            aside = Path(f"{self._path}.{self._number + 1:06}")
+            self._path.rename(aside)
+            times_file(self._path).rename(times_file(aside))
         self._open()
-        aside = [part for part in parts(self._path.parent) if part.run == self._run and part.number]
-        for part in aside[: max(0, len(aside) - (self._max_files - 1))]:
-            with suppress(OSError):
-                part.path.unlink()
+        old = [part for part in parts(self._path.parent) if part.run == self._run and part.number]
+        for part in old[: max(0, len(old) - (self._max_files - 1))]:
+            _remove(part.path)
+
+
+def _remove(path: Path) -> None:
+    """Remove a log's file and its times."""
+    for each in (path, times_file(path)):
+        with suppress(OSError):
+            each.unlink()
 
 
 class Reader:
@@ -149,6 +195,15 @@ class Reader:
             if data or not finished:
                 return data
             self._leave()
+
+    @property
+    def where(self) -> tuple[Path | None, int]:
+        """The file from which was read last (None when it has gone), and up to which byte."""
+        if self._fd < 0:
+            return None, 0
+        mine = os.fstat(self._fd).st_ino
+        path = next((part.path for part in self._parts() if _inode(part.path) == mine), None)
+        return path, os.lseek(self._fd, 0, os.SEEK_CUR)
 
     @property
     def gone(self) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,10 @@ from netproxy.core.clock import Clock
 from netproxy.core.errors import NotFoundError
 from netproxy.core.names import NamespacedName
 from netproxy.kubelet.addresses import pod_addresses, pod_link
+from netproxy.kubelet.extract import Wanted, extract
 from netproxy.kubelet.fields import ignored
 from netproxy.kubelet.launch import Launch
+from netproxy.kubelet.logs import parts
 from netproxy.kubelet.plan import Alive, Dead, Found, taken_over_pod
 from netproxy.kubelet.ports import Objects, Place, Tell
 from netproxy.kubelet.runtime import Runtime
@@ -171,6 +173,17 @@ class Kubelet:
     def log_folder(self, pod: Object, container: str) -> Path:
         """Where a container's output is."""
         return self._launch.log_folder(pod, container)
+
+    def log(self, pod: Object, container: str, wanted: Wanted, *, previous: bool) -> AsyncIterator[bytes]:
+        """A part of the log of a container's last run, or of the one before it."""
+        folder, at = self.log_folder(pod, container), f"{uid(pod)}/{container}"
+        known = sorted({part.run for part in parts(folder)}) or [0]
+        worker = self._workers.get(uid(pod))
+        state = worker.seen.find(container) if worker else None
+        is_over = state is None or state.phase == "waiting"
+        run = known[-1] if is_over or not previous else known[max(-2, -len(known))]
+        pid = self._runtime.running.get(at)
+        return extract(folder, run, wanted, lambda: pid is not None and self._runtime.running.get(at) == pid)
 
     # --- workers
 

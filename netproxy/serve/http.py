@@ -1,4 +1,4 @@
-"""HTTP over a Unix socket for the API: requests to values, values to answers, watches as streams of frames."""
+"""HTTP over a Unix socket for the API: requests to values, values to answers, watches and streams as what comes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from multidict import CIMultiDict
 
+from netproxy.apiserver.connect import Stream
 from netproxy.apiserver.paths import meant
 from netproxy.apiserver.request import Request, Response
 from netproxy.apiserver.routes import Api
@@ -19,7 +20,9 @@ from netproxy.apiserver.watch import Teller, Told, Watch
 from netproxy.core.clock import Clock
 from netproxy.core.errors import NetproxyError
 from netproxy.core.user import ANONYMOUS, User
+from netproxy.serve.connected import connected
 from netproxy.serve.metrics import CONTENT_TYPE, Requests, text
+from netproxy.serve.nodes import Nodes, NoNodes
 from netproxy.serve.streams import LIMITS, Limits, Rounds, stream
 from netproxy.serve.who import TOKEN_USER, authenticated, is_local, user_of
 from netproxy.store.store import Store
@@ -34,14 +37,17 @@ MAX_BODY = 256 << 20
 
 async def serve(
     path: Path, api: Api, store: Store, clock: Clock, extra: Extra, *, limits: Limits = LIMITS,
-    token_user: Callable[[str], User | None] | None = None,
+    token_user: Callable[[str], User | None] | None = None, nodes: Nodes | None = None,
 ) -> web.AppRunner:  # fmt: skip
-    """Listen on a Unix socket that only its owner can open; returns what ends it. TOKEN_USER: see `who.TOKEN_USER`."""
-    watched = _watched(store, clock, limits)
+    """Listen on a Unix socket that only its owner can open; returns what ends it. TOKEN_USER: see `who.TOKEN_USER`.
+
+    NODES are those that can be reached: for logs, for commands in containers.
+    """
+    streamed = _streamed(store, clock, limits, nodes or NoNodes())
 
     async def answer(request: web.Request) -> web.StreamResponse:
         try:
-            return await _answer(request, api, extra, watched)
+            return await _answer(request, api, extra, streamed)
         except web.HTTPRequestEntityTooLarge as error:
             return _whole(status(413, "RequestEntityTooLarge", f"Request entity too large: {error.text}"))
         except NetproxyError as error:
@@ -80,21 +86,23 @@ def _counted(answer: Handler, store: Store) -> Handler:
     return counted
 
 
-Watched = Callable[[web.Request, Watch], Awaitable[web.StreamResponse]]
+Streamed = Callable[[web.Request, Watch | Stream], Awaitable[web.StreamResponse]]
 
 
-def _watched(store: Store, clock: Clock, limits: Limits) -> Watched:
-    """What streams watches; frames that many are told are made once."""
+def _streamed(store: Store, clock: Clock, limits: Limits, nodes: Nodes) -> Streamed:
+    """What serves all that is more than one answer; frames of watches that many are told are made once."""
     told, rounds = Told(), Rounds(limits)
 
-    async def watched(request: web.Request, watch: Watch) -> web.StreamResponse:
-        return await stream(request, Teller(watch, clock, told), store, limits, rounds)
+    async def streamed(request: web.Request, wanted: Watch | Stream) -> web.StreamResponse:
+        if isinstance(wanted, Watch):
+            return await stream(request, Teller(wanted, clock, told), store, limits, rounds)
+        return await connected(request, wanted, nodes)
 
-    return watched
+    return streamed
 
 
 async def _answer(
-    request: web.Request, api: Api, extra: Extra, watched: Watched
+    request: web.Request, api: Api, extra: Extra, streamed: Streamed
 ) -> web.StreamResponse:  # fmt: skip
     query, headers = request.query, request.headers
     repeated = {name: tuple(query.getall(name)) for name in set(query)} if len(query) != len(set(query)) else {}
@@ -105,9 +113,7 @@ async def _answer(
     if asked.path.startswith("/netproxy/") and is_local(request):
         return _whole(await extra(asked))
     result = api.handle(asked)
-    if isinstance(result, Watch):
-        return await watched(request, result)
-    return _whole(result)
+    return _whole(result) if isinstance(result, Response) else await streamed(request, result)
 
 
 def _whole(response: Response) -> web.Response:

@@ -1,0 +1,19 @@
+"""The streams of a Pod on sockets."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from netproxy.apiserver.connect import LogOptions, Stream
+from netproxy.apiserver.status import bad_request
+from netproxy.serve.logs import answer_log
+from netproxy.serve.nodes import Nodes
+
+
+async def connected(request: web.Request, wanted: Stream, nodes: Nodes) -> web.StreamResponse:
+    """Serve a stream of a Pod. Raises NetproxyError."""
+    match wanted.wanted:
+        case LogOptions():
+            return await answer_log(request, wanted, wanted.wanted, nodes)
+        case _:
+            raise bad_request("Upgrade request required")
