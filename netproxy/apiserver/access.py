@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from netproxy.apiserver.authorize import Authorizer, attributes
 from netproxy.apiserver.body import TOKEN_REQUEST, expected_of, object_of
 from netproxy.apiserver.options import write_options
-from netproxy.apiserver.parts import warnings
 from netproxy.apiserver.paths import Target
 from netproxy.apiserver.request import Request, Response, json_response
 from netproxy.apiserver.reviews import answered
@@ -69,8 +68,7 @@ class Access:
         resource = target.resource
         if request.method != "POST" or target.name or bool(target.namespace) is not resource.namespaced:
             raise not_allowed()
-        warned: list[str] = []
-        options = write_options(request, warned.append)
+        options = write_options(request)
         obj = object_of(request, expected_of(resource), options)
         now = timestamp(self._clock.now())
         if resource.kind != "SelfSubjectReview":
@@ -81,12 +79,11 @@ class Access:
             made = answered(resource, obj, request.user, self._authorizer, self.token_user, now=now)
         except ManifestError as error:
             raise _nameless(error, resource.group) from error
-        return json_response(made, 201, warnings(warned))
+        return json_response(made, 201)
 
     def token(self, request: Request, target: Target) -> Response:
         """POST of a TokenRequest to a ServiceAccount. Raises NetproxyError."""
-        warned: list[str] = []
-        options = write_options(request, warned.append)
+        options = write_options(request)
         account = self._store.get(target.resource, target.key)
         obj: Object = object_of(request, TOKEN_REQUEST, options)
         if namespace(obj) not in ("", target.namespace):
@@ -95,9 +92,7 @@ class Access:
             account, obj, self._store, self._signer, now=self._clock.now(), uid=self._new_uid(), dry_run=options.dry_run
         )
         entries = tracked(None, obj, target.resource, options.manager, timestamp(self._clock.now()), "token")
-        return json_response(
-            with_entries(made, [{**e, "apiVersion": obj["apiVersion"]} for e in entries]), 201, warnings(warned)
-        )
+        return json_response(with_entries(made, [{**e, "apiVersion": obj["apiVersion"]} for e in entries]), 201)
 
 
 def _nameless(error: ManifestError, group: str) -> ApiError:

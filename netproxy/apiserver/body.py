@@ -107,6 +107,7 @@ def object_of(request: Request, expected: Expected, options: WriteOptions) -> Ob
     if kind == PROTOBUF:
         return _from_protobuf(request.body, expected)
     value, is_plain, told = _value(request.body, kind, expected)
+    value = {} if value is None else value
     given = _as_expected(_given(value, expected, request.body), expected)
     of = root_of(given)
     if not of:
@@ -116,9 +117,10 @@ def object_of(request: Request, expected: Expected, options: WriteOptions) -> Ob
     except DecodingError as error:
         raise _unhandled(given, expected, str(error)) from error
     _check_kind(given, expected)
+    if (told or reading.told) and options.field_validation == "Strict":
+        first = "\n  ".join(("yaml: unmarshal errors:", *told))
+        raise _unhandled(given, expected, strict_error((*((first,) if told else ()), *reading.told)))
     told = (*told, *reading.told)
-    if told and options.field_validation == "Strict":
-        raise _unhandled(given, expected, strict_error(told))
     if options.field_validation == "Warn":
         for text in told:
             options.warn(text)
@@ -170,7 +172,7 @@ def _value(body: bytes, kind: str, expected: Expected) -> tuple[Any, bool, tuple
         try:
             value, told = yaml_value(body)
         except ValueError as error:
-            raise _unrecognized(f"couldn't get version/kind; json parse error: {error}", expected, body) from error
+            raise _unrecognized(str(error), expected, body) from error
         return value, True, told
     try:
         return *parsed(body), ()

@@ -16,7 +16,7 @@ from netproxy.core.errors import Problem
 from netproxy.objects.decoding import DecodingError, read
 from netproxy.objects.gojson import SyntaxFaultError, parsed
 from netproxy.registry.deletion import PROPAGATIONS, Options
-from netproxy.registry.options import Warn, WriteOptions
+from netproxy.registry.options import WriteOptions
 
 MANAGER_BYTES = 128
 """How long the name of a manager may be."""
@@ -25,10 +25,11 @@ APPLY = "application/apply-patch+yaml"
 
 _KINDS = {"POST": "CreateOptions", "PUT": "UpdateOptions", "PATCH": "PatchOptions", "DELETE": "DeleteOptions"}
 _DELETE_OPTIONS = "apis.meta.v1.DeleteOptions"
+_OPTIONS_SCHEME = '"k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:27"'
 
 
-def write_options(request: Request, warn: Warn) -> WriteOptions:
-    """How the body of a request is to be written; WARN takes what the client should know.
+def write_options(request: Request) -> WriteOptions:
+    """How the body of a request is to be written.
 
     Raises InvalidOptionsError for options that are none.
     """
@@ -41,7 +42,7 @@ def write_options(request: Request, warn: Warn) -> WriteOptions:
         raise InvalidOptionsError(_KINDS[request.method], wrong)
     return WriteOptions(
         manager=manager_of(request), dry_run=bool(dry_run), force=_is_true(query.get("force")), field_validation=validation or "Warn",
-        user=request.user, warn=warn, is_read=True,
+        user=request.user, warn=request.warn, is_read=True,
     )  # fmt: skip
 
 
@@ -103,7 +104,8 @@ def manager_of(request: Request) -> str:
 def delete_options(request: Request) -> tuple[Options, WriteOptions]:
     """The options of a DELETE: those of its body, or of its query. Raises ApiError for what is none."""
     given = _body_options(request) if request.body else _query_options(request)
-    return deletion_of(given), WriteOptions(manager_of(request), bool(given.get("dryRun")), user=request.user)
+    options = WriteOptions(manager_of(request), bool(given.get("dryRun")), user=request.user, warn=request.warn)
+    return deletion_of(given), options
 
 
 def deletion_of(given: dict[str, Any]) -> Options:
@@ -143,10 +145,10 @@ def _body_options(request: Request) -> dict[str, Any]:
         except SyntaxFaultError as error:
             raise bad_request(f"couldn't get version/kind; json parse error: {error}") from error
     try:
-        found: dict[str, Any] = read(value, _DELETE_OPTIONS, is_plain=is_plain).obj
+        found: dict[str, Any] = read({} if value is None else value, _DELETE_OPTIONS, is_plain=is_plain).obj
     except DecodingError as error:
         raise bad_request(str(error)) from error
-    _check_options_kind(found.get("kind", "DeleteOptions"))
+    _check_options_kind(found)
     return found
 
 
@@ -155,15 +157,16 @@ def _protobuf_options(body: bytes) -> dict[str, Any]:
 
     try:
         sent = envelope(body)
-        _check_options_kind(sent.kind or "DeleteOptions")
+        _check_options_kind({"kind": sent.kind, "apiVersion": sent.api_version})
         return message(sent.raw, DELETE_OPTIONS)
     except ProtobufError as error:
         raise bad_request(str(error)) from error
 
 
-def _check_options_kind(kind: str) -> None:
-    if kind != "DeleteOptions":
-        raise bad_request("decoded object cannot be converted to DeleteOptions")
+def _check_options_kind(found: dict[str, Any]) -> None:
+    if (kind := found.get("kind") or "DeleteOptions") != "DeleteOptions":
+        version = found.get("apiVersion") or "v1"
+        raise bad_request(f'no kind "{kind}" is registered for version "{version}" in scheme {_OPTIONS_SCHEME}')
 
 
 def _query_options(request: Request) -> dict[str, Any]:

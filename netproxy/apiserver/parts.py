@@ -12,7 +12,7 @@ from netproxy.apiserver.body import BINDING, EVICTION, object_of
 from netproxy.apiserver.options import deletion_of, write_options
 from netproxy.apiserver.paths import Target
 from netproxy.apiserver.request import Request, Response, json_response
-from netproxy.apiserver.status import bad_request, warning
+from netproxy.apiserver.status import bad_request
 from netproxy.core.errors import ApiError
 from netproxy.core.names import NamespacedName
 from netproxy.objects.meta import name, namespace
@@ -25,21 +25,21 @@ _DONE = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Succes
 
 def bind(registry: Registry, request: Request, at: str, pod: str = "") -> Response:
     """POST of a Binding: of the Pod that the path names, or of the one that the Binding names."""
-    warned: list[str] = []
-    options = write_options(request, warned.append)
+    options = write_options(request)
     binding = object_of(request, BINDING, options)
     if namespace(binding) not in ("", at):
         raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
     pod = pod or name(binding)
+    if not pod:
+        raise bad_request("Name parameter required.")
     check_binding(binding, pod)
     registry.bind(NamespacedName(at, pod), binding["target"]["name"], options, binding)
-    return json_response(_DONE, 201, warnings(warned))
+    return json_response(_DONE, 201)
 
 
 def evict_pod(registry: Registry, request: Request, target: Target) -> Response:
     """POST of an Eviction."""
-    warned: list[str] = []
-    options = write_options(request, warned.append)
+    options = write_options(request)
     eviction = object_of(request, EVICTION, options)
     if namespace(eviction) not in ("", target.namespace):
         raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
@@ -53,9 +53,4 @@ def evict_pod(registry: Registry, request: Request, target: Target) -> Response:
         raise ApiError(500, "", why)
     options = replace(options, dry_run=options.dry_run or bool(dry_run))
     evict(registry, target.key, deletion_of(wanted), options)
-    return json_response(_DONE, 201, warnings(warned))
-
-
-def warnings(texts: list[str]) -> tuple[tuple[str, str], ...]:
-    """Headers that warn; each text once."""
-    return tuple(("Warning", warning(text)) for text in dict.fromkeys(texts))
+    return json_response(_DONE, 201)

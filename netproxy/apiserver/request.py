@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,10 @@ import orjson
 from netproxy.core.user import ADMIN, User
 
 JSON = "application/json"
+
+
+def unheard(_: str) -> None:
+    """Nobody listens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,8 @@ class Request:
     """All values of what the query gives more than once."""
     user: User = ADMIN
     user_agent: str = ""
+    warn: Callable[[str], None] = unheard
+    """Takes what the client should be told beside the answer."""
 
     def values(self, name: str) -> tuple[str, ...]:
         """All values that the query has for NAME, in order."""

@@ -49,6 +49,8 @@ class Api:
 
     def _answer(self, request: Request) -> Answer:
         target: Target | None = None
+        warned: list[str] = []
+        request = replace(request, warn=warned.append)
         try:
             target = meant(request.path)
             self.access.check(request, target)
@@ -58,9 +60,11 @@ class Api:
             target = target_of(request.path.rstrip("/"))
             if target is None:
                 return status(404, "NotFound", UNKNOWN, {})
-            return _warned(self._serve(request, target), target)
+            return _warned(self._serve(request, target), target, warned)
         except NetproxyError as error:
-            return _warned(status_of(error, target.resource, target.name), target) if target else status_of(error)
+            return (
+                _warned(status_of(error, target.resource, target.name), target, warned) if target else status_of(error)
+            )
         except Exception as error:  # a fault of ours in one request ends no other
             log.exception("%s %s", request.method, request.path)
             return status_of(error)
@@ -82,10 +86,12 @@ class Api:
                 return reshaped(form, target.resource, self._writer.write(request, target), self._clock.now())
 
 
-def _warned(answer: Answer, target: Target) -> Answer:
-    """The answer with what there is to say against its resource, whatever was asked of it."""
-    why = OUTDATED.get(target.resource)
-    if why is None or isinstance(answer, Stream):
+def _warned(answer: Answer, target: Target, warned: list[str]) -> Answer:
+    """The answer with what the client is warned of, and what there is to say against its resource, whatever was asked of it."""
+    if isinstance(answer, Stream):
         return answer
-    header = ("Warning", warning(f"{target.resource.version} {target.resource.kind} is deprecated in {why}"))
-    return answer if header in answer.headers else replace(answer, headers=(header, *answer.headers))
+    why = OUTDATED.get(target.resource)
+    if why is not None:
+        warned = [f"{target.resource.version} {target.resource.kind} is deprecated in {why}", *warned]
+    headers = tuple(("Warning", warning(text)) for text in dict.fromkeys(warned))
+    return replace(answer, headers=(*headers, *answer.headers)) if headers else answer

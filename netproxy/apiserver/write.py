@@ -5,14 +5,14 @@ Source: kubernetes apiserver pkg/endpoints/handlers/{create,update,patch,delete}
 
 from __future__ import annotations
 
+import dataclasses
 from contextlib import suppress
-from dataclasses import replace
 
 from netproxy.apiserver.body import SCALE, check_size, expected_of, object_of
 from netproxy.apiserver.listing import list_options
 from netproxy.apiserver.options import APPLY, delete_options, write_options
 from netproxy.apiserver.page import page
-from netproxy.apiserver.parts import bind, evict_pod, warnings
+from netproxy.apiserver.parts import bind, evict_pod
 from netproxy.apiserver.patches import configuration, patch_body
 from netproxy.apiserver.paths import Target
 from netproxy.apiserver.request import Request, Response, json_response
@@ -62,29 +62,27 @@ class Writer:
 
     def create(self, request: Request, target: Target) -> Response:
         """POST to a collection."""
-        warned: list[str] = []
-        options = write_options(request, warned.append)
+        options = write_options(request)
         obj = placed(object_of(request, expected_of(target.resource), options), target)
-        return written(self._registry.create(obj, options), warned, 201)
+        return json_response(self._registry.create(obj, options), 201)
 
     def replace(self, request: Request, target: Target) -> Response:
         """PUT of an object, or of its status or finalizers."""
-        warned: list[str] = []
-        options = write_options(request, warned.append)
+        options = write_options(request)
         obj = placed(object_of(request, expected_of(target.resource), options), target)
         check_name(obj, target.key)
+        options = dataclasses.replace(options, is_put=target.subresource in ("", "status"))
         if not target.subresource:
             made, is_new = self._registry.put(obj, options)
-            return written(made, warned, 201 if is_new else 200)
-        return written(self._registry.replace_part(obj, target.subresource, options), warned)
+            return json_response(made, 201 if is_new else 200)
+        return json_response(self._registry.replace_part(obj, target.subresource, options))
 
     def rescale(self, request: Request, target: Target) -> Response:
         """PUT of a scale."""
-        warned: list[str] = []
-        options = write_options(request, warned.append)
+        options = write_options(request)
         scale = placed(object_of(request, SCALE, options), target)
         check_name(scale, target.key)
-        return written(self._registry.rescale(target.resource, scale, options), warned)
+        return json_response(self._registry.rescale(target.resource, scale, options))
 
     def patch(self, request: Request, target: Target) -> Response:
         """PATCH of an object or of its status."""
@@ -92,40 +90,35 @@ class Writer:
         if kind not in PATCHES:
             raise ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type").with_details()
         check_size(request)
-        warned: list[str] = []
-        options = write_options(request, warned.append)
+        options = write_options(request)
         at, way = (target.resource, target.key), target.subresource
         if kind == APPLY:
             config = configuration(request.body, options)
             obj, is_new = self._registry.apply_configuration(*at, config, options, subresource=way)
-            return written(obj, warned, 201 if is_new else 200)
+            return json_response(obj, 201 if is_new else 200)
         body, told = patch_body(request.body, kind, options)
-        return written(self._registry.patch(*at, body, kind, options, subresource=way, told=told), warned)
+        return json_response(self._registry.patch(*at, body, kind, options, subresource=way, told=told))
 
     def delete(self, request: Request, target: Target) -> Response:
         """DELETE of an object."""
         asked, options = delete_options(request)
-        warned: list[str] = []
-        options = replace(options, warn=warned.append)
         obj, is_gone = self._registry.end(target.resource, target.key, asked, options)
         if is_gone and not habits_of(target.resource).is_shown:
-            return success(target.resource, obj, warnings(warned))
-        return written(obj, warned, 202 if asked.is_cascade and not is_gone else 200)
+            return success(target.resource, obj)
+        return json_response(obj, 202 if asked.is_cascade and not is_gone else 200)
 
     def delete_collection(self, request: Request, target: Target) -> Response:
         """DELETE of all that is selected; the answer lists what was there before."""
         resource = target.resource
         picked = page(self._registry.store, target, list_options(request, target))
         asked, options = delete_options(request)
-        warned: list[str] = []
-        options = replace(options, warn=warned.append)
         for obj in picked.objects:
             with suppress(NotFoundError):  # it went with another one
                 self._registry.delete(resource, key(obj), asked, options)
-        return written({
+        return json_response({
             "kind": f"{resource.kind}List", "apiVersion": resource.api_version, "metadata": picked.meta,
             "items": [_in_list(in_version(obj, resource)) for obj in picked.objects],
-        }, warned)  # fmt: skip
+        })  # fmt: skip
 
 
 def _in_list(obj: Object) -> Object:
@@ -144,8 +137,3 @@ def placed(obj: Object, target: Target) -> Object:
     if given != target.namespace:
         return {**obj, "metadata": {**meta, "namespace": target.namespace}}
     return obj
-
-
-def written(obj: Object, warned: list[str], code: int = 200) -> Response:
-    """What the writer of an object gets, with what it was warned of."""
-    return json_response(obj, code, warnings(warned))

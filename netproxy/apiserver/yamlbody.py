@@ -1,6 +1,6 @@
-"""A body that is YAML: its value, and the keys that are there twice, of which the last counts.
+"""A body that is YAML: its first value, and the keys that are there twice, of which the last counts.
 
-Source: sigs.k8s.io/yaml (YAMLToJSON, YAMLToJSONStrict); go.yaml.in/yaml/v2 decode.go (the message).
+Source: sigs.k8s.io/yaml (YAMLToJSON, YAMLToJSONStrict); go.yaml.in/yaml/v2 yaml.go (fail), decode.go (the message).
 """
 
 from __future__ import annotations
@@ -11,47 +11,65 @@ from typing import Any
 import yaml
 
 from netproxy.core.errors import ManifestError
-from netproxy.objects.document import document
+from netproxy.objects.document import documents
 
 _Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def yaml_value(body: bytes) -> tuple[Any, tuple[str, ...]]:
-    """The value, and what a strict reader would have refused.
+    """The value, its keys sorted, and what a strict reader would have refused.
 
-    >>> yaml_value(b"a: 1\\na: 2")
-    ({'a': 2}, ('yaml: unmarshal errors:\\n  line 2: key "a" already set in map',))
+    >>> yaml_value(b"b: 1\\na: 1\\na: 2")
+    ({'a': 2, 'b': 1}, ('line 3: key "a" already set in map',))
 
-    Raises ValueError for what is no YAML.
+    Raises ValueError for what is no YAML, in Go's words.
     """
     try:
-        return document(body, ""), ()
+        return _sorted(next(iter(documents(body, "")), None)), ()
     except ManifestError as error:
-        repeated = _repeated(body)
-        if not repeated:
-            problem = error.problems[0]
-            raise ValueError(f"yaml: {problem.path}: {problem.message}") from error
-    return yaml.load(body, _Loader), ("\n".join(("yaml: unmarshal errors:", *repeated)),)
+        return _other(body, error)
 
 
-def _repeated(body: bytes) -> list[str]:
+def _other(body: bytes, error: ManifestError) -> tuple[Any, tuple[str, ...]]:
+    """What cannot be read in the usual way: a key may be there twice."""
     try:
-        node = yaml.compose(body, _Loader)
-        return list(_of(node)) if node else []
-    except (yaml.YAMLError, RecursionError):
-        return []
+        repeated = tuple(_repeated(next(yaml.compose_all(body, _Loader), None)))
+        if repeated:
+            return _sorted(next(yaml.load_all(body, _Loader))), repeated
+    except yaml.MarkedYAMLError as fault:
+        raise ValueError(_words(fault)) from fault
+    except (yaml.YAMLError, RecursionError, ValueError):
+        pass
+    raise ValueError(f"yaml: {error.problems[0].message}") from error
 
 
-def _of(node: yaml.Node) -> Iterator[str]:
+def _words(fault: yaml.MarkedYAMLError) -> str:
+    """A fault as Go's reader tells it: the first line has no number, and others are counted from the one before."""
+    line = fault.problem_mark.line if fault.problem_mark else 0
+    if line and isinstance(fault, yaml.scanner.ScannerError):
+        line += 1
+    if not line and fault.context_mark:
+        line = fault.context_mark.line
+    return f"yaml: line {line}: {fault.problem}" if line else f"yaml: {fault.problem}"
+
+
+def _repeated(node: yaml.Node | None) -> Iterator[str]:
     if isinstance(node, yaml.SequenceNode):
         for item in node.value:
-            yield from _of(item)
+            yield from _repeated(item)
     if not isinstance(node, yaml.MappingNode):
         return
     seen = set()
     for key, value in node.value:
-        if key.value in seen:
-            yield f'  line {key.start_mark.line + 1}: key "{key.value}" already set in map'
-        if isinstance(key.value, str):
+        if isinstance(key, yaml.ScalarNode):
+            if key.value in seen:
+                yield f'line {key.start_mark.line + 1}: key "{key.value}" already set in map'
             seen.add(key.value)
-        yield from _of(value)
+        yield from _repeated(value)
+
+
+def _sorted(value: Any) -> Any:
+    """As it comes out of the JSON that Go makes of it."""
+    if isinstance(value, dict):
+        return {str(key): _sorted(value[key]) for key in sorted(value, key=str)}
+    return [_sorted(item) for item in value] if isinstance(value, list) else value

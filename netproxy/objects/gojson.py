@@ -16,7 +16,10 @@ DEEPEST = 10_000
 _KEY = re.compile(rb'"[ \t\r\n]*:')
 _GAPS = (b'" ', b'"\t', b'"\n', b'"\r')
 _SPACE = re.compile(r"[ \t\r\n]*")
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+_BEGUN = re.compile(r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?(?:(?<=[0-9])[eE][+-]?)?)?")
+_HEX = frozenset("0123456789abcdefABCDEF")
 _ESCAPE = re.compile(r'[^"\\\x00-\x1f]*')
 
 
@@ -57,9 +60,21 @@ def _slowly(text: bytes) -> Any:
     if fault:
         raise SyntaxFaultError(fault)
     try:
-        return json.loads(shown, object_pairs_hook=_object)
+        value = json.loads(shown, object_pairs_hook=_object)
+        return _whole(value) if _HALF.search(text) else value
     except RecursionError as error:
         raise SyntaxFaultError("exceeded max depth") from error
+
+
+def _whole(value: Any) -> Any:
+    """With half characters replaced."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, Pairs):
+        return Pairs((_whole(key), _whole(item)) for key, item in value)
+    if isinstance(value, dict):
+        return {_whole(key): _whole(item) for key, item in value.items()}
+    return [_whole(item) for item in value] if isinstance(value, list) else value
 
 
 def _object(pairs: list[tuple[str, Any]]) -> Any:
@@ -171,22 +186,12 @@ class _Scanner:
 
     def _number(self) -> None:
         found = _NUMBER.match(self._text, self._at)
-        if found is None:
-            self._at += 1
+        begun = _BEGUN.match(self._text, self._at)
+        if found is None or (begun is not None and begun.end() > found.end()):
+            self._at = begun.end() if begun is not None else self._at
             self._char()
             raise self._wrong("in numeric literal")
         self._at = found.end()
-        rest = self._text[self._at : self._at + 1]
-        if rest == "." and "." not in found[0] and "e" not in found[0].lower():
-            self._at += 1
-            self._char()
-            raise self._wrong("after decimal point in numeric literal")
-        if rest in ("e", "E") and "e" not in found[0].lower():
-            self._at += 1
-            if self._char() in "+-":
-                self._at += 1
-            self._char()
-            raise self._wrong("in exponent of numeric literal")
 
     def _string(self) -> None:
         self._at += 1
@@ -198,19 +203,21 @@ class _Scanner:
                 self._at += 1
                 return
             if char != "\\":
-                raise self._wrong("in string literal")
-            self._at += 1
+                raise self._wrong("in string")
             self._escape()
 
     def _escape(self) -> None:
-        char = self._char()
-        if char not in 'bfnrt\\/"u':
-            raise self._wrong("in string escape code")
+        begun = self._at
         self._at += 1
-        for _ in range(4 if char == "u" else 0):
-            if self._char() not in "0123456789abcdefABCDEF":
-                raise self._wrong("in \\u hexadecimal character escape")
-            self._at += 1
+        char = self._char()
+        size = 6 if char == "u" else 2
+        found = self._text[begun : begun + size]
+        is_good = char in 'bfnrt\\/"' or (char == "u" and all(digit in _HEX for digit in found[2:]))
+        if not is_good:
+            raise _FaultError(f"invalid escape sequence `{found}` in string")
+        if len(found) < size:
+            raise _FaultError(END)
+        self._at = begun + size
 
     def _skip(self) -> None:
         found = _SPACE.match(self._text, self._at)
@@ -222,17 +229,15 @@ class _Scanner:
         return self._text[self._at]
 
     def _wrong(self, where: str) -> _FaultError:
-        char = self._text[self._at].encode()[:1]
-        return _FaultError(f"invalid character {_quoted(char[0])} {where}")
+        return _FaultError(f"invalid character {_quoted(self._text[self._at])} {where}")
 
 
-def _quoted(byte: int) -> str:
-    """A byte as Go's scanner writes it in a message."""
-    char = chr(byte)
+def _quoted(char: str) -> str:
+    """A character as Go writes it in a message."""
     known = {"'": r"'\''", '"': "'\"'", "\\": r"'\\'", "\n": r"'\n'", "\t": r"'\t'", "\r": r"'\r'", "\b": r"'\b'",
              "\f": r"'\f'", "\a": r"'\a'", "\v": r"'\v'"}  # fmt: skip
     if char in known:
         return known[char]
-    if byte < 32 or byte == 127:
-        return f"'\\x{byte:02x}'"
-    return f"'{char}'" if byte < 128 or char.isprintable() else f"'\\u{byte:04x}'"
+    if ord(char) < 128 and not char.isprintable():
+        return f"'\\x{ord(char):02x}'"
+    return f"'{char}'" if char.isprintable() else f"'\\u{ord(char):04x}'"

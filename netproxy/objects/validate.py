@@ -31,6 +31,7 @@ from netproxy.objects.validation.metadata import (
 )
 from netproxy.objects.validation.names import path_segment
 from netproxy.objects.validation.namespace import RULES as NAMESPACE
+from netproxy.objects.validation.namespace import finalize_problems
 from netproxy.objects.validation.networkpolicy import RULES as NETWORK_POLICY
 from netproxy.objects.validation.node import RULES as NODE
 from netproxy.objects.validation.podupdate import POD, POD_TEMPLATE
@@ -100,6 +101,12 @@ def status_refusals(new: Object, old: Object) -> list[Problem]:
     rules = _rules(new)
     common, meta = _metadata(new, old, rules)
     return [*common, *rules.status(new, old, meta)]
+
+
+def finalizer_refusals(new: Object, old: Object) -> list[Problem]:
+    """What is wrong with new finalizers of a Namespace."""
+    common, meta = _metadata(new, old, NAMESPACE)
+    return [*common, *finalize_problems(new, old, meta)]
 
 
 def _metadata(new: Object, old: Object | None, rules: Rules) -> tuple[list[Problem], Meta]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from netproxy.core.errors import ApiError
 from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import (
     INGRESS_CLASSES,
@@ -21,6 +20,7 @@ from netproxy.objects.kinds import (
     Resource,
 )
 from netproxy.objects.meta import Object, annotations_of, labels, metadata, name, spec
+from netproxy.registry.refusal import forbidden
 from netproxy.store.transaction import Transaction
 
 TOPOLOGY = ("topology.kubernetes.io/zone", "topology.kubernetes.io/region")
@@ -37,12 +37,6 @@ def admitted(change: Transaction, obj: Object, old: Object | None, resource: Res
     """The object (a new state of OLD, if there was one) with what is added to it. Raises ApiError (403) when it must not be."""
     admit = _BY_RESOURCE.get(resource)
     return admit(change, obj, old) if admit else obj
-
-
-def forbidden(resource: Resource, named: str, why: str) -> ApiError:
-    """Who wants this may not have it."""
-    error = ApiError(403, "Forbidden", f'{resource.group_resource} "{named}" is forbidden: {why}')
-    return error.with_details(**resource.details(named))
 
 
 def topology_labels(change: Transaction, node: str) -> dict[str, str]:

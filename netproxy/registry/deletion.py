@@ -10,6 +10,7 @@ from datetime import datetime
 
 from netproxy.core.clock import timestamp
 from netproxy.core.errors import ConflictError
+from netproxy.objects.kinds import resource_of, stored_resource
 from netproxy.objects.meta import FOREGROUND, ORPHAN, Object, metadata, name
 from netproxy.registry.habits import Habits
 
@@ -109,7 +110,8 @@ def check(obj: Object, options: Options) -> None:
 
 
 def _other(obj: Object, why: str) -> ConflictError:
-    kind, group = obj["kind"], str(obj["apiVersion"]).rpartition("/")[0]
+    kind, resource = obj["kind"], resource_of(obj)
+    group = stored_resource(resource).group if resource else ""
     what = f"{kind}.{group}" if group else kind
     error = ConflictError(f'Operation cannot be fulfilled on {what} "{name(obj)}": {why}')
     return error.with_details(name=name(obj), **({"group": group} if group else {}), kind=kind)

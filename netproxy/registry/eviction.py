@@ -15,6 +15,7 @@ from netproxy.objects.meta import Object, condition, is_deleting, is_ready, labe
 from netproxy.objects.selector import label_selector, matches
 from netproxy.registry.binding import with_condition
 from netproxy.registry.deletion import Options
+from netproxy.registry.namespace import check_namespace
 from netproxy.registry.options import PLAIN, WriteOptions
 from netproxy.registry.registry import Registry
 from netproxy.store.transaction import Transaction
@@ -32,6 +33,7 @@ def evict(registry: Registry, at: NamespacedName, asked: Options, options: Write
     Raises UnavailableError (429) when it does not, ApiError when the Pod has more than one, and what a deletion raises.
     """
     with registry.transaction(dry_run=options.dry_run) as change:
+        check_namespace(change, PODS, at)
         pod = change.get(PODS, at)
         if not _is_free(pod):
             asked = _with_leave(registry, change, pod, asked, options)

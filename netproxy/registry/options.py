@@ -32,6 +32,10 @@ class WriteOptions:
     """The object has been read as one of its type: it has no unknown fields and no wrong types."""
     tolerant: bool = False
     """Take what servers before 1.36 took: a manifest may come from a cluster that has had it for years."""
+    is_put: bool = False
+    """The object may be made by putting it."""
+    is_patch: bool = False
+    """The object is what a patch made of it."""
     user: User = ADMIN
     warn: Warn = _unheard
     resource: Resource | None = None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from netproxy.core.clock import timestamp
@@ -45,7 +46,7 @@ class Patches(Steps):
 
         Raises what `replace` raises, and ApiError for a patch that does not fit.
         """
-        options = options.of(resource)
+        options = replace(options.of(resource), is_patch=True)
         with self.transaction(dry_run=options.dry_run) as change:
             old = change.get(resource, at)
             is_scale = subresource == "scale"

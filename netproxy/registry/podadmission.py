@@ -11,6 +11,7 @@ from netproxy.core.errors import ApiError
 from netproxy.objects.kinds import PODS
 from netproxy.objects.meta import Object, labels, name, spec
 from netproxy.objects.resources import quality
+from netproxy.registry.refusal import forbidden
 
 _LOST = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 _BEARS_S = 300
@@ -97,8 +98,7 @@ def _class(pod: Object, wanted: str | None, classes: list[Object]) -> Object:
 
 
 def _forbidden(pod: Object, why: str) -> ApiError:
-    error = ApiError(403, "Forbidden", f'pods "{name(pod)}" is forbidden: {why}')
-    return error.with_details(**PODS.details(name(pod)))
+    return forbidden(PODS, name(pod), why)
 
 
 def _matched(wanted: Object, own: Mapping[str, str]) -> Object:

@@ -23,10 +23,11 @@ from netproxy.registry.given import (
     write_order,
 )
 from netproxy.registry.habits import habits_of
+from netproxy.registry.namespace import check_namespace
 from netproxy.registry.options import PLAIN, WriteOptions
 from netproxy.registry.patching import Patches, shown
 from netproxy.registry.scale import scale_of
-from netproxy.registry.versions import check_uid
+from netproxy.registry.versions import check_precondition, check_uid
 from netproxy.store.transaction import Transaction
 
 
@@ -48,7 +49,7 @@ class Registry(Patches):
         options = options.of(resource)
         with self.transaction(dry_run=options.dry_run) as change:
             is_new = habits_of(resource).is_put and change.find(resource, key(new)) is None
-        return (self.create(obj, options) if is_new else self.replace(obj, options)), is_new
+        return (self.create(obj, replace(options, is_put=True)) if is_new else self.replace(obj, options)), is_new
 
     def replace(self, obj: Object, options: WriteOptions = PLAIN) -> Object:
         """Put a new state in an object's place; its status stays. Raises ManifestError, ConflictError, NotFoundError."""
@@ -64,6 +65,8 @@ class Registry(Patches):
         resource, new = self._given(obj)
         options = options.of(resource)
         with self.transaction(dry_run=options.dry_run) as change:
+            if options.is_put and habits_of(resource).is_put and change.find(resource, key(new)) is None:
+                return self.create(obj, options)
             old = change.get(resource, key(new))
             check_uid(new, old, resource)
             made = self._write(subresource)(change, new, old, options)
@@ -85,9 +88,11 @@ class Registry(Patches):
         Raises ConflictError when it has a node already, NotFoundError.
         """
         with self.transaction(dry_run=options.dry_run) as change:
+            check_namespace(change, PODS, pod)
             old = change.get(PODS, pod)
-            check_uid(binding or {}, old, PODS)
-            where = topology_labels(change, node)
+            check_precondition(binding or {}, old, PODS)
+            is_node = binding is None or binding["target"].get("kind") == "Node"
+            where = topology_labels(change, node) if is_node else {}
             new = change.replace(bound(old, node, timestamp(self.store.clock.now()), binding, where))
             return shown(new, PODS, old, dry_run=options.dry_run)
 

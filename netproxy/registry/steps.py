@@ -24,6 +24,7 @@ from netproxy.objects.kinds import (
     Resource,
 )
 from netproxy.objects.meta import Object, key, metadata, name, spec
+from netproxy.objects.validate import finalizer_refusals
 from netproxy.registry.admission import admitted
 from netproxy.registry.allocate import Holdings
 from netproxy.registry.convert import in_version
@@ -44,7 +45,15 @@ from netproxy.registry.scaled import rescaled
 from netproxy.registry.service import ServiceStrategy
 from netproxy.registry.strategy import Strategy
 from netproxy.registry.tracking import tracked, with_entries
-from netproxy.registry.versions import check_uid, check_version, first_generation, next_generation, with_fixed
+from netproxy.registry.versions import (
+    check_uid,
+    check_version,
+    first_generation,
+    next_generation,
+    with_fixed,
+    with_owners_once,
+    without_system_fields,
+)
 from netproxy.registry.workloads import DaemonSetStrategy, JobStrategy
 from netproxy.store.store import Store
 from netproxy.store.transaction import Transaction
@@ -80,7 +89,8 @@ class Steps:
     ) -> Object:  # fmt: skip
         """Store a new object; its fields are managed as ENTRIES say, or by who made it."""
         resource = served(obj)
-        sent = with_defaults(_with_owners_once(obj, options))
+        obj = with_owners_once(without_system_fields(obj), options.warn, late=False)
+        sent = with_defaults(obj)
         obj = with_entries(sent, [])
         if not name(obj) and metadata(obj).get("generateName"):
             obj = {**obj, "metadata": {**metadata(obj), "name": generated_name(obj, self.store.new_uid())}}
@@ -94,7 +104,8 @@ class Steps:
             asked = options.resource or resource
             error = AlreadyExistsError(f'{deleted}{asked.group_resource} "{name(new)}" already exists')
             raise error.with_details(**asked.details(name(new)))
-        if metadata(obj).get("resourceVersion"):
+        version = str(metadata(obj).get("resourceVersion") or "0")
+        if version.isascii() and version.isdigit() and int(version) and not options.is_put:
             raise ApiError(500, "", "resourceVersion should not be set on objects to be created")
         _warn(strategy, new, None, options)
         new = first_generation(new, resource)
@@ -106,9 +117,9 @@ class Steps:
         self, change: Transaction, obj: Object, old: Object, options: WriteOptions, entries: Entries | None = None
     ) -> Object:
         resource = served(old)
-        check_version(obj, old, resource)
+        check_version(obj, old, options.resource or resource)
         strategy = self.strategy(resource)
-        sent = with_defaults(_with_owners_once(obj, options))
+        sent = with_owners_once(with_defaults(obj), options.warn, late=options.is_patch)
         new = strategy.updated(with_fixed(admitted(change, with_entries(sent, []), old, resource), old), old)
         new = strategy.settled(new, old, options)
         strategy.check(new, old, options)
@@ -121,7 +132,7 @@ class Steps:
         self, change: Transaction, obj: Object, old: Object, options: WriteOptions, entries: Entries | None = None
     ) -> Object:
         resource = served(old)
-        check_version(obj, old, resource)
+        check_version(obj, old, options.resource or resource)
         strategy = self.strategy(resource)
         if not strategy.has_status:
             raise NotFoundError("the server could not find the requested resource")
@@ -130,7 +141,7 @@ class Steps:
         for text in strategy.status_warnings(new, old):
             options.warn(text)
         entries = self._tracked(old, new, options, "status") if entries is None else entries
-        return self._put(change, with_entries(new, entries), old)
+        return self._put(change, with_defaults(with_entries(new, entries)), old)
 
     def _rescale(
         self, change: Transaction, scale: Object, old: Object, options: WriteOptions, entries: Entries | None = None
@@ -156,12 +167,14 @@ class Steps:
         self, change: Transaction, obj: Object, old: Object, options: WriteOptions, entries: Entries | None = None
     ) -> Object:
         check_version(obj, old, served(old))
-        finalizers = spec(obj).get("finalizers") or []
         new = {
-            **with_fixed(obj, old),
-            "spec": {**spec(old), "finalizers": finalizers},
+            **with_fixed(with_defaults(obj), old),
+            "spec": {**spec(old), "finalizers": spec(obj).get("finalizers") or []},
             "status": old.get("status") or {},
         }
+        wrong = finalizer_refusals(new, old)
+        if wrong:
+            raise ManifestError(wrong)
         entries = self._tracked(old, new, options, "finalize") if entries is None else entries
         return self._put(change, with_entries(new, entries), old)
 
@@ -220,23 +233,6 @@ def _checked(strategy: Strategy, obj: Object, options: WriteOptions) -> Object:
     except ManifestError as error:  # the request did not name it
         raise error.with_details(**{**(error.details or {}), "name": name(obj)}) from None
     return new
-
-
-def _with_owners_once(obj: Object, options: WriteOptions) -> Object:
-    """Without owners that are there twice; the writer is told.
-
-    Source: kubernetes staging/src/k8s.io/apiserver/pkg/endpoints/handlers/rest.go (dedupOwnerReferencesAndAddWarning).
-    """
-    owners = metadata(obj).get("ownerReferences") or ()
-    kept = [owner for at, owner in enumerate(owners) if owner not in owners[:at]]
-    if len(kept) == len(owners):
-        return obj
-    twice = ", ".join(str(owner.get("uid") or "") for at, owner in enumerate(owners) if owner in owners[:at])
-    options.warn(
-        ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject such "
-        f"requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {twice}"
-    )
-    return {**obj, "metadata": {**metadata(obj), "ownerReferences": kept}}
 
 
 def _warn(strategy: Strategy, new: Object, old: Object | None, options: WriteOptions) -> None:

@@ -5,6 +5,7 @@ Source: kubernetes 1.36 staging/src/k8s.io/apiserver/pkg/registry/generic/regist
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from netproxy.core.errors import ApiError, ConflictError, ManifestError, Problem
@@ -33,13 +34,23 @@ def check_version(obj: Object, old: Object, resource: Resource) -> None:
 
 def check_uid(obj: Object, old: Object, resource: Resource) -> None:
     """Raise ConflictError when OBJ is another object of OLD's name."""
-    given, current = metadata(obj).get("uid"), metadata(old).get("uid")
+    _check_field(obj, old, resource, "uid", "UID")
+
+
+def check_precondition(obj: Object, old: Object, resource: Resource) -> None:
+    """Raise ConflictError when OBJ means another object, or another state of it."""
+    _check_field(obj, old, resource, "uid", "UID")
+    _check_field(obj, old, resource, "resourceVersion", "ResourceVersion")
+
+
+def _check_field(obj: Object, old: Object, resource: Resource, field: str, word: str) -> None:
+    given, current = metadata(obj).get(field), metadata(old).get(field)
     if given and given != current:
         where = habits_of(resource).kept_at or _folder(resource)
         key = "/".join(part for part in ("/registry", where, namespace(old), name(old)) if part)
         raise _conflict(
             old, resource, f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: "
-            f"Precondition failed: UID in precondition: {given}, UID in object meta: {current}",
+            f"Precondition failed: {word} in precondition: {given}, {word} in object meta: {current}",
         )  # fmt: skip
 
 
@@ -57,13 +68,48 @@ def with_fixed(obj: Object, old: Object) -> Object:
     meta["resourceVersion"] = before["resourceVersion"]
     if not meta.get("uid"):
         meta["uid"] = before.get("uid")
-    for field in ("creationTimestamp", "generation", "deletionTimestamp"):
+    for field in ("creationTimestamp", "generation"):
         meta.pop(field, None)
+    for field in ("creationTimestamp", "generation", "deletionTimestamp"):
         if field in before:
             meta[field] = before[field]
     if meta.get("deletionGracePeriodSeconds") is None and "deletionGracePeriodSeconds" in before:
         meta["deletionGracePeriodSeconds"] = before["deletionGracePeriodSeconds"]
     return {**obj, "metadata": meta}
+
+
+def without_system_fields(obj: Object) -> Object:
+    """A new object without what only the server says of it."""
+    meta = metadata(obj)
+    if not _SYSTEM.isdisjoint(meta):
+        return {**obj, "metadata": {field: value for field, value in meta.items() if field not in _SYSTEM}}
+    return obj
+
+
+_SYSTEM = frozenset(("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"))
+
+
+def with_owners_once(obj: Object, warn: Callable[[str], None], *, late: bool) -> Object:
+    """The object with each owner once. LATE: it was changed on its way here.
+
+    Source: kubernetes apiserver pkg/endpoints/handlers/rest.go, dedupOwnerReferencesAndAddWarning.
+    """
+    owners = metadata(obj).get("ownerReferences") or ()
+    kept: list[Any] = []
+    again: list[str] = []
+    for owner in owners:
+        if owner in kept:
+            again.append(owner.get("uid") or "")
+        else:
+            kept.append(owner)
+    if not again:
+        return obj
+    warn(
+        f".metadata.ownerReferences contains duplicate entries{' after mutating admission happens' if late else ''}; API server"
+        " dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix your requests; duplicate"
+        f" UID(s) observed: {', '.join(again)}"
+    )
+    return {**obj, "metadata": {**metadata(obj), "ownerReferences": kept}}
 
 
 def first_generation(obj: Object, resource: Resource) -> Object:

@@ -85,7 +85,10 @@ def test_a_pod_says_where_its_node_is():
     registry.create(a_zoned_node())
     pod = pod_object(spec={"nodeName": ""})
     registry.create(pod)
-    binding = {"metadata": {"name": "web-1", "labels": {ZONE: "b", "mine": "1"}, "annotations": {"a": "b"}}}
+    binding = {
+        "metadata": {"name": "web-1", "labels": {ZONE: "b", "mine": "1"}, "annotations": {"a": "b"}},
+        "target": {"kind": "Node"},
+    }
     bound = registry.bind(NamespacedName("default", "web-1"), "node1", binding=binding)
     assert bound["metadata"]["labels"] == {"app": "web", ZONE: "a", "topology.kubernetes.io/region": "r", "mine": "1"}
     assert bound["metadata"]["annotations"] == {"a": "b"}

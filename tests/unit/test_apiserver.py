@@ -114,7 +114,7 @@ def test_an_object_of_the_right_kind_in_the_right_place():
         assert (status, answer["reason"], answer["message"]) == (400, "BadRequest", message)
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"5", b"null", b"\xff", b'"x"'])
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"5", b"\xff", b'"x"'])
 def test_a_body_that_is_no_object_is_a_bad_request(body):
     ask = Client()
     for method, path in (

@@ -33,16 +33,21 @@ def reading(text, of="core.v1.Service"):
         ("tRue", "invalid character 'R' in literal true (expecting 'r')"),
         ("falsy", "invalid character 'y' in literal false (expecting 'e')"),
         ("-x", "invalid character 'x' in numeric literal"),
-        ("1.x", "invalid character 'x' after decimal point in numeric literal"),
-        ("1ex", "invalid character 'x' in exponent of numeric literal"),
-        ("1e+x", "invalid character 'x' in exponent of numeric literal"),
+        ("1.x", "invalid character 'x' in numeric literal"),
+        ("1ex", "invalid character 'x' in numeric literal"),
+        ("1e+x", "invalid character 'x' in numeric literal"),
+        ("[1.]", "invalid character ']' in numeric literal"),
+        ("-", "unexpected end of JSON input"),
+        ("1.", "unexpected end of JSON input"),
+        ("1e", "unexpected end of JSON input"),
         ("[01]", "invalid character '1' after array element"),
-        ('"\n"', r"invalid character '\n' in string literal"),
-        ('"\x01"', r"invalid character '\x01' in string literal"),
-        ('"\\x"', "invalid character 'x' in string escape code"),
-        ('"\\u12g4"', "invalid character 'g' in \\u hexadecimal character escape"),
-        ("é", "invalid character 'Ã' looking for beginning of value"),
+        ('"\n"', r"invalid character '\n' in string"),
+        ('"\x01"', r"invalid character '\x01' in string"),
+        ('"\\x"', r"invalid escape sequence `\x` in string"),
+        ('"\\u12g4"', r"invalid escape sequence `\u12g4` in string"),
+        ("é", "invalid character 'é' looking for beginning of value"),
         ("\x7f", r"invalid character '\x7f' looking for beginning of value"),
+        ("\ufeff{}", r"invalid character '\ufeff' looking for beginning of value"),
         ("[" * 10_001, "exceeded max depth"),
         ("[" * 5_000 + "]" * 5_000, "exceeded max depth"),
     ],
@@ -51,6 +56,12 @@ def test_what_is_no_json_is_said_in_gos_words(text, words):
     with pytest.raises(SyntaxFaultError) as error:
         parsed(text.encode())
     assert str(error.value) == words
+
+
+def test_half_a_character_is_replaced():
+    assert parsed(rb'{"\udc00": ["\ud800x", {"a": 1, "a": "\ud83d\ude00"}]}')[0] == {
+        "\ufffd": ["\ufffdx", [("a", 1), ("a", "\U0001f600")]]
+    }
 
 
 def test_what_go_reads_and_others_refuse():

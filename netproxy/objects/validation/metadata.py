@@ -32,7 +32,7 @@ from netproxy.objects.validation.words import (
 
 _MOST_ANNOTATION_BYTES = 256 << 10
 _OWNER_FIELDS = ("apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion")
-_FIXED = ("deletionTimestamp", "deletionGracePeriodSeconds")
+_FIXED = ("uid", "deletionTimestamp", "deletionGracePeriodSeconds")
 """What an update may neither set nor change, and is not taken from the stored object anyway."""
 
 STANDARD_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")
