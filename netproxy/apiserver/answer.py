@@ -14,6 +14,7 @@ import orjson
 from netproxy.apiserver.negotiate import Form, check_shape
 from netproxy.apiserver.request import Response
 from netproxy.apiserver.tables.table import printer_of, table
+from netproxy.objects.defaulting.workloads import TEMPLATE_GENERATION
 from netproxy.objects.kinds import Resource, resource_of, stored_resource
 from netproxy.objects.meta import Object, metadata
 from netproxy.registry.convert import in_version
@@ -97,7 +98,19 @@ def _table(
 
 
 def _partial(form: Form, obj: Object) -> Object:
-    return {"kind": "PartialObjectMetadata", "apiVersion": form.api_version, "metadata": obj["metadata"]}
+    return {"kind": "PartialObjectMetadata", "apiVersion": form.api_version, "metadata": _inner(obj["metadata"])}
+
+
+def _inner(meta: Object) -> Object:
+    """Metadata without what is only said of the whole object of a group and version."""
+    notes = meta.get("annotations")
+    if not notes or TEMPLATE_GENERATION not in notes:
+        return meta
+    kept = {note: value for note, value in notes.items() if note != TEMPLATE_GENERATION}
+    return {
+        **{field: value for field, value in meta.items() if field != "annotations"},
+        **({"annotations": kept} if kept else {}),
+    }
 
 
 def _item(obj: Object) -> Object:

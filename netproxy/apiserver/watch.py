@@ -18,7 +18,7 @@ from netproxy.apiserver.status import status_of
 from netproxy.core.clock import Clock
 from netproxy.core.errors import ExpiredError
 from netproxy.objects.canonical import canonical
-from netproxy.objects.kinds import Resource
+from netproxy.objects.kinds import Resource, stored_resource
 from netproxy.objects.meta import INITIAL_EVENTS_END, Object, namespace
 from netproxy.registry.convert import in_version
 from netproxy.store.store import Event, Store
@@ -137,7 +137,8 @@ class Teller:
         meta: Object = {"resourceVersion": str(version)}
         if ends_initial:
             meta["annotations"] = {INITIAL_EVENTS_END: "true"}
-        nothing = canonical({"kind": resource.kind, "apiVersion": resource.api_version, "metadata": meta})
+        made_as = stored_resource(resource) if self._form.is_table else resource
+        nothing = canonical({"kind": resource.kind, "apiVersion": made_as.api_version, "metadata": meta})
         form = replace(self._form, include="Metadata") if self._form.include == "None" else self._form
         self._leave_columns()
         return _line("BOOKMARK", shaped(form, resource, nothing, self._clock.now()))

@@ -493,3 +493,12 @@ def test_a_row_of_nothing_has_all_its_cells(resource: Resource) -> None:
 def test_an_empty_table_has_no_rows() -> None:
     for kind, rows in (("Pod", b'"rows":[]'), ("Role", b'"rows":null')):
         assert rows in many(TABLE, KINDS[kind], [], {}, NOW).body
+
+
+@pytest.mark.parametrize("more", [{}, {"note": "x"}])
+def test_what_only_the_version_says_of_a_daemon_set_is_no_metadata_of_its_own(more: dict[str, str]) -> None:
+    annotations = {"deprecated.daemonset.template.generation": "1", **more}
+    obj = {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "a", "annotations": annotations}}
+    shown = shaped(Form(shape="PartialObjectMetadata"), KINDS["DaemonSet"], obj, NOW)
+    assert shown["metadata"].get("annotations", {}) == more
+    assert shaped(Form(), KINDS["DaemonSet"], obj, NOW) == obj
