@@ -34,6 +34,7 @@ from netproxy.objects.validation.namespace import RULES as NAMESPACE
 from netproxy.objects.validation.namespace import finalize_problems
 from netproxy.objects.validation.networkpolicy import RULES as NETWORK_POLICY
 from netproxy.objects.validation.node import RULES as NODE
+from netproxy.objects.validation.podparts import ephemeral_update_problems, resize_problems
 from netproxy.objects.validation.podupdate import POD, POD_TEMPLATE
 from netproxy.objects.validation.rules import Meta, Rules, checked
 from netproxy.objects.validation.service import RULES as SERVICE
@@ -103,10 +104,10 @@ def status_refusals(new: Object, old: Object) -> list[Problem]:
     return [*common, *rules.status(new, old, meta)]
 
 
-def finalizer_refusals(new: Object, old: Object) -> list[Problem]:
-    """What is wrong with new finalizers of a Namespace."""
-    common, meta = _metadata(new, old, NAMESPACE)
-    return [*common, *finalize_problems(new, old, meta)]
+def part_refusals(new: Object, old: Object, part: str) -> list[Problem]:
+    """What is wrong with a new state of a part of OLD that is written by itself."""
+    common, meta = _metadata(new, old, _rules(new))
+    return [*common, *_PARTS[part](new, old, meta)]
 
 
 def _metadata(new: Object, old: Object | None, rules: Rules) -> tuple[list[Problem], Meta]:
@@ -132,6 +133,10 @@ def status_warnings(new: Object, old: Object) -> Iterable[str]:
 def _rules(obj: Object) -> Rules:
     return _RULES.get(str(obj.get("kind", "")), _FREE)
 
+
+_PARTS: dict[str, Callable[[Object, Object, Meta], Problems]] = {
+    "finalize": finalize_problems, "ephemeralcontainers": ephemeral_update_problems, "resize": resize_problems,
+}  # fmt: skip
 
 _FREE = Rules(name=path_segment)
 """Of a kind that nobody here knows: its metadata only."""

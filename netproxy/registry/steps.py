@@ -6,6 +6,7 @@ Source: kubernetes staging/src/k8s.io/apiserver/pkg/registry/generic/registry/st
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from netproxy.core.clock import timestamp
 from netproxy.core.errors import AlreadyExistsError, ApiError, ManifestError, NotFoundError
@@ -23,8 +24,8 @@ from netproxy.objects.kinds import (
     SERVICES,
     Resource,
 )
-from netproxy.objects.meta import Object, key, metadata, name, spec
-from netproxy.objects.validate import finalizer_refusals
+from netproxy.objects.meta import Object, key, metadata, name
+from netproxy.objects.validate import part_refusals
 from netproxy.registry.admission import admitted
 from netproxy.registry.allocate import Holdings
 from netproxy.registry.convert import in_version
@@ -39,6 +40,7 @@ from netproxy.registry.managed import Entries, is_timely
 from netproxy.registry.namespace import NamespaceStrategy, check_namespace
 from netproxy.registry.node import NodeStrategy
 from netproxy.registry.options import WriteOptions
+from netproxy.registry.part import PARTS
 from netproxy.registry.pod import PodStrategy
 from netproxy.registry.scale import scaled
 from netproxy.registry.scaled import rescaled
@@ -159,23 +161,23 @@ class Steps:
 
     def _write(self, subresource: str) -> Callable[..., Object]:
         """What puts a new state of an object, or of a part of it, in the place of the old one."""
-        return {
-            "": self._replace, "status": self._replace_status, "finalize": self._finalize, "scale": self._rescale,
-        }[subresource]  # fmt: skip
+        if subresource in PARTS:
+            return partial(self._replace_part, subresource)
+        return {"": self._replace, "status": self._replace_status, "scale": self._rescale}[subresource]
 
-    def _finalize(
-        self, change: Transaction, obj: Object, old: Object, options: WriteOptions, entries: Entries | None = None
-    ) -> Object:
-        check_version(obj, old, served(old))
-        new = {
-            **with_fixed(with_defaults(obj), old),
-            "spec": {**spec(old), "finalizers": spec(obj).get("finalizers") or []},
-            "status": old.get("status") or {},
-        }
-        wrong = finalizer_refusals(new, old)
+    def _replace_part(
+        self, part: str, change: Transaction, obj: Object, old: Object, options: WriteOptions,
+        entries: Entries | None = None,
+    ) -> Object:  # fmt: skip
+        resource = served(old)
+        check_version(obj, old, options.resource or resource)
+        sent = with_defaults(obj)
+        new = PARTS[part](sent, old)
+        wrong = part_refusals(new, old, part)
         if wrong:
             raise ManifestError(wrong)
-        entries = self._tracked(old, new, options, "finalize") if entries is None else entries
+        new = next_generation(new, old, resource)
+        entries = self._tracked(old, sent, options, part) if entries is None else entries
         return self._put(change, with_entries(new, entries), old)
 
     def _put(self, change: Transaction, new: Object, old: Object) -> Object:

@@ -21,6 +21,7 @@ _RESET_BY_STATUS: dict[Resource, FieldSet] = {
     DEPLOYMENTS: {"f:spec": NOTHING, "f:metadata": {"f:labels": NOTHING}},
     PODS: {"f:spec": NOTHING, "f:metadata": {"f:deletionTimestamp": NOTHING, "f:ownerReferences": NOTHING}},
 }
+_OF_PODS = ("ephemeralcontainers", "resize")
 
 
 def tracked(
@@ -38,7 +39,7 @@ def reset_of(resource: Resource, subresource: str) -> FieldSet:
     """What a write by this way does not touch."""
     if subresource == "status":
         return _RESET_BY_STATUS.get(resource, _SPEC)
-    return _STATUS if "status" in resource.subresources else NOTHING
+    return _STATUS if "status" in resource.subresources and subresource not in _OF_PODS else NOTHING
 
 
 def kind_of(resource: Resource) -> Kind:

@@ -59,9 +59,9 @@ def _written(value: Any, code: str) -> Any:
     return _ZERO.get(code) if value is None else value
 
 
-def internal_diff(old: Part, new: Part) -> str:
-    """How two specs of Pods differ, line by line, as Go's difflib says it."""
-    before, after = (_lines(internal("PodSpec", spec)) for spec in (old, new))
+def internal_diff(old: Part, new: Part, kind: str = "PodSpec") -> str:
+    """How two specs of Pods, or two parts of them, differ, line by line, as Go's difflib says it."""
+    before, after = (_lines(internal(kind, part)) for part in (old, new))
     return "".join(_hunks(difflib.unified_diff(before, after)))
 
 
