@@ -18,13 +18,16 @@ from netproxy.apiserver.status import status_of
 from netproxy.core.clock import Clock
 from netproxy.core.errors import ExpiredError
 from netproxy.objects.canonical import canonical
-from netproxy.objects.kinds import Resource, stored_resource
+from netproxy.objects.kinds import DEPLOYMENTS, REPLICA_SETS, STATEFUL_SETS, Resource, stored_resource
 from netproxy.objects.meta import INITIAL_EVENTS_END, Object, namespace
 from netproxy.registry.convert import in_version
 from netproxy.store.store import Event, Store
 
 Frame = bytes
 """One line of the answer: {"type": …, "object": …}."""
+
+_SCALED = (DEPLOYMENTS, REPLICA_SETS, STATEFUL_SETS)
+"""Resources whose bookmarks say that no replicas are wanted of nothing, which no object leaves out."""
 
 Picks = Callable[[Object], bool]
 
@@ -139,6 +142,8 @@ class Teller:
             meta["annotations"] = {INITIAL_EVENTS_END: "true"}
         made_as = stored_resource(resource) if self._form.is_table else resource
         nothing = canonical({"kind": resource.kind, "apiVersion": made_as.api_version, "metadata": meta})
+        if resource in _SCALED:
+            nothing = {**nothing, "spec": {**nothing["spec"], "replicas": 0, "selector": None}}
         form = replace(self._form, include="Metadata") if self._form.include == "None" else self._form
         self._leave_columns()
         return _line("BOOKMARK", shaped(form, resource, nothing, self._clock.now()))

@@ -16,7 +16,7 @@ from netproxy.apiserver.routes import Api
 from netproxy.apiserver.watch import Teller, Told, Watch, failed, fell_behind
 from netproxy.core.errors import ApiError, ExpiredError
 from netproxy.core.names import NamespacedName
-from netproxy.objects.kinds import CONFIG_MAPS, EVENTS_V1, SERVICES
+from netproxy.objects.kinds import CONFIG_MAPS, EVENTS_V1, KINDS, SERVICES
 from netproxy.objects.meta import INITIAL_EVENTS_END
 from netproxy.serve import http
 from netproxy.serve.streams import Limits
@@ -431,3 +431,8 @@ def test_a_watch_from_a_version_to_come_waits_for_it():
     assert short(frames(filter(None, map(tells.told, registry.store.since(0))))) == [("ADDED", "c", "3")]
     with pytest.raises(ApiError, match="Too large resource version: 9, current: 3"):
         teller(Watch(SERVICES, 9, initial=True)).first(registry.store)
+
+
+def test_a_bookmark_of_a_deployment_has_no_replicas():
+    ((_, mark),) = frames([teller(Watch(KINDS["Deployment"])).bookmark(7)])
+    assert (mark["spec"]["replicas"], mark["metadata"]) == (0, {"resourceVersion": "7"})
