@@ -192,8 +192,18 @@ def _others(live: Object, new: Object, others: Entries, write: Write, kind: Kind
         if fields:
             left.append({**entry, "fieldsV1": fields})
     if conflicts and not force:
-        raise ApplyConflictError(sorted(conflicts, key=lambda found: orjson.dumps(identity(found[0]))))
+        raise ApplyConflictError(sorted(conflicts, key=lambda found: _name_order(found[0])))
     return left
+
+
+def _name_order(entry: Entry) -> str:
+    """Managers are named in the order of what tells them apart, as text."""
+    told = {field: entry.get(field) for field in ("manager", "operation")}
+    if entry["operation"] == "Update":
+        told["apiVersion"] = entry["apiVersion"]
+    if entry.get("subresource"):
+        told["subresource"] = entry["subresource"]
+    return orjson.dumps(told).decode()
 
 
 # --- what is no longer applied goes
