@@ -212,9 +212,7 @@ def _name_order(entry: Entry) -> str:
 def _pruned(new: Object, last: Entry, managers: Iterable[Entry], write: Write, kind: Kind) -> Object:
     """The merged object without what its manager applied last time, and not now, and nobody else claims."""
     version = last["apiVersion"]
-    whole = kind.in_version(new, version)
-    if whole is None:
-        return new
+    whole = kind.in_version(new, version) or new
     shape = kind.shape(version)
     before = named(last["fieldsV1"], shape)
     rest = without(whole, before, shape)
@@ -231,9 +229,7 @@ def _pruned(new: Object, last: Entry, managers: Iterable[Entry], write: Write, k
 
 def _claimed_back(whole: Object, rest: Object, version: str, claims: FieldSet, kind: Kind) -> tuple[Object, Object]:
     """What others claim is put back; both objects are of that version then."""
-    seen, left = kind.in_version(whole, version), kind.in_version(rest, version)
-    if seen is None or left is None:
-        return whole, rest
+    seen, left = kind.in_version(whole, version) or whole, kind.in_version(rest, version) or rest
     shape = kind.shape(version)
     kept = union(named(leaves_of(left, shape), shape), named(claims, shape))
     return seen, without(seen, difference(named(leaves_of(seen, shape), shape), kept), shape)

@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import Any
 
 from netproxy.core.clock import timestamp
-from netproxy.core.errors import ManifestError, Problem
 from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import Resource
 from netproxy.objects.meta import Object, key, metadata
@@ -95,10 +94,7 @@ class Patches(Steps):
 
     def _patched(self, obj: Object, resource: Resource, at: NamespacedName) -> Object:
         """What a patch made of an object, if it is still that object."""
-        try:
-            return self._given(_placed({**obj, "apiVersion": resource.api_version, "kind": resource.kind}, at))[1]
-        except ManifestError as error:  # the patch has the wrong type, not the body of the request
-            raise ManifestError(Problem(p.path, p.message) for p in error.problems) from error
+        return self._given(_placed({**obj, "apiVersion": resource.api_version, "kind": resource.kind}, at))[1]
 
 
 def _placed(obj: Object, at: NamespacedName) -> Object:

@@ -6,6 +6,7 @@ from netproxy.core.errors import ApiError
 from netproxy.registry.jsonpatch import json_patch, merge
 from netproxy.registry.options import WriteOptions
 from netproxy.registry.patch import MOST_OPERATIONS, Patch, patched
+from netproxy.registry.restored import fault
 from netproxy.registry.strategic import strategic
 
 JSON, MERGE, STRATEGIC = (f"application/{kind}+json" for kind in ("json-patch", "merge-patch", "strategic-merge-patch"))
@@ -202,6 +203,8 @@ def test_what_says_nothing_of_its_kind_is_no_object():
         ({"spec": {"containers": {}}}, "map[spec:map[containers:map[]]]", "cannot restore slice from map"),
         ({"metadata": {"labels": [True]}}, "map[metadata:map[labels:[true]]]", "cannot restore map from slice"),
         ({"metadata": {"labels": {"b": None, "a": 5}}}, "map[metadata:map[labels:map[a:5 b:<nil>]]]", "cannot convert int64 to string"),
+        ({"spec": {"containers": [{"name": "a", "command": {}}]}}, "map[spec:map[containers:[map[command:map[] name:a]]]]",
+         "cannot restore slice from map"),
         ({"spec": {"hostNetwork": "x"}}, "map[spec:map[hostNetwork:x]]", "unrecognized type: bool"),
         ({"spec": {"priority": 1.5}}, "map[spec:map[priority:1.5]]", "cannot convert float64 to int32"),
         ({"spec": {"terminationGracePeriodSeconds": "1"}}, "map[spec:map[terminationGracePeriodSeconds:1]]", "unrecognized type: int64"),
@@ -219,12 +222,21 @@ def test_a_strategic_patch_that_leaves_another_thing_is_refused_in_words_of_its_
     )  # fmt: skip
 
 
+def test_anything_may_be_where_the_type_says_so():
+    assert fault({"data": {"a": [1]}, "revision": None}, "apps.v1.ControllerRevision") == ""
+    assert fault({"revision": 5, "metadata": {"labels": {"a": "b"}}}, "apps.v1.ControllerRevision") == ""
+    port = {"spec": {"ports": [{"targetPort": True}]}}
+    assert fault(port, "core.v1.Service") == "json: cannot unmarshal bool into Go value of type int32"
+
+
 def test_a_strategic_patch_is_of_the_kind_that_it_is_sent_for():
     value = {"kind": "Node", "spec": {"x": 1, "hostname": "h", "overhead": {"cpu": "1"}}, "a": {}}
     new, warned = after(pod(), value, STRATEGIC, told=('duplicate field "q"',))
     assert (new["kind"], new["spec"]) == ("Pod", {"hostname": "h", "overhead": {"cpu": "1"}})
     assert warned == ['duplicate field "q"', 'unknown field "a"', 'unknown field "spec.x"']
     assert after(pod(), value, STRATEGIC, "Ignore")[1] == []
+    odd = {"spec": {"overhead": {"cpu": 1.5, "memory": 5}, "affinity": {"podAffinity": None}, "containers": [None]}}
+    assert after(pod(), odd, STRATEGIC)[0]["spec"]["overhead"] == {"cpu": 1.5, "memory": 5}
     message = refusal(lambda: after(pod(), {"a": 1}, STRATEGIC, "Strict"))[1]
     assert message == ' "" is invalid: patch: Invalid value: "map[a:1]": strict decoding error: unknown field "a"'
 
