@@ -31,10 +31,11 @@ def configuration(body: bytes, options: WriteOptions) -> Any:
         what = f"json: cannot unmarshal {word(value)} into Go value of type {_MAP}"
         raise bad_request(f"error decoding YAML: error unmarshaling JSON: while decoding JSON: {what}")
     if told and options.field_validation == "Strict":
-        raise bad_request(f"error strict decoding YAML: error converting YAML to JSON: {told[0]}")
+        listed = "".join(f"\n  {text}" for text in told)
+        raise bad_request(f"error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:{listed}")
     if told and options.field_validation == "Warn":
-        for line in told[0].splitlines()[1:]:
-            options.warn(line.strip())
+        for text in told:
+            options.warn(text)
     return value
 
 
