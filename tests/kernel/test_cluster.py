@@ -323,7 +323,8 @@ def test_an_interrupted_up_leaves_nothing(cluster: Cluster, lines: int):
         ("kind: Service\napiVersion: v1\nmetadata: {name: web}\nspec: {ports: [{port: 1, name: a}, {port: 70000, name: b}]}",
          "standard input: Service default/web: spec.ports[1].port: Invalid value: 70000: must be between 1 and 65535"),
         (("kind: Service\napiVersion: v1\nmetadata: {name: web}\nspec: {clusterIP: 1.2.3.4, ports: [{port: 1}]}\n---\n"
-         "kind: Service\napiVersion: v1\nmetadata: {name: b}\nspec: {clusterIP: 1.2.3.4, ports: [{port: 1}]}"), "already allocated to default/web"),
+         "kind: Service\napiVersion: v1\nmetadata: {name: b}\nspec: {clusterIP: 1.2.3.4, ports: [{port: 1}]}"),
+         "failed to allocate IP 1.2.3.4: provided IP is already allocated"),
         ("a: [", "standard input: line 2"),
     ],
 )  # fmt: skip
@@ -639,11 +640,11 @@ def test_a_running_cluster_takes_another_mode_and_refuses_what_was_fixed(cluster
 
 def test_a_recorded_spec_can_be_started_too(cluster: Cluster):
     folder = REPO / "tests/cases/recorded/lb-local"
-    stranger = "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: x}\n"
+    stranger = "apiVersion: example.com/v1\nkind: Stranger\nmetadata: {name: x}\n"
     started = cluster.run(
         "up", "-f", str(folder / "spec.yaml"), "-f", str(folder / "config.yaml"), "-f", "-", stdin=stranger
     )
-    assert "ServiceAccount is a kind that netproxy does not use: left out" in started.stderr
+    assert "Stranger is a kind that netproxy does not use: left out" in started.stderr
     saved = cluster.exec("node1", "iptables-save")
     recorded = (folder / "kube-proxy-1.36.2/iptables.txt").read_text()
     missing = [line for line in recorded.splitlines() if line.startswith("-A") and line not in saved]

@@ -187,7 +187,7 @@ def expected(case: Case, flow: dict[str, Any], mode: str, layout: str = "kube-pr
     return usual
 
 
-NO_SPECS = ("api", "kubectl")
+NO_SPECS = ("api", "api-writes", "kubectl")
 """Folders of other recordings."""
 
 
