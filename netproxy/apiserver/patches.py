@@ -21,8 +21,8 @@ _BAD_MERGE = "Invalid JSON Patch"
 _OPERATION = ("op", "path", "from", "value")
 
 
-def configuration(body: bytes, options: WriteOptions) -> Any:
-    """What is to be applied. Raises ApiError when it cannot be read, or has a key twice and must not."""
+def configuration(body: bytes) -> tuple[Any, tuple[str, ...]]:
+    """What is to be applied, and what was wrong with its text. Raises ApiError when it cannot be read."""
     try:
         value, told = yaml_value(body)
     except ValueError as error:
@@ -30,13 +30,7 @@ def configuration(body: bytes, options: WriteOptions) -> Any:
     if value is not None and not isinstance(value, dict):
         what = f"json: cannot unmarshal {word(value)} into Go value of type {_MAP}"
         raise bad_request(f"error decoding YAML: error unmarshaling JSON: while decoding JSON: {what}")
-    if told and options.field_validation == "Strict":
-        listed = "".join(f"\n  {text}" for text in told)
-        raise bad_request(f"error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:{listed}")
-    if told and options.field_validation == "Warn":
-        for text in told:
-            options.warn(text)
-    return value
+    return value, told
 
 
 def patch_body(body: bytes, kind: str, options: WriteOptions) -> tuple[Any, tuple[str, ...]]:

@@ -93,8 +93,8 @@ class Writer:
         options = write_options(request)
         at, way = (target.resource, target.key), target.subresource
         if kind == APPLY:
-            config = configuration(request.body, options)
-            obj, is_new = self._registry.apply_configuration(*at, config, options, subresource=way)
+            config, told = configuration(request.body)
+            obj, is_new = self._registry.apply_configuration(*at, config, options, subresource=way, told=told)
             return json_response(obj, 201 if is_new else 200)
         body, told = patch_body(request.body, kind, options)
         return json_response(self._registry.patch(*at, body, kind, options, subresource=way, told=told))

@@ -41,6 +41,7 @@ from netproxy.registry.managed import (
     updated,
 )
 from netproxy.registry.merging import merged, without
+from netproxy.registry.options import WriteOptions
 from netproxy.registry.restored import fault
 from netproxy.registry.shape import Shape
 from netproxy.registry.typed import type_error
@@ -118,6 +119,17 @@ def check_result(obj: Object, config: Object) -> None:
         whose = f"{meta.get('namespace') or ''}/{meta.get('name') or ''}; {said}"
         why = f"to proper version: unable to convert unstructured object to {said}: {wrong}"
         raise ApiError(500, "", f"failed to convert new object ({whose}) {why}")
+
+
+def tell(told: tuple[str, ...], options: WriteOptions) -> None:
+    """Tell what was wrong with the text of a configuration. Raises ApiError when it must not be overlooked."""
+    if told and options.field_validation == "Strict":
+        listed = "".join(f"\n  {text}" for text in told)
+        why = f"error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:{listed}"
+        raise ApiError(400, "BadRequest", why)
+    if options.field_validation == "Warn":
+        for text in told:
+            options.warn(text)
 
 
 def _text(value: Any) -> str:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from netproxy.core.errors import ApiError, ManifestError, Problem
 from netproxy.core.names import NamespacedName
 from netproxy.objects.canonical import canonical
-from netproxy.objects.kinds import CLUSTERS, KUBE_PROXY_CONFIGURATIONS, Resource, resource_of
+from netproxy.objects.kinds import (
+    CLUSTER_ROLES,
+    CLUSTERS,
+    ENDPOINT_SLICES,
+    KUBE_PROXY_CONFIGURATIONS,
+    LIMIT_RANGES,
+    ROLES,
+    Resource,
+    resource_of,
+)
 from netproxy.objects.manifest import Loaded
 from netproxy.objects.meta import Object, key, metadata, name, namespace
 from netproxy.objects.schema import decoded, field_problems
@@ -39,7 +48,10 @@ def given_object(obj: Object, resource: Resource, cluster_name: str) -> Object:
     if wrong:
         raise ManifestError(wrong)
     lets_go = metadata(obj).get("managedFields") == []  # which is not the same as nothing
+    emptied = [path for path in EMPTIED.get(resource, ()) if _list_at(obj, path) == []]
     obj = canonical(obj)
+    for path in emptied:
+        obj = _with_list(obj, path, [])
     meta = {**metadata(obj), "managedFields": []} if lets_go else dict(metadata(obj))
     meta.pop("selfLink", None)
     if resource.namespaced:
@@ -51,6 +63,34 @@ def given_object(obj: Object, resource: Resource, cluster_name: str) -> Object:
         if own_name:
             meta["name"] = own_name
     return {**obj, "metadata": meta}
+
+
+EMPTIED: Mapping[Resource, tuple[tuple[str, ...], ...]] = {
+    CLUSTER_ROLES: (("rules",),), ENDPOINT_SLICES: (("endpoints",), ("ports",)), LIMIT_RANGES: (("spec", "limits"),),
+    ROLES: (("rules",),),
+}  # fmt: skip
+"""Lists that are null when they are kept empty; who wrote that they are empty manages them."""
+
+
+def as_kept(obj: Object, resource: Resource) -> Object:
+    """The object without what only tells who manages it."""
+    for path in EMPTIED.get(resource, ()):
+        if _list_at(obj, path) == []:
+            obj = _with_list(obj, path, None)
+    meta = {field: value for field, value in metadata(obj).items() if field != "managedFields"}
+    return {**obj, "metadata": meta}
+
+
+def _list_at(obj: Object, path: tuple[str, ...]) -> Any:
+    here: Any = obj
+    for field in path:
+        here = here.get(field) if isinstance(here, dict) else None
+    return here
+
+
+def _with_list(obj: Object, path: tuple[str, ...], value: list[Any] | None) -> Object:
+    first, *rest = path
+    return {**obj, first: _with_list(obj[first], tuple(rest), value) if rest else value}
 
 
 def check_name(obj: Object, at: NamespacedName) -> None:

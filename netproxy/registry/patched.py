@@ -12,7 +12,7 @@ import orjson
 
 from netproxy.core.errors import ApiError, ManifestError
 from netproxy.objects.canonical import canonical
-from netproxy.objects.decoding import DecodingError, read, word
+from netproxy.objects.decoding import DecodingError, Reading, read, word
 from netproxy.objects.meta import Object
 from netproxy.objects.schema import fields_of, root_of
 from netproxy.registry.fieldset import in_order
@@ -54,7 +54,7 @@ def _read(value: Any, seen: Object, told: tuple[str, ...], options: WriteOptions
     except (DecodingError, ManifestError) as error:
         raise _OddError(str(error)) from error
     if not value.get("apiVersion") and not value.get("kind"):  # it is no object of anything
-        return {"apiVersion": seen["apiVersion"], "kind": seen["kind"]}
+        reading = Reading({}, tuple(f'unknown field "{field}"' for field in value))
     found = {**reading.obj, **{field: reading.obj.get(field) or seen[field] for field in ("apiVersion", "kind")}}
     _check_kind(found, seen)
     if (told or reading.told) and options.field_validation != "Ignore":

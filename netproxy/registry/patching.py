@@ -11,10 +11,11 @@ from dataclasses import replace
 from typing import Any
 
 from netproxy.core.clock import timestamp
+from netproxy.core.errors import ConflictError
 from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import Resource
 from netproxy.objects.meta import Object, key, metadata
-from netproxy.registry.applying import applied, check_config, check_result
+from netproxy.registry.applying import applied, check_config, check_result, tell
 from netproxy.registry.blank import blank
 from netproxy.registry.convert import as_stored, in_version
 from netproxy.registry.given import check_name, given_object, served
@@ -56,8 +57,9 @@ class Patches(Steps):
             return scale_of(made) if is_scale else made
 
     def apply_configuration(
-        self, resource: Resource, at: NamespacedName, config: Any, options: WriteOptions, *, subresource: str = ""
-    ) -> tuple[Object, bool]:
+        self, resource: Resource, at: NamespacedName, config: Any, options: WriteOptions, *, subresource: str = "",
+        told: tuple[str, ...] = (),
+    ) -> tuple[Object, bool]:  # fmt: skip
         """Server-side apply: make an object as a configuration says, or merge it in; also, whether it was made.
 
         Raises ApplyConflictError (others manage what would change), ApiError, and what `create` and `replace` raise.
@@ -79,6 +81,9 @@ class Patches(Steps):
                 live, config, Write(options.manager, version, now, subresource, reset), kind, force=options.force
             )
             check_result(result.obj, config)
+            tell(told, options)
+            if old is None and metadata(result.obj).get("uid"):
+                raise _unknown_uid(result.obj, resource, at)
             new = _placed(result.obj, at) if is_scale else self._patched(result.obj, resource, at)
             if old is None:
                 made = self._create(change, new, options, entries=result.entries)
@@ -95,6 +100,12 @@ class Patches(Steps):
     def _patched(self, obj: Object, resource: Resource, at: NamespacedName) -> Object:
         """What a patch made of an object, if it is still that object."""
         return self._given(_placed({**obj, "apiVersion": resource.api_version, "kind": resource.kind}, at))[1]
+
+
+def _unknown_uid(obj: Object, resource: Resource, at: NamespacedName) -> ConflictError:
+    what = f'Operation cannot be fulfilled on {resource.group_resource} "{at.name}"'
+    why = f"uid mismatch: the provided object specified uid {metadata(obj)['uid']}, and no existing object was found"
+    return ConflictError(f"{what}: {why}")
 
 
 def _placed(obj: Object, at: NamespacedName) -> Object:

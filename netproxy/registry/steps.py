@@ -31,6 +31,7 @@ from netproxy.registry.allocate import Holdings
 from netproxy.registry.convert import in_version
 from netproxy.registry.deletion import Options, is_over
 from netproxy.registry.given import (
+    as_kept,
     generated_name,
     served,
     with_uid,
@@ -93,7 +94,7 @@ class Steps:
         resource = served(obj)
         obj = with_owners_once(without_system_fields(obj), options.warn, late=False)
         sent = with_defaults(obj)
-        obj = with_entries(sent, [])
+        obj = as_kept(sent, resource)
         if not name(obj) and metadata(obj).get("generateName"):
             obj = {**obj, "metadata": {**metadata(obj), "name": generated_name(obj, self.store.new_uid())}}
         check_namespace(change, resource, key(obj))
@@ -122,7 +123,7 @@ class Steps:
         check_version(obj, old, options.resource or resource)
         strategy = self.strategy(resource)
         sent = with_owners_once(with_defaults(obj), options.warn, late=options.is_patch)
-        new = strategy.updated(with_fixed(admitted(change, with_entries(sent, []), old, resource), old), old)
+        new = strategy.updated(with_fixed(admitted(change, as_kept(sent, resource), old, resource), old), old)
         new = strategy.settled(new, old, options)
         strategy.check(new, old, options)
         _warn(strategy, new, old, options)

@@ -5,7 +5,7 @@ import json
 import pytest
 from support.api import a_registry
 
-from netproxy.core.errors import ApiError, ManifestError, NotFoundError
+from netproxy.core.errors import ApiError, ConflictError, ManifestError, NotFoundError
 from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import (
     CONFIG_MAPS,
@@ -334,6 +334,29 @@ def test_only_kubectl_keeps_the_note_up_to_date():
 )  # fmt: skip
 def test_what_cannot_be_applied(obj, code, why):
     assert refusal(lambda: apply(a_registry(), obj)) == (code, why)
+
+
+def test_an_object_that_is_not_there_has_no_uid():
+    with pytest.raises(
+        ConflictError, match="uid mismatch: the provided object specified uid u, and no existing object was found"
+    ):
+        apply(a_registry(), config(uid="u"))
+
+
+def test_what_was_wrong_with_the_text_is_told_when_all_else_is_right():
+    warned, told = [], ('line 2: key "a" already set in map',)
+
+    def run(obj, validation):
+        options = WriteOptions(manager="one", field_validation=validation, warn=warned.append)
+        return a_registry().apply_configuration(CONFIG_MAPS, AT, obj, options, told=told)
+
+    assert refusal(lambda: run(config(), "Strict"))[1].endswith(
+        'yaml: unmarshal errors:\n  line 2: key "a" already set in map'
+    )
+    assert run(config(), "Ignore")[1]
+    assert warned == []
+    assert run(config(), "Warn")[1]
+    assert warned == list(told)
 
 
 def test_what_is_merged_has_to_be_right():

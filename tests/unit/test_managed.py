@@ -167,6 +167,34 @@ def test_a_manager_is_known_in_the_version_in_which_it_writes():
     ] == "autoscaling/v1"
 
 
+@pytest.mark.parametrize(
+    ("obj", "fields"),
+    [
+        ({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4", "endpoints": [], "ports": None},
+         {"f:addressType": {}, "f:endpoints": {}}),
+        ({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "rules": []}, {"f:rules": {}}),
+        ({"apiVersion": "v1", "kind": "LimitRange", "spec": {"limits": []}}, {"f:spec": {"f:limits": {}}}),
+    ],
+)  # fmt: skip
+def test_who_says_that_a_list_is_empty_manages_it_though_it_is_kept_as_null(obj, fields):
+    made = a_registry().create({**obj, "metadata": {"name": "c", "namespace": "default"}}, by("m"))
+    assert entries(made) == {("m", "Update", ""): fields}
+    assert [] not in (made.get("endpoints"), made.get("rules"), (made.get("spec") or {}).get("limits"))
+
+
+def test_the_single_address_of_a_pod_counts():
+    registry, at = a_registry(), NamespacedName("default", "web-1")
+    registry.create(pod_object())
+    status = {"podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.2"}]}
+    seen = registry.patch(PODS, at, {"status": status}, MERGE, by("kubelet"), subresource="status")
+    assert seen["status"]["podIPs"] == [{"ip": "10.0.0.1"}]
+    owned = entries(seen)["kubelet", "Update", "status"]["f:status"]["f:podIPs"]
+    assert owned == {".": {}, 'k:{"ip":"10.0.0.1"}': {".": {}, "f:ip": {}}}
+    same = {"podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.1"}, {"ip": "fd00::1"}]}
+    dual = registry.patch(PODS, at, {"status": same}, MERGE, by("kubelet"), subresource="status")
+    assert dual["status"]["podIPs"] == same["podIPs"]
+
+
 def test_a_kind_without_an_official_type_is_managed_as_it_is_found():
     image = {
         "apiVersion": "netproxy.dev/v1alpha1",

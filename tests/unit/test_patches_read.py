@@ -64,21 +64,17 @@ def test_who_ignores_field_validation_is_refused_later():
     assert read(b"[1]", MERGE, "Ignore") == ([1], ())
 
 
-def applied(body, validation="Warn"):
-    warned = []
+def applied(body):
     try:
-        return configuration(body, WriteOptions(field_validation=validation, warn=warned.append)), warned
+        return configuration(body)
     except ApiError as error:
         return error.code, str(error)
 
 
 def test_a_configuration_is_yaml():
-    assert applied(b"a: 1\nb: [x]") == ({"a": 1, "b": ["x"]}, [])
-    assert applied(b"") == (None, [])
-    assert applied(b"a: 1\na: 2") == ({"a": 2}, ['line 2: key "a" already set in map'])
-    assert applied(b"a: 1\na: 2", "Ignore") == ({"a": 2}, [])
-    strict = 'error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n  line 2: key "a" already set in map'
-    assert applied(b"a: 1\na: 2", "Strict") == (400, strict)
+    assert applied(b"a: 1\nb: [x]") == ({"a": 1, "b": ["x"]}, ())
+    assert applied(b"") == (None, ())
+    assert applied(b"a: 1\na: 2") == ({"a": 2}, ('line 2: key "a" already set in map',))
     wrong = "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal array into Go value of type"
     assert applied(b"[]") == (400, f"{wrong} map[string]interface {{}}")
     assert applied(b"a: [")[1].startswith("error decoding YAML: error converting YAML to JSON: yaml: ")

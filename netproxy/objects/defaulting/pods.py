@@ -19,7 +19,16 @@ _GROUPS = ("initContainers", "containers", "ephemeralContainers")
 
 
 def _pod(obj: Object) -> Object:
-    return {**obj, "spec": _own(pod_spec(obj.get("spec") or {}))}
+    filled = {**obj, "spec": _own(pod_spec(obj.get("spec") or {}))}
+    return {**filled, "status": _addressed(filled["status"])} if filled.get("status") else filled
+
+
+def _addressed(status: Object) -> Object:
+    """Of a Pod's addresses, the one that stands alone counts."""
+    address, addresses = status.get("podIP"), status.get("podIPs") or ()
+    if not address or (addresses and addresses[0].get("ip") == address):
+        return status
+    return {**status, "podIPs": [{"ip": address}]}
 
 
 def pod_spec(spec: Object) -> Object:
