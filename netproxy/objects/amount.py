@@ -88,9 +88,11 @@ def amount(given: str) -> Amount:
 def quantity_text(value: Any) -> str:
     """The text of a quantity in JSON: a number may stand there, too.
 
-    >>> quantity_text(2), quantity_text(0.5), quantity_text(" 1 ")
-    ('2', '0.5', '1')
+    >>> quantity_text(2), quantity_text(0.5), quantity_text(" 1 "), quantity_text(None)
+    ('2', '0.5', '1', '0')
     """
+    if value is None:
+        return "0"
     return value.strip() if isinstance(value, str) else str(value)
 
 

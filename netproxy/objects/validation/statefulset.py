@@ -28,6 +28,7 @@ from netproxy.objects.validation.templated import (
     selector_shown,
     share_problems,
 )
+from netproxy.objects.validation.volumewarnings import claim_warnings
 from netproxy.objects.validation.words import Problems, forbidden, invalid, invalids, unsupported
 
 _MAY_CHANGE = (
@@ -136,6 +137,9 @@ def _status(new: Object, old: Object, meta: Meta) -> Problems:
 
 def _warnings(new: Object, old: Object | None) -> Any:
     yield from template_warnings(spec(new).get("template"), spec(old or {}).get("template"), "spec.template")
+    for index, claim in enumerate(spec(new).get("volumeClaimTemplates") or ()):
+        place = f"spec.volumeClaimTemplates[{index}]" + ("" if old is None else ".Spec")
+        yield from claim_warnings(claim.get("spec") or {}, place)
     if (spec(new).get("revisionHistoryLimit") or 0) < 0:
         yield _LIMIT
 
