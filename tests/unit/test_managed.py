@@ -12,7 +12,6 @@ from netproxy.objects.kinds import (
     HORIZONTAL_POD_AUTOSCALERS_V1,
     IMAGES,
     PODS,
-    SERVICES,
 )
 from netproxy.registry.managed import MOST_UPDATERS, capped, clean, is_timely
 from netproxy.registry.options import WriteOptions
@@ -73,10 +72,14 @@ def test_a_write_that_changes_nothing_is_none():
 
 def test_times_alone_make_no_new_version():
     registry = a_registry()
-    made = registry.create(service_object(), by("m"))
+    slice_ = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": {"name": "c", "namespace": "default"},
+              "addressType": "IPv4", "endpoints": []}  # fmt: skip
+    made = registry.create(slice_, by("m"))
     registry.store.clock.time += 60
-    status = {"metadata": {"generation": 9}, "spec": {"clusterIPs": None, "clusterIP": None}}
-    assert registry.patch(SERVICES, NamespacedName("default", "web"), status, MERGE, by("m")) == made
+    assert registry.replace(slice_, by("m")) == made, (
+        "an empty list is kept as null: to say it again is a change, and none"
+    )
+    assert registry.replace(slice_, by("other"))["metadata"]["resourceVersion"] != made["metadata"]["resourceVersion"]
 
 
 def test_a_status_is_managed_apart():
