@@ -129,7 +129,7 @@ def document(served: Sequence[Resource], name: str, extra: Mapping[str, Definiti
 def document_v2(served: Sequence[Resource]) -> Definition:
     """`/openapi/v2`: everything in one document."""
     paths = {path: _v2_paths(made) for resource in (*served, *REVIEWS) for path, made in _paths(resource).items()}
-    found = {name: _with_prefix(definition, V2) for name, definition in definitions().items()}
+    found = {name: _with_prefix(_v2(definition), V2) for name, definition in definitions().items()}
     return {"swagger": "2.0", "info": TITLE, "paths": paths, "definitions": found}
 
 
@@ -227,6 +227,13 @@ def _with_prefix(schema: Any, prefix: str) -> Any:
         return schema
     made = {key: _with_prefix(value, prefix) for key, value in schema.items()}
     return {**made, "$ref": prefix + made["$ref"]} if isinstance(made.get("$ref"), str) else made
+
+
+def _v2(definition: Definition) -> Definition:
+    """A definition as v2 has it: what is of one type or another is a string."""
+    if "oneOf" not in definition:
+        return definition
+    return {**{key: value for key, value in definition.items() if key != "oneOf"}, "type": "string"}
 
 
 def _v3(schema: Any) -> Any:

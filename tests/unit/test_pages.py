@@ -133,6 +133,24 @@ def test_a_patch_says_what_kubectl_looks_for():
     assert fields["spec"]["allOf"] == [{"$ref": "#/components/schemas/io.k8s.api.apps.v1.DeploymentSpec"}]
 
 
+def test_documents_say_which_values_a_field_may_have_and_which_types_a_quantity():
+    schemas = body("/openapi/v3/api/v1")["components"]["schemas"]
+    protocol = schemas["io.k8s.api.core.v1.ServicePort"]["properties"]["protocol"]
+    assert protocol["enum"] == ["SCTP", "TCP", "UDP"]
+    assert '\n - `"TCP"` is the TCP protocol.' in protocol["description"]
+    modes = schemas["io.k8s.api.core.v1.PersistentVolumeClaimSpec"]["properties"]["accessModes"]
+    assert modes["items"]["enum"] == ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"]
+    assert "enum" not in schemas["io.k8s.api.core.v1.Service"]["properties"]["kind"]
+    quantity, either = (
+        f"io.k8s.apimachinery.pkg.{name}" for name in ("api.resource.Quantity", "util.intstr.IntOrString")
+    )
+    assert schemas[quantity]["oneOf"] == [{"type": "string"}, {"type": "number"}]
+    assert schemas[either]["oneOf"] == [{"type": "integer"}, {"type": "string"}]
+    assert "type" not in schemas[either]
+    older = body("/openapi/v2")["definitions"][either]
+    assert (older["type"], older["format"], "oneOf" in older) == ("string", "int-or-string", False)
+
+
 def test_the_older_document_has_the_same_definitions():
     document = body("/openapi/v2")
     assert document["swagger"] == "2.0"
