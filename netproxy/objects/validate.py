@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from netproxy.core.errors import Problem
+from netproxy.objects.decoding import base64_fault
 from netproxy.objects.defaulting import with_defaults
 from netproxy.objects.meta import Object, metadata, spec
 from netproxy.objects.proxyconfig import configuration_problems
@@ -41,7 +42,7 @@ from netproxy.objects.validation.service import RULES as SERVICE
 from netproxy.objects.validation.servicestatus import load_balancer_problems
 from netproxy.objects.validation.statefulset import STATEFUL_SET
 from netproxy.objects.validation.volume import PERSISTENT_VOLUME
-from netproxy.objects.validation.words import Problems
+from netproxy.objects.validation.words import Problems, invalid
 from netproxy.objects.validation.workload import DAEMON_SET, DEPLOYMENT, REPLICA_SET, REPLICATION_CONTROLLER
 
 
@@ -58,7 +59,7 @@ def problems(obj: Object) -> list[Problem]:
         complete = with_defaults(obj)
         found = refusals(_with_ips(complete) if kind == "Service" else complete, None)
         if kind in _IN_MANIFESTS:
-            found += _IN_MANIFESTS[kind](complete)
+            found += _IN_MANIFESTS[kind](obj if kind == "Node" else complete)
         return [problem for problem in found if not was_once_right(problem)]
     except (TypeError, AttributeError, KeyError, ValueError) as error:  # a wrong type, which `schema` names better
         return [Problem("", f"Invalid value: {error}")]
@@ -80,9 +81,18 @@ def was_once_right(problem: Problem) -> bool:
     )
 
 
+def _encoded_problems(obj: Object, field: str) -> Problems:
+    """Values that are no base64; who asks an API server is told when it reads them."""
+    for key, value in (obj.get(field) or {}).items():
+        if (place := base64_fault(str(value or ""))) is not None:
+            yield invalid(f"{field}[{key}]", value, f"illegal base64 data at input byte {place}")
+
+
 _IN_MANIFESTS: dict[str, Callable[[Object], Problems]] = {
+    "ConfigMap": lambda obj: _encoded_problems(obj, "binaryData"),
     "EndpointSlice": port_range_problems,
     "Node": lambda obj: node_range_problems(spec(obj)),
+    "Secret": lambda obj: _encoded_problems(obj, "data"),
     "Service": lambda obj: load_balancer_problems(obj, {}),
 }
 """What else is asked where no API server is: statuses are believed, and what nobody could make work is told early."""

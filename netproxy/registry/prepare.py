@@ -57,12 +57,8 @@ def _emptied(new: Object, *fields: str) -> Object:
 
 
 def _limits(new: Object) -> Object:
-    """It gets a name when it has none."""
-    if spec(new).get("limits") == []:
-        new = {**new, "spec": {**spec(new), "limits": None}}
-    if metadata(new).get("name") or not metadata(new).get("uid"):
-        return new
-    return {**new, "metadata": {**metadata(new), "name": metadata(new)["uid"]}}
+    """No limits are none."""
+    return {**new, "spec": {**spec(new), "limits": None}} if spec(new).get("limits") == [] else new
 
 
 def _lease(new: Object, old: Object | None) -> Object:
@@ -77,8 +73,11 @@ _BEGINNINGS = ("dataSource", "dataSourceRef")
 
 
 def _without_nonsense(new: Object) -> Object:
-    """A claim begins with another claim or a snapshot; all else has a field of its own."""
+    """A claim begins with another claim or a snapshot, of its namespace; all else has a field of its own."""
     claim = spec(new)
+    if (claim.get("dataSourceRef") or {}).get("namespace"):  # CrossNamespaceVolumeDataSource is off
+        claim = {field: value for field, value in claim.items() if field != "dataSourceRef"}
+        new = {**new, "spec": claim}
     source = claim.get("dataSource")
     kind = ((source or {}).get("apiGroup") or "", (source or {}).get("kind"))
     if source is None or claim.get("dataSourceRef") is not None or kind in _SOURCES:
@@ -95,7 +94,7 @@ def _claim(new: Object) -> Object:
     source, reference = claim.get("dataSource"), claim.get("dataSourceRef")
     if source is not None and reference is None:
         claim["dataSourceRef"] = source
-    elif reference is not None and source is None and not reference.get("namespace"):
+    elif reference is not None and source is None:
         claim["dataSource"] = reference
     return {**new, "spec": claim}
 

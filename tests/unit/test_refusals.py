@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from pathlib import Path
 from urllib.parse import quote
 
@@ -36,7 +37,8 @@ def asked(ask, method, path, body):
     answer = ask.api.handle(Request(method, path, {}, json.dumps(body).encode()))
     said = json.loads(answer.body)
     causes = [
-        [cause["field"], cause["message"], cause["reason"]] for cause in (said.get("details") or {}).get("causes", ())
+        [cause.get("field"), cause["message"], cause.get("reason")]
+        for cause in (said.get("details") or {}).get("causes", ())
     ]
     return answer.status, causes, [value for name, value in answer.headers if name == "Warning"]
 
@@ -56,3 +58,44 @@ def test_refusals_are_those_of_a_real_api_server(number):
         found = asked(ask, answer["method"], path, with_change(obj, answer))
         wanted = (answer["status"], answer["causes"], answer.get("warnings", []))
         assert found == wanted, answer
+
+
+OBJECTS = json.loads((CASES / "objects.json").read_text())
+
+LENGTHS = re.compile('"(BIG|LONG)([0-9]+)"')
+"""How long values are written in objects.json: so many letters, with a prefix or without one."""
+
+GROWN = {
+    '"XLONG"': json.dumps("X" * 300),
+    '"B64BIG"': json.dumps("QUFB" * 400_000),
+    '"LABEL70"': json.dumps("a" * 70 + ".b"),
+    '"MANY101"': json.dumps([f"1.2.3.{number}" for number in range(101)]),
+    '"KEYS513"': json.dumps({f"k{number}": "v" for number in range(513)}),
+    '"NS1"': '"nsone1"',
+    '"NS2"': '"nsone2"',
+}
+
+
+def grown(obj, index):
+    text = LENGTHS.sub(
+        lambda found: json.dumps(("a.b/" if found[1] == "LONG" else "") + "x" * int(found[2])), json.dumps(obj)
+    )
+    for short, long in {**GROWN, '"N"': f'"x{index}"'}.items():
+        text = text.replace(short, long)
+    return json.loads(text)
+
+
+@pytest.mark.parametrize("index", range(len(OBJECTS)), ids=lambda index: f"{index}-{OBJECTS[index]['obj']['kind']}")
+def test_whole_objects_are_refused_in_the_same_words(index):
+    row, ask = OBJECTS[index], Client(a_registry(ipFamilies=["IPv4", "IPv6"]))
+    for namespace in ("fz", "fz2"):
+        ask("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
+    obj, path, method = grown(row["obj"], index), row["path"], "POST"
+    if "old" in row:
+        _, made = ask("POST", path, grown(row["old"], index))
+        if "ver" in row:
+            obj["metadata"]["resourceVersion"] = made["metadata"]["resourceVersion"]
+        path, method = f"{path}/{quote(obj['metadata']['name'], safe='')}", "PUT"
+        path += f"/{row['sub']}" if "sub" in row else ""
+    found = asked(ask, method, path, obj)
+    assert found == (row["status"], row["causes"], row["warnings"])

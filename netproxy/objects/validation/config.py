@@ -45,7 +45,7 @@ def _config_map(obj: Object, meta: Found) -> Problems:
     for key in binary:
         yield from invalids(f"binaryData[{key}]", key, config_key(key))
     if sum(size(text or "") for text in data.values()) + sum(map(_decoded_size, binary.values())) > _MOST_BYTES:
-        yield too_long("", _MOST_BYTES)
+        yield too_long("[]", _MOST_BYTES)
 
 
 def _decoded_size(text: str | None) -> int:

@@ -78,7 +78,7 @@ def _capacity(capacity: Mapping[str, str]) -> Problems:
     if not capacity:
         yield required("spec.capacity")
     if list(capacity) != ["storage"]:
-        yield unsupported("spec.capacity", capacity or None, ("storage",))
+        yield unsupported("spec.capacity", dict(sorted(capacity.items())) or None, ("storage",))
     for name, given in capacity.items():
         if amount(given) < 0:
             yield invalid(f"spec.capacity[{name}]", int(amount(given)), "must be a valid resource quantity")
@@ -186,9 +186,7 @@ def _create(obj: Object, meta: Found) -> Problems:
     yield from _volume(obj, meta)
     mounted = any(spec(obj).get(field) is not None for field in _SOURCES if field not in _UNMOUNTED)
     if _MOUNT_OPTIONS in annotations_of(obj) and not mounted:
-        yield forbidden(
-            "metadata.annotations", f"may not specify mount options for this volume type ({_MOUNT_OPTIONS})"
-        )
+        yield forbidden(f"metadata.annotations.{_MOUNT_OPTIONS}", "may not specify mount options for this volume type")
 
 
 _UNMOUNTED = ("hostPath", "flocker", "fc", "flexVolume", "portworxVolume", "scaleIO", "local", "storageos", "csi")
