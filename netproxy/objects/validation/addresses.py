@@ -9,7 +9,7 @@ import ipaddress
 import re
 from collections.abc import Container
 
-from netproxy.core.net import sloppy_address, sloppy_network
+from netproxy.core.net import network, sloppy_address, sloppy_network
 from netproxy.objects.validation.names import Reasons, cached
 from netproxy.objects.validation.words import Problems, invalids, quoted
 
@@ -120,12 +120,15 @@ def cidr_warnings(path: str, text: str) -> Reasons:
         return ()
     host, _, length = text.partition("/")
     own = sloppy_address(host)
+    bits = 128 if ":" in text else 32
+    mapped = _is_mapped(host, own)
+    if mapped and int(length) >= 96:  # as Go prints it: the range of the IPv4 address that it is
+        read = network(f"{own}/{int(length) - 96}")
     said: Reasons = ()
-    if _has_host_bits(f"{own}/{read.partition('/')[2]}"):
-        single = f"{own}/{128 if ':' in own else 32}"
-        these = f"{quoted(read)} or {quoted(single)}"
+    if own != read.partition("/")[0]:
+        these = f"{quoted(read)} or {quoted(f'{own}/{bits}')}"
         said += (f"{path}: CIDR value {quoted(text)} is ambiguous in this context (should be {these}?)",)
-    if _LEADING_ZERO.search(host) or length != str(int(length)) or _is_mapped(host, own):
+    if _LEADING_ZERO.search(host) or length != str(int(length)) or mapped:
         said += (f"{path}: non-standard CIDR value {quoted(text)} is invalid: use {quoted(read)}",)
     if not said:
         said = (f"{path}: IPv6 CIDR value {quoted(text)} should be in RFC 5952 canonical format ({quoted(read)})",)
