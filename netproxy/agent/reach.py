@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from netproxy.apiserver.connect import LogOptions, Stream
+from netproxy.apiserver.connect import LogOptions, Stream, Terminal
 from netproxy.core.clock import Clock
+from netproxy.core.errors import KernelError
+from netproxy.core.names import quoted
+from netproxy.kubelet.attach import Attached
 from netproxy.kubelet.extract import Wanted
 from netproxy.kubelet.loop import Kubelet
 from netproxy.objects.cluster import ClusterSpec
+from netproxy.serve.nodes import Process
 
 
 class OwnNodes:
@@ -30,3 +34,21 @@ class OwnNodes:
         since = options.since or (self._clock.now() - options.since_s if options.since_s else 0.0)
         wanted = Wanted(options.follow, options.timestamps, since, options.tail, options.limit)
         return self._kubelet.log(stream.pod, stream.container, wanted, previous=options.previous)
+
+    def check_runs(self, stream: Stream) -> None:
+        """Raises KernelError when the container does not run."""
+        self._kubelet.check_runs(stream.pod, stream.container)
+
+    async def run(self, stream: Stream) -> Process:
+        """A command, or what runs already. Raises KernelError."""
+        wanted = stream.wanted
+        assert isinstance(wanted, Terminal)
+        if wanted.command is None:
+            return Attached(self._kubelet, stream.pod, stream.container)
+        if not wanted.command:
+            raise KernelError("you must specify at least 1 command for the container")
+        try:
+            return await self._kubelet.run(stream.pod, stream.container, list(wanted.command), tty=wanted.tty)
+        except KernelError as error:
+            lacks = f"{error} in $PATH" if str(error).endswith("file not found") else error
+            raise KernelError(f"failed to exec in container: exec: {quoted(wanted.command[0])}: {lacks}") from error

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from netproxy.core.clock import Clock
-from netproxy.core.errors import NotFoundError
-from netproxy.core.names import NamespacedName
+from netproxy.core.errors import KernelError, NotFoundError
+from netproxy.core.names import NamespacedName, quoted
 from netproxy.kubelet.addresses import pod_addresses, pod_link
+from netproxy.kubelet.commands import Command, Commands
 from netproxy.kubelet.extract import Wanted, extract
 from netproxy.kubelet.fields import ignored
 from netproxy.kubelet.launch import Launch
@@ -47,6 +48,7 @@ class Kubelet:
         self._runtime = runtime
         self._clock = clock
         self._launch = Launch(objects, cluster, place)
+        self._commands = Commands(runtime, place.state)
         self._links = {
             node.name: NodePort(place.namespace_of(node.name), ipv6=any(":" in a for a in node.addresses))
             for node in cluster.nodes
@@ -169,6 +171,22 @@ class Kubelet:
         if pid is None:
             raise NotFoundError(f"container {chosen['name']} of pod {at.name} is not running")
         return {**self._launch.entry(pod, chosen, worker.seen.ips), "pid": pid}
+
+    def check_runs(self, pod: Object, container: str) -> None:
+        """Raises KernelError when a container does not run."""
+        if f"{uid(pod)}/{container}" not in self._runtime.running:
+            raise KernelError(f"container not found ({quoted(container)})")
+
+    async def run(self, pod: Object, container: str, argv: list[str], *, tty: bool) -> Command:
+        """Run a command in a container. Raises KernelError."""
+        self.check_runs(pod, container)
+        kinds = ("containers", "initContainers")
+        chosen = next(c for kind in kinds for c in spec(pod).get(kind) or () if c["name"] == container)
+        worker = self._workers.get(uid(pod))
+        message = self._launch.command(pod, chosen, worker.seen.ips if worker else (), argv)
+        if tty:
+            message["env"] = {"TERM": "xterm", **message["env"]}
+        return await self._commands.begin(uid(pod), message, tty=tty)
 
     def log_folder(self, pod: Object, container: str) -> Path:
         """Where a container's output is."""

@@ -200,18 +200,25 @@ class Runtime:
 
     async def execute(self, name: str, message: Message, limit_s: float) -> int:
         """Run a command to its end; its exit status. Raises TimeoutError, KernelError."""
+        ended = await self.begin(name, message)
+        try:
+            async with asyncio.timeout(limit_s):
+                return await ended
+        finally:
+            self.kill(name, signal.SIGKILL)
+            self._waiting.pop(name, None)
+
+    async def begin(self, name: str, message: Message) -> asyncio.Future[int]:
+        """Start a command; what becomes its exit status, when it has ended. Raises KernelError."""
         ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._waiting[name] = ended
         try:
             await self.start(name, message)
-            async with asyncio.timeout(limit_s):
-                return await ended
         except BaseException:
             self.kill(name, signal.SIGKILL)
-            ended.cancel()
-            raise
-        finally:
             self._waiting.pop(name, None)
+            raise
+        return ended
 
     def kill(self, name: str, number: int) -> None:
         """Send a signal to a container and all its processes; gone is fine."""

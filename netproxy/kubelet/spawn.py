@@ -7,13 +7,14 @@ import importlib
 import os
 import resource
 import signal
+import socket
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, NoReturn
 
 from netproxy.core.errors import KernelError
 from netproxy.core.programs import MARK
-from netproxy.kubelet import confine, netexec
+from netproxy.kubelet import confine, netexec, stdio
 from netproxy.kubelet.cells import wait_for_child
 from netproxy.linux import libc, mounts, netns, privileges
 
@@ -50,9 +51,7 @@ def become(message: Message, output: int, why: int, files: tuple[int, int], comp
     for restored in (signal.SIGCHLD, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGTERM):
         signal.signal(restored, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_NOFILE, files)
-    null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-    for target, source in ((0, null), (1, output), (2, output)):
-        os.dup2(source, target)
+    terminal = _standard_files(message, output)
     kept = _kept(message)
     user, mark = message["user"], os.environ.get(MARK)
     if company.inside:
@@ -62,6 +61,8 @@ def become(message: Message, output: int, why: int, files: tuple[int, int], comp
     os.environ.clear()
     os.environ.update({**message["env"], **({MARK: mark} if mark else {})})
     os.chdir(message["cwd"] if os.path.isdir(message["cwd"]) else "/")
+    if terminal:
+        stdio.open_terminal(terminal)
     if user["uid"]:
         os.fchown(1, user["uid"], -1)  # so that it can open /dev/stdout
     if message.get("builtin"):
@@ -71,13 +72,35 @@ def become(message: Message, output: int, why: int, files: tuple[int, int], comp
     if company.mortal:
         libc.die_with_parent()  # another user's process had forgotten it
     if company.first or company.inside:
-        libc.set_process_name("netproxy-init")
-        libc.set_command_line(["netproxy-init"], [f"{MARK}={mark or ''}"])
-        wait_for_child()
-        os.setsid()
+        _stay_behind(mark or "")
+    if terminal:
+        stdio.control_terminal()
     if company.inside:
         libc.die_with_parent()
     start_program(message["argv"])
+
+
+def _standard_files(message: Message, output: int) -> socket.socket | None:
+    """Have input, output and errors be what they are to be; the line to whoever is to be given a terminal's other end."""
+    null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    for target, source in ((0, null), (1, output), (2, output)):
+        os.dup2(source, target)
+    talk = message.get("stdio")
+    if not talk:
+        return None
+    line = stdio.call(talk)
+    if talk["tty"]:
+        return line
+    stdio.take_pipes(line)
+    return None
+
+
+def _stay_behind(mark: str) -> None:
+    """Go on as a child, which leads a session; this process waits for it."""
+    libc.set_process_name("netproxy-init")
+    libc.set_command_line(["netproxy-init"], [f"{MARK}={mark}"])
+    wait_for_child()
+    os.setsid()
 
 
 def _kept(message: Message) -> list[int]:

@@ -5,13 +5,46 @@ Source: kubernetes 1.36 pkg/registry/core/pod/rest, Go net (errors of a dial).
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 from collections.abc import AsyncIterator, Mapping
 from typing import Protocol
 from urllib.parse import urlencode
 
-from netproxy.apiserver.connect import Kubelet, LogOptions, Stream, about
-from netproxy.core.errors import ApiError
+from netproxy.apiserver.connect import Kubelet, LogOptions, Stream, Terminal, about
+from netproxy.core.errors import ApiError, KernelError
+
+
+class Process(Protocol):
+    """What runs in a container, and its streams."""
+
+    status: asyncio.Future[int]
+    """Its exit status, when it has ended. Raises KernelError when nobody knows."""
+
+    @property
+    def outputs(self) -> int:
+        """How many there are: output and errors, or both in one."""
+        ...
+
+    async def read(self, output: int) -> bytes:
+        """What it writes next to one of its outputs; empty when that is over."""
+        ...
+
+    async def write(self, data: bytes) -> bool:
+        """Give it to read; False when it does not any more."""
+        ...
+
+    def close_input(self) -> None:
+        """There is nothing more to read."""
+        ...
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Tell its terminal how large it is."""
+        ...
+
+    async def end(self) -> None:
+        """Nobody is there any more."""
+        ...
 
 
 class Nodes(Protocol):
@@ -25,6 +58,14 @@ class Nodes(Protocol):
         """The part of a container's log that a Stream with LogOptions wants."""
         ...
 
+    def check_runs(self, stream: Stream) -> None:
+        """Raises KernelError when the container does not run."""
+        ...
+
+    async def run(self, stream: Stream) -> Process:
+        """What a Stream with a Terminal wants. Raises KernelError."""
+        ...
+
 
 class NoNodes:
     """None can be reached."""
@@ -36,7 +77,15 @@ class NoNodes:
 
     def log(self, stream: Stream) -> AsyncIterator[bytes]:
         """Nobody asks."""
-        raise NotImplementedError(stream.container)
+        raise KernelError(f"no node is reached for {stream.container}")
+
+    def check_runs(self, stream: Stream) -> None:
+        """Nobody asks."""
+        raise KernelError(f"no node is reached for {stream.container}")
+
+    async def run(self, stream: Stream) -> Process:
+        """Nobody asks."""
+        raise KernelError(f"no node is reached for {stream.container}")
 
 
 def refusal(kubelet: Kubelet) -> str:
@@ -59,6 +108,23 @@ def log_url(stream: Stream, kubelet: Kubelet, wanted: LogOptions) -> str:
         "tailLines": wanted.tail, "timestamps": wanted.timestamps,
     }  # fmt: skip
     return f"https://{kubelet.address}/containerLogs/{about(stream.pod)}/{stream.container}{_query(query)}"
+
+
+def post_url(stream: Stream, kubelet: Kubelet) -> str:
+    """Where a kubelet runs commands, attaches, forwards ports."""
+    match stream.wanted:
+        case Terminal(command, stdin, stdout, stderr, tty):
+            flags = [("command", each) for each in command or ()]
+            flags += [
+                (name, "1")
+                for name, on in (("error", stderr), ("input", stdin), ("output", stdout), ("tty", tty))
+                if on
+            ]
+            what = "attach" if command is None else "exec"
+            query = f"?{urlencode(sorted(flags, key=lambda flag: flag[0]))}" if flags else ""
+            return f"https://{kubelet.address}/{what}/{about(stream.pod)}/{stream.container}{query}"
+        case _:
+            return f"https://{kubelet.address}/portForward/{about(stream.pod)}"
 
 
 def _query(query: Mapping[str, object]) -> str:
