@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
 from netproxy.core.errors import ManifestError, Problem
 from netproxy.objects.amount import amount, quantity_text
 from netproxy.objects.meta import Object
+from netproxy.objects.moments import MICROSECONDS, moment
 from netproxy.objects.schema import encoding_of, fields_of, root_of
 
 _KEPT = ("policies",)
@@ -23,7 +23,8 @@ _KEPT = ("policies",)
 
 _Step = Callable[[Any], Any]
 _ABSENT: Any = object()
-_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)")
+_PLAIN_TIME = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3])(:[0-5][0-9]){2}Z")
+"""Most of the times that stay as they are."""
 
 
 def canonical(obj: Object) -> Object:
@@ -167,27 +168,15 @@ def _resource(value: Any) -> str:
 
 def _time(value: Any) -> str | None:
     """RFC 3339 in UTC, whole seconds."""
-    if value is None or (len(value) == 20 and value[19] == "Z" and _TIME.fullmatch(value)):
+    if value is None or _PLAIN_TIME.fullmatch(value):
         return value  # type: ignore[no-any-return]
-    return _moment(value, "2006-01-02T15:04:05Z07:00").strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment(value).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _micro_time(value: Any) -> str | None:
     if value is None:
         return None
-    return _moment(value, "2006-01-02T15:04:05.000000Z07:00").strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _moment(text: str, layout: str) -> datetime:
-    """The time that a text is. Raises ValueError in Go's words."""
-    found = _TIME.fullmatch(text)
-    try:
-        if found:
-            fraction = (found[2] or ".0")[:7]
-            return datetime.fromisoformat(f"{found[1]}{fraction}{found[3]}").astimezone(UTC)
-    except ValueError:
-        pass
-    raise ValueError(f'parsing time "{text}" as "{layout}": cannot parse "{text}" as "2006"')
+    return moment(value, MICROSECONDS).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 _FORMS: dict[str, _Step] = {"q": _quantity, "t": _time, "u": _micro_time}

@@ -12,7 +12,9 @@ from functools import cache
 from typing import Any
 
 from netproxy.core.errors import NetproxyError
+from netproxy.objects.amount import amount, quantity_text
 from netproxy.objects.gojson import Pairs, plain
+from netproxy.objects.moments import MICROSECONDS, SECONDS, moment
 from netproxy.objects.schema import encoding_of, fields_of
 
 MOST_TOLD = 100
@@ -215,6 +217,8 @@ class _Reader:
     def _special(self, value: Any, what: str) -> Any:
         """A type that reads itself: a Quantity, a time, an IntOrString."""
         if isinstance(value, str) or (what == "q" and type(value) in (int, float)):
+            if reason := _reason(value, what):
+                raise DecodingError(reason)
             return value
         if what == "q":
             raise DecodingError(NO_QUANTITY)
@@ -244,6 +248,18 @@ class _Reader:
 
     def _tell(self, what: str, path: str, key: str) -> None:
         self.told.append(f'{what} field "{path}.{key}"' if path else f'{what} field "{key}"')
+
+
+def _reason(value: Any, what: str) -> str:
+    """Why a text is not of a type that reads itself."""
+    try:
+        if what == "q":
+            amount(quantity_text(value))
+        elif what in ("t", "u"):
+            moment(value, MICROSECONDS if what == "u" else SECONDS)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 NO_QUANTITY = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"

@@ -126,8 +126,8 @@ class Steps:
         new = strategy.updated(with_fixed(admitted(change, as_kept(sent, resource), old, resource), old), old)
         new = strategy.settled(new, old, options)
         strategy.check(new, old, options)
-        _warn(strategy, new, old, options)
         new = next_generation(new, old, resource)
+        _warn(strategy, new, old, options)
         entries = self._tracked(old, sent, options) if entries is None else entries
         return self._put(change, with_entries(new, entries), old)
 

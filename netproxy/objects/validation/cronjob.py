@@ -13,6 +13,7 @@ from netproxy.objects.meta import Object, name, spec
 from netproxy.objects.validation.cron import schedule_reason
 from netproxy.objects.validation.job import job_spec_problems, job_warnings
 from netproxy.objects.validation.names import dns_label
+from netproxy.objects.validation.podwarnings import is_renewed
 from netproxy.objects.validation.rules import Found, Meta, Rules
 from netproxy.objects.validation.templated import not_negative, selector_shown
 from netproxy.objects.validation.timezones import zone_reason
@@ -87,17 +88,13 @@ def _warnings(new: Object, old: Object | None) -> Iterable[str]:
     if old is None and (reasons := dns_label(name(new))):
         why = "this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended"
         yield f"metadata.name: {why}: [{' '.join(reasons)}]"
+    if is_renewed(new, old):
+        yield from job_warnings((spec(new).get("jobTemplate") or {}).get("spec") or {}, "spec.jobTemplate.spec")
     if "TZ" in (spec(new).get("schedule") or ""):
         yield (
             "spec.schedule: cannot use TZ or CRON_TZ in schedule, use timeZone instead, see "
             "https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/#time-zones for more details"
         )
-    yield from job_warnings(_job(new), _job(old or {}), "spec.jobTemplate.spec")
-
-
-def _job(obj: Mapping[str, Any]) -> Part:
-    job: Part = (spec(obj).get("jobTemplate") or {}).get("spec") or {}
-    return job
 
 
 CRON_JOB = Rules(create=_create, update=_update, warnings=_warnings)

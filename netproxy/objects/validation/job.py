@@ -11,11 +11,16 @@ from typing import Any
 from netproxy.objects.meta import Object, name, spec, uid
 from netproxy.objects.selector import label_selector, matches
 from netproxy.objects.validation.internal import internal
-from netproxy.objects.validation.jobpolicies import failure_policy_problems, success_policy_problems
+from netproxy.objects.validation.jobpolicies import (
+    failure_policy_problems,
+    failure_policy_shown,
+    success_policy_problems,
+    success_policy_shown,
+)
 from netproxy.objects.validation.metadata import selector_problems
 from netproxy.objects.validation.names import dns_label, dns_subdomain, http_path, size
 from netproxy.objects.validation.pod import template_problems
-from netproxy.objects.validation.podwarnings import label_name_warnings, template_warnings
+from netproxy.objects.validation.podwarnings import is_renewed, label_name_warnings, template_warnings
 from netproxy.objects.validation.rules import Found, Meta, Rules
 from netproxy.objects.validation.templated import (
     is_readable,
@@ -23,6 +28,7 @@ from netproxy.objects.validation.templated import (
     mismatch_problems,
     not_negative,
     selector_shown,
+    unchanged_selector,
 )
 from netproxy.objects.validation.words import (
     IMMUTABLE,
@@ -33,6 +39,7 @@ from netproxy.objects.validation.words import (
     required,
     too_long,
     unchanged,
+    unchanged_shown,
     unsupported,
 )
 
@@ -178,10 +185,14 @@ def _update(new: Object, old: Object, meta: Meta) -> Problems:
     given, before = spec(new), spec(old)
     yield from _selected(given)
     yield from _completions(given, before)
-    yield from unchanged("spec.selector", given.get("selector"), before.get("selector"))
+    yield from unchanged_selector(given, before)
     yield from _template_change(new, old)
     for field in ("completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"):
-        yield from unchanged(f"spec.{field}", given.get(field), before.get(field))
+        shown = _SHOWN[field](given.get(field)) if field in _SHOWN else given.get(field)
+        yield from unchanged_shown(f"spec.{field}", given.get(field), before.get(field), shown)
+
+
+_SHOWN = {"podFailurePolicy": failure_policy_shown, "successPolicy": success_policy_shown}
 
 
 def _completions(given: Part, before: Part) -> Problems:
@@ -248,16 +259,17 @@ def _with_resources(before: Part, given: Part) -> dict[str, Any]:
 def _warnings(new: Object, old: Object | None) -> Iterator[str]:
     if old is None:
         yield from label_name_warnings(new, "this is used in Pod names and hostnames")
-    yield from job_warnings(spec(new), spec(old or {}), "spec")
+    if is_renewed(new, old):
+        yield from job_warnings(spec(new), "spec")
 
 
-def job_warnings(given: Part, before: Part, path: str) -> Iterator[str]:
-    """What is said about the spec of a Job, new or changed."""
+def job_warnings(given: Part, path: str) -> Iterator[str]:
+    """What is said about the spec of a Job."""
     count, beside = given.get("completions") or 0, given.get("parallelism") or 0
     if given.get("completionMode") == "Indexed" and count > _MANY and beside > _FEWER:
         why = "In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, "
         yield why + "Kubernetes might not be able to track completedIndexes when a big number of indexes fail"
-    yield from template_warnings(given.get("template"), before.get("template"), f"{path}.template")
+    yield from template_warnings(given.get("template"), f"{path}.template")
 
 
 JOB = Rules(create=_create, update=_update, warnings=_warnings)

@@ -106,8 +106,7 @@ def success_policy_problems(job: Part, path: str) -> Problems:
     """What is wrong with what counts as a success."""
     rules = job["successPolicy"].get("rules") or ()
     if job.get("completionMode") != "Indexed":
-        shown = {"Rules": [_success_shown(rule) for rule in rules] or None}
-        yield invalid(path, shown, "requires indexed completion mode")
+        yield invalid(path, success_policy_shown(job["successPolicy"]), "requires indexed completion mode")
         return
     if not rules:
         why = "at least one rules must be specified when the successPolicy is specified"
@@ -116,6 +115,25 @@ def success_policy_problems(job: Part, path: str) -> Problems:
         yield too_many(f"{path}.rules", len(rules), _MOST_RULES)
     for index, rule in enumerate(rules):
         yield from _success(rule, f"{path}.rules[{index}]", job.get("completions") or 0)
+
+
+def failure_policy_shown(policy: Part | None) -> Any:
+    """What counts as a failure, as a refusal shows it."""
+    return None if policy is None else {"Rules": [_rule_shown(rule) for rule in policy.get("rules") or ()] or None}
+
+
+def _rule_shown(rule: Part) -> dict[str, Any]:
+    codes, patterns = rule.get("onExitCodes"), rule.get("onPodConditions") or ()
+    if codes is not None:
+        codes = {field[0].upper() + field[1:]: codes.get(field) for field in ("containerName", "operator", "values")}
+        codes["Operator"] = codes["Operator"] or ""
+    shown = [{"Type": item.get("type") or "", "Status": item.get("status") or ""} for item in patterns]
+    return {"Action": rule.get("action") or "", "OnExitCodes": codes, "OnPodConditions": shown or None}
+
+
+def success_policy_shown(policy: Part | None) -> Any:
+    """What counts as a success, as a refusal shows it."""
+    return None if policy is None else {"Rules": [_success_shown(rule) for rule in policy.get("rules") or ()] or None}
 
 
 def _success_shown(rule: Part) -> dict[str, Any]:

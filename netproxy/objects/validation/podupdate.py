@@ -14,7 +14,7 @@ from netproxy.objects.validation.internal import internal_diff
 from netproxy.objects.validation.names import dns_subdomain, qualified
 from netproxy.objects.validation.pod import pod_problems, pod_template_problems, whole_problems
 from netproxy.objects.validation.podannotations import APP_ARMOR, MIRROR, pod_annotation_problems
-from netproxy.objects.validation.podwarnings import pod_warnings, template_warnings
+from netproxy.objects.validation.podwarnings import is_renewed, pod_warnings, template_warnings
 from netproxy.objects.validation.rules import Found, Meta, Rules
 from netproxy.objects.validation.scheduling import toleration_problems
 from netproxy.objects.validation.words import (
@@ -238,7 +238,8 @@ def _template_update(new: Object, old: Object, meta: Meta) -> Problems:
 
 
 def _template_warnings(new: Object, old: Object | None) -> Any:
-    yield from template_warnings(new.get("template"), (old or {}).get("template"), "template")
+    if is_renewed(new, old):
+        yield from template_warnings(new.get("template"), "template")
 
 
 def _template_create(obj: Object, meta: Found) -> Problems:

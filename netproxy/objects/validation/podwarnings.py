@@ -54,9 +54,14 @@ def pod_warnings(new: Object, old: Object | None) -> Iterator[str]:
         yield from _all(metadata(new), spec(new), "", is_template=False)
 
 
-def template_warnings(template: Part | None, before: Part | None, path: str) -> Iterator[str]:
-    """What is said about a template, new or changed."""
-    if template is not None and template != before:
+def is_renewed(new: Object, old: Object | None) -> bool:
+    """Whether an object is new, or what is wanted of it."""
+    return old is None or metadata(new).get("generation") != metadata(old).get("generation")
+
+
+def template_warnings(template: Part | None, path: str) -> Iterator[str]:
+    """What is said about a template."""
+    if template is not None:
         yield from _all(template.get("metadata") or {}, template.get("spec") or {}, f"{path}.", is_template=True)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from netproxy.objects.meta import Object, spec, status
 from netproxy.objects.validation.names import dns_label
 from netproxy.objects.validation.pod import template_metadata_problems, template_problems
-from netproxy.objects.validation.podwarnings import template_warnings
+from netproxy.objects.validation.podwarnings import is_renewed, template_warnings
 from netproxy.objects.validation.rules import Found, Meta, Rules
 from netproxy.objects.validation.storage import claim_spec_problems
 from netproxy.objects.validation.templated import (
@@ -136,7 +136,8 @@ def _status(new: Object, old: Object, meta: Meta) -> Problems:
 
 
 def _warnings(new: Object, old: Object | None) -> Any:
-    yield from template_warnings(spec(new).get("template"), spec(old or {}).get("template"), "spec.template")
+    if is_renewed(new, old):
+        yield from template_warnings(spec(new).get("template"), "spec.template")
     for index, claim in enumerate(spec(new).get("volumeClaimTemplates") or ()):
         place = f"spec.volumeClaimTemplates[{index}]" + ("" if old is None else ".Spec")
         yield from claim_warnings(claim.get("spec") or {}, place)

@@ -18,6 +18,7 @@ from netproxy.objects.validation.words import (
     invalid,
     invalids,
     required,
+    unchanged_shown,
     unsupported,
 )
 
@@ -71,6 +72,12 @@ def selector_shown(selector: Part | None) -> Any:
 def _expression_shown(item: Part) -> dict[str, Any]:
     shown = {field: item.get(field) or "" for field in ("key", "operator")}
     return {**shown, "values": item["values"]} if item.get("values") else shown
+
+
+def unchanged_selector(given: Part, before: Part) -> Problems:
+    """Whether the Pods that are selected are still chosen as they were."""
+    new, old = given.get("selector"), before.get("selector")
+    yield from unchanged_shown("spec.selector", new, old, selector_shown(new))
 
 
 def is_readable(selector: Part | None) -> bool:

@@ -138,6 +138,12 @@ def unchanged(path: str, new: Any, old: Any) -> Problems:
         yield invalid(path, new, IMMUTABLE)
 
 
+def unchanged_shown(path: str, new: Any, old: Any, shown: Any) -> Problems:
+    """Whether a value is still what it was, which a refusal SHOWS in another form."""
+    if new != old and (new or old):
+        yield invalid(path, shown, IMMUTABLE)
+
+
 def unchanged_typed(path: str, new: Any, old: Any) -> Problems:
     """Whether a string that Go knows as a type of its own is still what it was."""
     yield from unchanged(path, Typed(new) if isinstance(new, str) else new, old)

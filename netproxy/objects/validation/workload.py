@@ -10,7 +10,7 @@ from typing import Any
 
 from netproxy.objects.meta import Object, spec, status
 from netproxy.objects.validation.pod import template_problems
-from netproxy.objects.validation.podwarnings import label_name_warnings, template_warnings
+from netproxy.objects.validation.podwarnings import is_renewed, label_name_warnings, template_warnings
 from netproxy.objects.validation.rules import Found, Meta, Rules
 from netproxy.objects.validation.templated import (
     amount_of,
@@ -25,8 +25,9 @@ from netproxy.objects.validation.templated import (
     selector_of_set_problems,
     selector_shown,
     share_problems,
+    unchanged_selector,
 )
-from netproxy.objects.validation.words import Problems, forbidden, invalid, required, unchanged, unsupported
+from netproxy.objects.validation.words import Problems, forbidden, invalid, required, unsupported
 
 Part = Mapping[str, Any]
 
@@ -85,7 +86,7 @@ def _strategy_shown(strategy: Part) -> dict[str, Any]:
 def _deployment_update(new: Object, old: Object, meta: Meta) -> Problems:
     yield from meta.change
     yield from _deployment(spec(new), spec(old))
-    yield from unchanged("spec.selector", spec(new).get("selector"), spec(old).get("selector"))
+    yield from unchanged_selector(spec(new), spec(old))
 
 
 def _deployment_status(new: Object, old: Object, meta: Meta) -> Problems:
@@ -108,7 +109,7 @@ def _replica_set(given: Part, before: Part) -> Problems:
 def _replica_set_update(new: Object, old: Object, meta: Meta) -> Problems:
     yield from meta.change
     yield from _replica_set(spec(new), spec(old))
-    yield from unchanged("spec.selector", spec(new).get("selector"), spec(old).get("selector"))
+    yield from unchanged_selector(spec(new), spec(old))
 
 
 def _replica_set_status(new: Object, old: Object, meta: Meta) -> Problems:
@@ -181,7 +182,7 @@ def _daemon_strategy(strategy: Part, path: str) -> Problems:
 
 def _daemon_set_update(new: Object, old: Object, meta: Meta) -> Problems:
     yield from meta.change
-    yield from unchanged("spec.selector", spec(new).get("selector"), spec(old).get("selector"))
+    yield from unchanged_selector(spec(new), spec(old))
     yield from _daemon_set(spec(new), spec(old))
 
 
@@ -193,7 +194,9 @@ def _daemon_set_status(new: Object, old: Object, meta: Meta) -> Problems:
     yield from collision_problems(status(new), status(old))
 
 
-def _rules(check: Any, update: Any, status_check: Any, *, warns_of_name: bool = False) -> Rules:
+def _rules(
+    check: Any, update: Any, status_check: Any, *, warns_of_name: bool = False, is_daemon: bool = False
+) -> Rules:
     def create(obj: Object, meta: Found) -> Problems:
         yield from meta
         yield from check(spec(obj), {})
@@ -201,7 +204,10 @@ def _rules(check: Any, update: Any, status_check: Any, *, warns_of_name: bool = 
     def warnings(new: Object, old: Object | None) -> Any:
         if warns_of_name and old is None:
             yield from label_name_warnings(new, "this is used in Pod names and hostnames")
-        yield from template_warnings(spec(new).get("template"), spec(old or {}).get("template"), "spec.template")
+        template = spec(new).get("template")
+        is_due = template != spec(old or {}).get("template") if is_daemon else is_renewed(new, old)
+        if is_due:
+            yield from template_warnings(template, "spec.template")
 
     return Rules(create=create, update=update, status=status_check, warnings=warnings)
 
@@ -209,4 +215,4 @@ def _rules(check: Any, update: Any, status_check: Any, *, warns_of_name: bool = 
 DEPLOYMENT = _rules(_deployment, _deployment_update, _deployment_status)
 REPLICA_SET = _rules(_replica_set, _replica_set_update, _replica_set_status, warns_of_name=True)
 REPLICATION_CONTROLLER = _rules(_controller, _controller_update, _replica_set_status, warns_of_name=True)
-DAEMON_SET = _rules(_daemon_set, _daemon_set_update, _daemon_set_status)
+DAEMON_SET = _rules(_daemon_set, _daemon_set_update, _daemon_set_status, is_daemon=True)
