@@ -37,7 +37,7 @@ from netproxy.objects.validation.networkpolicy import RULES as NETWORK_POLICY
 from netproxy.objects.validation.node import RULES as NODE
 from netproxy.objects.validation.podparts import ephemeral_update_problems, resize_problems
 from netproxy.objects.validation.podupdate import POD, POD_TEMPLATE
-from netproxy.objects.validation.rules import Meta, Rules, checked
+from netproxy.objects.validation.rules import Meta, Rules
 from netproxy.objects.validation.service import RULES as SERVICE
 from netproxy.objects.validation.servicestatus import load_balancer_problems
 from netproxy.objects.validation.statefulset import STATEFUL_SET
@@ -195,5 +195,4 @@ _RULES: dict[str, Rules] = {
     "ServiceCIDR": servicecidr.SERVICE_CIDR,
     "StatefulSet": STATEFUL_SET,
     "StorageClass": storage.STORAGE_CLASS,
-    **{kind: checked(check) for kind, check in _OURS.items()},
 }

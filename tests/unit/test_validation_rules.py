@@ -1,11 +1,15 @@
 """What no recording of an API server asks: states that it lets nobody make, and what its rules say of them all the same."""
 
+import base64
+
 import pytest
+from support.build import service_object
 
 from netproxy.objects.defaulting import with_defaults
 from netproxy.objects.validate import problems, refusals, status_refusals, warnings
 from netproxy.objects.validation.addresses import cidr, cidr_warnings
 from netproxy.objects.validation.metadata import manager_problems, metadata_problems
+from netproxy.objects.validation.names import port_name
 from netproxy.objects.validation.serviceips import family_changes, ip_changes, ip_problems
 
 NO_MAPPED, ZEROS = "must not have an IPv4-mapped IPv6 address", "must not have leading 0s in IP or prefix length"
@@ -157,3 +161,81 @@ def test_slices_have_limits():
     ]
     ports = [{"port": 1, "name": f"a{number}"} for number in range(20001)]
     assert said(problems(one(endpoints=[], ports=ports))) == ["ports: Too many: 20001: must have at most 20000 items"]
+
+
+def a_service(**spec):
+    return service_object(**{"type": "ClusterIP", "sessionAffinity": "None", **spec})
+
+
+@pytest.mark.parametrize(
+    ("spec", "ingress", "why"),
+    [
+        ({"sessionAffinityConfig": {}}, [],
+         ["spec.sessionAffinityConfig: Forbidden: must not be set when session affinity is None"]),
+        ({"type": "LoadBalancer"}, [{"ip": "1.2.3.4"}],
+         ["status.loadBalancer.ingress[0].ipMode: Required value: must be specified when `ip` is set"]),
+    ],
+)  # fmt: skip
+def test_services_without_defaults(spec, ingress, why):
+    service = {**a_service(**spec), "status": {"loadBalancer": {"ingress": ingress}}}
+    found = status_refusals(service, service) if ingress else refusals(service, None)
+    assert [line for line in said(found) if "ession" in line or "ipMode" in line] == why
+
+
+def test_a_service_of_another_name_has_no_addresses_outside():
+    service = a_service(type="ExternalName", externalName="a.b", externalIPs=["1.2.3.4"])
+    assert list(warnings(service, None)) == ['spec.externalIPs is ignored when spec.type is "ExternalName"']
+
+
+def armoured(kind):
+    return base64.b64encode(f"-----BEGIN {kind}-----\nQUJD\n-----END {kind}-----\n".encode()).decode()
+
+
+def test_a_certificate_and_its_key_in_armour_are_believed():
+    data = {"tls.crt": armoured("CERTIFICATE"), "tls.key": armoured("EC PRIVATE KEY")}
+    assert list(warnings(an_object("Secret", type="kubernetes.io/tls", data=data), None)) == []
+
+
+def a_volume(**spec):
+    given = {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], **spec}
+    return with_defaults(an_object("PersistentVolume", spec=given))
+
+
+def test_volumes_of_drivers_that_are_gone():
+    assert said(refusals(a_volume(rbd={"monitors": ["a"], "image": "i"}), None)) == []
+    assert list(warnings(a_volume(cephfs={}, storageos={}), None)) == [
+        "spec.cephfs: deprecated in v1.28, non-functional in v1.31+",
+        "spec.storageOS: deprecated in v1.22, non-functional in v1.25+",
+    ]
+
+
+def test_nodes_of_a_volume():
+    asked = [{"key": "a", "operator": "Exists"}, {"key": "a", "operator": "Gt", "values": ["1"]}]
+    affinity = {"required": {"nodeSelectorTerms": [{"matchExpressions": asked}]}}
+    assert said(refusals(a_volume(hostPath={"path": "/x"}, nodeAffinity=affinity), None)) == []
+
+
+def test_a_bound_claim_may_have_no_requests():
+    claim = an_object("PersistentVolumeClaim", spec={"accessModes": ["ReadWriteOnce"]}, status={"phase": "Bound"})
+    assert said(refusals(claim, claim)) == said(refusals(claim, None))
+
+
+def test_claims_may_say_what_they_begin_with_twice():
+    source = {"kind": "PersistentVolumeClaim", "name": "y"}
+    given = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    claim = an_object("PersistentVolumeClaim", spec={**given, "dataSource": source, "dataSourceRef": source})
+    assert refusals(with_defaults(claim), None) == []
+    alone = an_object("PersistentVolumeClaim", spec={**given, "dataSourceRef": source})
+    assert refusals(with_defaults(alone), None) == []
+
+
+@pytest.mark.parametrize("name", ["a--b", "-a", "a-"])
+def test_names_of_ports(name):
+    why = "must not contain consecutive hyphens" if "--" in name else "must not begin or end with a hyphen"
+    assert why in port_name(name)
+
+
+def test_few_topologies_of_an_endpoint():
+    endpoint = {"addresses": ["1.2.3.4"], "deprecatedTopology": {"a": "v"}}
+    made = an_object("EndpointSlice", "discovery.k8s.io/v1", addressType="IPv4", endpoints=[endpoint], ports=[])
+    assert problems(made) == []

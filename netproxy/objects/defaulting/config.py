@@ -5,7 +5,6 @@ Source: kubernetes pkg/apis/{core,rbac,storage,scheduling}/v1/defaults.go, pkg/a
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 from typing import Any
 
@@ -14,15 +13,6 @@ from netproxy.objects.meta import Object
 _RBAC = "rbac.authorization.k8s.io"
 
 Part = dict[str, Any]
-
-
-def _secret(obj: Object) -> Object:
-    filled = {**obj, "type": obj.get("type") or "Opaque"}
-    texts = filled.pop("stringData", None)
-    if texts:
-        written = {key: base64.b64encode((text or "").encode()).decode() for key, text in texts.items()}
-        filled["data"] = {**(obj.get("data") or {}), **written}
-    return filled
 
 
 def _node(obj: Object) -> Object:
@@ -100,7 +90,6 @@ def _priority_class(obj: Object) -> Object:
 
 
 FILLERS: dict[str, Callable[[Object], Object]] = {
-    "Secret": _secret,
     "Node": _node,
     "LimitRange": _limit_range,
     "PersistentVolume": _volume,

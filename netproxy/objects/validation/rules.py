@@ -50,25 +50,3 @@ class Rules:
     """Its finalizers are standard ones or have a domain."""
     warnings: Callable[[Object, Object | None], Iterable[str]] = _no_warnings
     status_warnings: Callable[[Object, Object | None], Iterable[str]] = _no_warnings
-
-
-def checked(
-    check: Callable[[Object], Problems],
-    *,
-    whole: bool = False,
-    name: Rule = dns_subdomain,
-    warnings: Callable[[Object, Object | None], Iterable[str]] = _no_warnings,
-) -> Rules:
-    """Rules that ask the same of every state of an object; WHOLE if an update is asked about all of its metadata."""
-
-    def create(obj: Object, meta: Found) -> Problems:
-        yield from meta
-        yield from check(obj)
-
-    def update(new: Object, old: Object, meta: Meta) -> Problems:
-        yield from meta.change
-        if whole:
-            yield from meta.whole
-        yield from check(new)
-
-    return Rules(create=create, update=update, name=name, warnings=warnings)
