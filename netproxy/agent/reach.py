@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator
 
 from netproxy.apiserver.connect import LogOptions, Stream, Terminal
@@ -9,6 +10,7 @@ from netproxy.core.clock import Clock
 from netproxy.core.errors import KernelError
 from netproxy.core.names import quoted
 from netproxy.kubelet.attach import Attached
+from netproxy.kubelet.dial import connect_inside
 from netproxy.kubelet.extract import Wanted
 from netproxy.kubelet.loop import Kubelet
 from netproxy.objects.cluster import ClusterSpec
@@ -37,7 +39,10 @@ class OwnNodes:
 
     def check_runs(self, stream: Stream) -> None:
         """Raises KernelError when the container does not run."""
-        self._kubelet.check_runs(stream.pod, stream.container)
+        if stream.container:
+            self._kubelet.check_runs(stream.pod, stream.container)
+        else:
+            self._kubelet.network(stream.pod)
 
     async def run(self, stream: Stream) -> Process:
         """A command, or what runs already. Raises KernelError."""
@@ -52,3 +57,7 @@ class OwnNodes:
         except KernelError as error:
             lacks = f"{error} in $PATH" if str(error).endswith("file not found") else error
             raise KernelError(f"failed to exec in container: exec: {quoted(wanted.command[0])}: {lacks}") from error
+
+    async def connect(self, stream: Stream, port: int) -> socket.socket:
+        """A connection to a port inside of the Pod. Raises OSError, KernelError."""
+        return await connect_inside(self._kubelet.network(stream.pod), port)

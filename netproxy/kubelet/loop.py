@@ -177,6 +177,15 @@ class Kubelet:
         if f"{uid(pod)}/{container}" not in self._runtime.running:
             raise KernelError(f"container not found ({quoted(container)})")
 
+    def network(self, pod: Object) -> str:
+        """The name of the network namespace of a Pod that has one. Raises KernelError."""
+        worker = self._workers.get(uid(pod))
+        if worker is None or not worker.seen.plugged:
+            raise KernelError(
+                f"unable to forward port because pod is not running. Current status={status(pod).get('phase')}"
+            )
+        return self._launch.network(pod)
+
     async def run(self, pod: Object, container: str, argv: list[str], *, tty: bool) -> Command:
         """Run a command in a container. Raises KernelError."""
         self.check_runs(pod, container)

@@ -6,12 +6,11 @@ Source: kubernetes pkg/probe.
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from netproxy.core.net import join_host_port
-from netproxy.linux import netns
+from netproxy.kubelet.dial import connect_from
 
 
 def port_number(port: Any, container: Mapping[str, Any]) -> int:
@@ -24,22 +23,9 @@ def port_number(port: Any, container: Mapping[str, Any]) -> int:
     return int(port) if str(port).isdigit() else 0
 
 
-async def connect(node: str, address: str, port: int) -> socket.socket:
-    """A connection from the node's namespace. Raises OSError."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with netns.visiting(node):
-        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
-    try:
-        await asyncio.get_running_loop().sock_connect(sock, (address, port))
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
 async def http_get(node: str, address: str, port: int, probe: Mapping[str, Any]) -> tuple[bool, str]:
     """GET the path; 200 to 399 is success. Returns (success, what was seen)."""
-    sock = await connect(node, probe.get("host") or address, port)
+    sock = await connect_from(node, probe.get("host") or address, port)
     try:
         loop = asyncio.get_running_loop()
         headers = {"Host": join_host_port(address, port), "User-Agent": "kube-probe/1.30", "Connection": "close"}
@@ -73,7 +59,7 @@ async def attempt(
                 port = port_number(probe["httpGet"].get("port"), container)
                 return await http_get(node, address, port, probe["httpGet"])
             if probe.get("tcpSocket"):
-                (await connect(node, address, port_number(probe["tcpSocket"].get("port"), container))).close()
+                (await connect_from(node, address, port_number(probe["tcpSocket"].get("port"), container))).close()
                 return True, ""
             if probe.get("exec"):
                 code = await execute([str(w) for w in probe["exec"].get("command") or ()], limit_s)

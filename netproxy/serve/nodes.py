@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import socket
 from collections.abc import AsyncIterator, Mapping
 from typing import Protocol
 from urllib.parse import urlencode
@@ -66,6 +67,10 @@ class Nodes(Protocol):
         """What a Stream with a Terminal wants. Raises KernelError."""
         ...
 
+    async def connect(self, stream: Stream, port: int) -> socket.socket:
+        """A connection to a port inside of the Pod, which is not waited for. Raises OSError, KernelError."""
+        ...
+
 
 class NoNodes:
     """None can be reached."""
@@ -86,6 +91,10 @@ class NoNodes:
     async def run(self, stream: Stream) -> Process:
         """Nobody asks."""
         raise KernelError(f"no node is reached for {stream.container}")
+
+    async def connect(self, stream: Stream, port: int) -> socket.socket:
+        """Nobody asks."""
+        raise KernelError(f"no node is reached for port {port}")
 
 
 def refusal(kubelet: Kubelet) -> str:
@@ -135,3 +144,18 @@ def _query(query: Mapping[str, object]) -> str:
 def unreachable(why: str) -> ApiError:
     """The answer when nobody could be asked."""
     return ApiError(500, "", why)
+
+
+def why_not(stream: Stream, nodes: Nodes, *, proxied: bool) -> str:
+    """Why a stream cannot be had: the node is not reached (PROXIED: by whoever asks), or the container does not run."""
+    kubelet = stream.kubelet
+    assert kubelet is not None  # a Pod that is on no node has no streams
+    if not nodes.reaches(kubelet.node):
+        if proxied:
+            return f"error dialing backend: {refusal(kubelet)}"
+        return f'error sending request: Post "{post_url(stream, kubelet)}": {refusal(kubelet)}'
+    try:
+        nodes.check_runs(stream)
+    except KernelError as error:
+        return f"unable to upgrade connection: {error}"
+    return ""

@@ -7,9 +7,8 @@ from collections.abc import AsyncIterator
 from aiohttp import WSMsgType, web
 
 from netproxy.apiserver.connect import Stream, Terminal
-from netproxy.core.errors import KernelError
 from netproxy.serve.channels import ERROR, PROTOCOLS, STDERR, STDOUT, UNSAID, V5, Protocol, packed, unpacked
-from netproxy.serve.nodes import Nodes, post_url, refusal, unreachable
+from netproxy.serve.nodes import Nodes, unreachable, why_not
 from netproxy.serve.remote import Status, converse, internal_error, written
 
 MAX_MESSAGE = 16 << 20
@@ -48,21 +47,6 @@ async def answer_command(request: web.Request, stream: Stream, wanted: Terminal,
     except ConnectionError:
         pass  # nobody is there any more
     return response
-
-
-def why_not(stream: Stream, nodes: Nodes, *, proxied: bool) -> str:
-    """Why a command cannot be run: the node is not reached (PROXIED: by whoever asks), or the container does not run."""
-    kubelet = stream.kubelet
-    assert kubelet is not None  # a Pod that is on no node has no streams
-    if not nodes.reaches(kubelet.node):
-        if proxied:
-            return f"error dialing backend: {refusal(kubelet)}"
-        return f'error sending request: Post "{post_url(stream, kubelet)}": {refusal(kubelet)}'
-    try:
-        nodes.check_runs(stream)
-    except KernelError as error:
-        return f"unable to upgrade connection: {error}"
-    return ""
 
 
 class _Wire:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import re
 import select
+import socket
 import subprocess
+import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -170,3 +173,36 @@ def test_attached_to_what_a_container_writes(kubectl: Kubectl) -> None:
         wait_until(seen)
         assert b"/healthz?attached" in attached.stdout.readline()
         attached.terminate()
+
+
+def forwarded(kubectl: Kubectl, target: str, port: int) -> tuple[subprocess.Popen[bytes], int]:
+    """A kubectl that forwards a port, and where it listens."""
+    forwarding = kubectl.start("port-forward", target, f":{port}", "--address=127.0.0.1")
+    assert forwarding.stdout
+    line = forwarding.stdout.readline().decode()
+    found = re.match(r"Forwarding from 127.0.0.1:(\d+) -> ", line)
+    assert found, line + forwarding.stderr.read().decode() if forwarding.stderr else line
+    return forwarding, int(found[1])
+
+
+def test_a_port_of_a_service_is_forwarded(kubectl: Kubectl) -> None:
+    forwarding, port = forwarded(kubectl, "svc/web", 80)
+    with forwarding:
+        url = f"http://127.0.0.1:{port}/echo?msg="
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        assert [opener.open(f"{url}{n}", timeout=10).read().decode() for n in range(20)] == [str(n) for n in range(20)]
+        with ThreadPoolExecutor(10) as pool:
+            answers = pool.map(lambda n: opener.open(f"{url}{n}{'x' * 5000}", timeout=20).read().decode(), range(50))
+            assert list(answers) == [f"{n}{'x' * 5000}" for n in range(50)]
+        forwarding.terminate()
+
+
+def test_a_forwarded_port_on_which_nobody_listens(kubectl: Kubectl) -> None:
+    forwarding, port = forwarded(kubectl, "pod/two", 81)
+    with forwarding, socket.create_connection(("127.0.0.1", port), 10) as client:
+        assert client.recv(1) == b""
+        forwarding.terminate()
+        assert forwarding.stderr
+        said = forwarding.stderr.read().decode()
+    assert "error forwarding port 81 to pod two" in said
+    assert "dial tcp4 127.0.0.1:81: connect: connection refused" in said
