@@ -3,7 +3,7 @@
 from ipaddress import ip_address
 
 import pytest
-from support.api import a_registry
+from support.api import Client, a_registry
 from support.build import service_object
 
 from netproxy.core.errors import ConflictError, ManifestError
@@ -237,3 +237,56 @@ def test_addresses_that_are_given_as_a_list_are_one_address_too():
     assert made["spec"]["clusterIP"] == "10.96.3.3"
     name = a_registry().create({**service_object(), "spec": {"type": "ExternalName", "externalName": "a.b"}})
     assert name["spec"] == {"type": "ExternalName", "externalName": "a.b", "sessionAffinity": "None"}
+
+
+# --- what is refused of addresses and ports, and how a given one is shared
+
+SERVICES_OF = "/api/v1/namespaces/default/services"
+
+
+def a_request(name, **spec):
+    return {"metadata": {"name": name}, "spec": {"ports": [{"port": 80}], "selector": {"a": "b"}, **spec}}
+
+
+def test_an_address_of_a_family_that_the_cluster_has_not_is_refused():
+    ask = Client(a_registry())
+    status, answer = ask("POST", SERVICES_OF, a_request("web", clusterIP="fd00::5", clusterIPs=["fd00::5"]))
+    assert status == 422
+    assert 'spec.clusterIPs[0]: Invalid value: ["fd00::5"]: IPv6 is not configured on this cluster' in answer["message"]
+
+
+def test_when_all_node_ports_are_taken_that_is_said():
+    ask = Client(a_registry(nodePortRange="30000-30000"))
+    assert ask("POST", SERVICES_OF, a_request("one", type="NodePort"))[0] == 201
+    status, answer = ask("POST", SERVICES_OF, a_request("two", type="NodePort"))
+    assert status == 500
+    assert "failed to allocate a nodePort" in answer["message"]
+
+
+def test_ports_of_one_number_that_ask_for_two_node_ports_get_both():
+    ports = [{"port": 80, "protocol": protocol, "name": protocol.lower(), **more} for protocol, more in (
+        ("TCP", {}), ("UDP", {"nodePort": 30500}), ("SCTP", {"nodePort": 30501}))]  # fmt: skip
+    _, made = Client(a_registry())("POST", SERVICES_OF, a_request("web", type="NodePort", ports=ports))
+    assert [port["nodePort"] for port in made["spec"]["ports"]] == [30500, 30500, 30501]
+
+
+def test_an_address_may_be_replaced_by_another_when_the_type_changes():
+    ask = Client(a_registry())
+    named = {"type": "ExternalName", "externalName": "a.b"}
+    _, made = ask("POST", SERVICES_OF, a_request("web", **named))
+    changed = {**made, "spec": {**made["spec"], "type": "ClusterIP", "clusterIP": "10.96.0.77"}}
+    changed["spec"].pop("externalName")
+    status, answer = ask("PUT", f"{SERVICES_OF}/web", changed)
+    assert (status, answer["spec"]["clusterIPs"]) == (200, ["10.96.0.77"])
+    status, answer = ask("PUT", f"{SERVICES_OF}/web", {**answer, "spec": {**answer["spec"], "clusterIP": "10.96.0.78"}})
+    assert (status, answer["details"]["causes"][0]["field"]) == (422, "spec.clusterIPs[0]")
+
+
+def test_a_service_that_becomes_a_name_gives_its_addresses_back():
+    ask = Client(a_registry())
+    _, made = ask("POST", SERVICES_OF, a_request("web"))
+    named = {**made["spec"], "type": "ExternalName", "externalName": "a.b", "clusterIP": ""}
+    status, answer = ask("PUT", f"{SERVICES_OF}/web", {**made, "spec": named})
+    assert status == 200
+    assert not {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"} & answer["spec"].keys()
+    assert ask("GET", f"/apis/networking.k8s.io/v1/ipaddresses/{made['spec']['clusterIP']}")[0] == 404
