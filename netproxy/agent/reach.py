@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from netproxy.apiserver.connect import LogOptions, Stream, Terminal
 from netproxy.core.clock import Clock
@@ -13,6 +13,7 @@ from netproxy.kubelet.attach import Attached
 from netproxy.kubelet.dial import connect_inside
 from netproxy.kubelet.extract import Wanted
 from netproxy.kubelet.loop import Kubelet
+from netproxy.linux import netns
 from netproxy.objects.cluster import ClusterSpec
 from netproxy.serve.nodes import Process
 
@@ -20,10 +21,13 @@ from netproxy.serve.nodes import Process
 class OwnNodes:
     """Answers `serve.nodes.Nodes` with the kubelet of this process."""
 
-    def __init__(self, kubelet: Kubelet, cluster: ClusterSpec, clock: Clock) -> None:
+    def __init__(
+        self, kubelet: Kubelet, cluster: ClusterSpec, clock: Clock, namespace_of: Callable[[str], str]
+    ) -> None:
         self._kubelet = kubelet
         self._names = frozenset(node.name for node in cluster.nodes)
         self._clock = clock
+        self._outside = namespace_of(cluster.nodes[0].name)
 
     def reaches(self, node: str) -> bool:
         """Whether it is one of the cluster's own."""
@@ -61,3 +65,8 @@ class OwnNodes:
     async def connect(self, stream: Stream, port: int) -> socket.socket:
         """A connection to a port inside of the Pod. Raises OSError, KernelError."""
         return await connect_inside(self._kubelet.network(stream.pod), port)
+
+    def outgoing(self, family: int) -> socket.socket:
+        """A socket on the cluster's first node, from which all Pods and Nodes are reached. Raises OSError, KernelError."""
+        with netns.visiting(self._outside):
+            return socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)

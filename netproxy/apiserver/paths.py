@@ -52,7 +52,12 @@ def target_of(path: str) -> Target | None:
         return Target(PODS, at, "", "binding", is_watch)
     resource = by_path(version, rest[0])
     name, sub = rest[1] if len(rest) > 1 else "", rest[2] if len(rest) > 2 else ""
-    if resource is None or rest[3:] or (sub and sub not in resource.subresources) or (at and not resource.namespaced):
+    if (
+        resource is None
+        or (rest[3:] and sub != "proxy")
+        or (sub and sub not in resource.subresources)
+        or (at and not resource.namespaced)
+    ):
         raise NotFoundError(UNKNOWN)
     return Target(resource, at, name, sub, is_watch)
 

@@ -12,6 +12,7 @@ from netproxy.apiserver.connect import PARTS, Stream, connect
 from netproxy.apiserver.negotiate import accepted, in_form
 from netproxy.apiserver.pages import page
 from netproxy.apiserver.paths import UNKNOWN, Target, meant, target_of
+from netproxy.apiserver.proxied import Proxied, proxied
 from netproxy.apiserver.read import Reader
 from netproxy.apiserver.request import Request, Response
 from netproxy.apiserver.status import not_allowed, status, status_of, warning
@@ -25,7 +26,7 @@ from netproxy.registry.registry import Registry
 
 log = logging.getLogger(__name__)
 
-Answer = Response | Watch | Stream
+Answer = Response | Watch | Stream | Proxied
 
 OUTDATED: Mapping[Resource, str] = {ENDPOINTS: "v1.33+; use discovery.k8s.io/v1 EndpointSlice"}
 """Resources that should not be used any more: since when, and what instead."""
@@ -80,7 +81,11 @@ class Api:
             case _ if target.is_watch:
                 raise not_allowed()
             case _, part if part in PARTS:
+                if part != "log":  # whoever only may read may not do this, however it is asked for
+                    self.access.check(replace(request, method="POST"), target)
                 return connect(request, target, self._store)
+            case _, "proxy":
+                return proxied(request, target, self._store)
             case _:
                 form = accepted(request)
                 return reshaped(form, target.resource, self._writer.write(request, target), self._clock.now())
@@ -88,7 +93,7 @@ class Api:
 
 def _warned(answer: Answer, target: Target, warned: list[str]) -> Answer:
     """The answer with what the client is warned of, and what there is to say against its resource, whatever was asked of it."""
-    if isinstance(answer, Stream):
+    if isinstance(answer, Stream | Proxied):
         return answer
     why = OUTDATED.get(target.resource)
     if why is not None:

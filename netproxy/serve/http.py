@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from random import Random
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -13,6 +14,7 @@ from multidict import CIMultiDict
 
 from netproxy.apiserver.connect import Stream
 from netproxy.apiserver.paths import meant
+from netproxy.apiserver.proxied import Proxied
 from netproxy.apiserver.request import Request, Response
 from netproxy.apiserver.routes import Api
 from netproxy.apiserver.status import status, status_of
@@ -23,6 +25,7 @@ from netproxy.core.user import ANONYMOUS, User
 from netproxy.serve.connected import connected
 from netproxy.serve.metrics import CONTENT_TYPE, Requests, text
 from netproxy.serve.nodes import Nodes, NoNodes
+from netproxy.serve.proxying import pass_on
 from netproxy.serve.streams import LIMITS, Limits, Rounds, stream
 from netproxy.serve.who import TOKEN_USER, authenticated, is_local, user_of
 from netproxy.store.store import Store
@@ -86,16 +89,18 @@ def _counted(answer: Handler, store: Store) -> Handler:
     return counted
 
 
-Streamed = Callable[[web.Request, Watch | Stream], Awaitable[web.StreamResponse]]
+Streamed = Callable[[web.Request, Watch | Stream | Proxied], Awaitable[web.StreamResponse]]
 
 
 def _streamed(store: Store, clock: Clock, limits: Limits, nodes: Nodes) -> Streamed:
     """What serves all that is more than one answer; frames of watches that many are told are made once."""
-    told, rounds = Told(), Rounds(limits)
+    told, rounds, random = Told(), Rounds(limits), Random()
 
-    async def streamed(request: web.Request, wanted: Watch | Stream) -> web.StreamResponse:
+    async def streamed(request: web.Request, wanted: Watch | Stream | Proxied) -> web.StreamResponse:
         if isinstance(wanted, Watch):
             return await stream(request, Teller(wanted, clock, told), store, limits, rounds)
+        if isinstance(wanted, Proxied):
+            return await pass_on(request, wanted, nodes, random)
         return await connected(request, wanted, nodes)
 
     return streamed

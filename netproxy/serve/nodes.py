@@ -6,6 +6,7 @@ Source: kubernetes 1.36 pkg/registry/core/pod/rest, Go net (errors of a dial).
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import socket
 from collections.abc import AsyncIterator, Mapping
@@ -71,6 +72,10 @@ class Nodes(Protocol):
         """A connection to a port inside of the Pod, which is not waited for. Raises OSError, KernelError."""
         ...
 
+    def outgoing(self, family: int) -> socket.socket:
+        """A socket of a family for a connection to Pods and Nodes. Raises OSError, KernelError."""
+        ...
+
 
 class NoNodes:
     """None can be reached."""
@@ -95,6 +100,10 @@ class NoNodes:
     async def connect(self, stream: Stream, port: int) -> socket.socket:
         """Nobody asks."""
         raise KernelError(f"no node is reached for port {port}")
+
+    def outgoing(self, family: int) -> socket.socket:
+        """As if nobody listened anywhere."""
+        raise ConnectionRefusedError(errno.ECONNREFUSED, f"no node is reached by family {family}")
 
 
 def refusal(kubelet: Kubelet) -> str:

@@ -108,14 +108,15 @@ class _Protocol(asyncio.StreamReaderProtocol):
 
 
 async def taken_over(
-    request: web.Request, headers: Sequence[tuple[str, str]], work: Callable[[SocketPipe], Awaitable[None]]
+    request: web.Request, headers: Sequence[tuple[str, str]] | None, work: Callable[[SocketPipe], Awaitable[None]]
 ) -> web.StreamResponse:
-    """Answer 101 with HEADERS, and have WORK with the connection; it is closed afterwards."""
+    """Answer 101 with HEADERS (without them, WORK answers), and have WORK with the connection; it is closed afterwards."""
     transport = request.transport
     if transport is None:
         raise ConnectionResetError("the client has gone")
-    head = "".join(f"{name}: {value}\r\n" for name, value in (("Connection", "Upgrade"), *headers))
-    transport.write(f"HTTP/1.1 101 Switching Protocols\r\n{head}\r\n".encode())
+    if headers is not None:
+        head = "".join(f"{name}: {value}\r\n" for name, value in (("Connection", "Upgrade"), *headers))
+        transport.write(f"HTTP/1.1 101 Switching Protocols\r\n{head}\r\n".encode())
     reader = asyncio.StreamReader(limit=CHUNK_BYTES)
     protocol = _Protocol(reader, transport.get_protocol())
     with suppress(RuntimeError):

@@ -206,3 +206,18 @@ def test_a_forwarded_port_on_which_nobody_listens(kubectl: Kubectl) -> None:
         said = forwarding.stderr.read().decode()
     assert "error forwarding port 81 to pod two" in said
     assert "dial tcp4 127.0.0.1:81: connect: connection refused" in said
+
+
+NEWEST = pytest.mark.parametrize("kubectl", sorted(BY_MINOR)[-1:], indirect=True)
+SERVICE = "/api/v1/namespaces/default/services/web:http/proxy"
+
+
+@NEWEST
+def test_requests_are_passed_on_to_pods_and_services(kubectl: Kubectl) -> None:
+    pod = kubectl("get", "pods", "-l", "app=web", "-o", "jsonpath={.items[0].metadata.name}")
+    wait_until(lambda: kubectl.run("get", "--raw", f"{SERVICE}/hostname").stdout.decode() == pod)
+    assert kubectl("get", "--raw", f"/api/v1/namespaces/default/pods/{pod}/proxy/echo?msg=a%20b") == "a b"
+    assert kubectl("get", "--raw", f"/api/v1/namespaces/default/pods/http:{pod}:8080/proxy/hostname") == pod
+    refused = kubectl.run("get", "--raw", f"/api/v1/namespaces/default/pods/{pod}:81/proxy/")
+    assert b"error trying to reach service: dial tcp 10.244." in refused.stderr
+    assert b":81: connect: connection refused" in refused.stderr

@@ -3,6 +3,7 @@
 import json
 
 from netproxy.apiserver.connect import Stream
+from netproxy.apiserver.proxied import Proxied
 from netproxy.apiserver.request import Request
 from netproxy.apiserver.routes import Api
 from netproxy.apiserver.watch import Watch
@@ -56,6 +57,6 @@ class Client:
     def __call__(self, method, path, body=None, content_type="application/json", accept="application/json", **query):
         data = json.dumps(body).encode() if body is not None else b""
         answer = self.api.handle(Request(method, path, query, data, content_type, accept))
-        if isinstance(answer, Watch | Stream) or answer.content_type != "application/json":
+        if isinstance(answer, Watch | Stream | Proxied) or answer.content_type != "application/json":
             return answer
         return answer.status, json.loads(answer.body)

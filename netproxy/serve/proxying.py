@@ -1,0 +1,192 @@
+"""Requests that are passed on to Pods, Services and Nodes, and their answers.
+
+Source: kubernetes apimachinery pkg/util/proxy/{upgradeaware,transport}.go, Go net/http/httputil (ReverseProxy).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from random import Random
+
+import aiohttp
+from aiohttp import web
+from multidict import CIMultiDict
+from yarl import URL
+
+from netproxy.apiserver.proxied import Proxied
+from netproxy.core.errors import ApiError
+from netproxy.core.net import join_host_port
+from netproxy.serve.links import rewritten, rewritten_page
+from netproxy.serve.nodes import Nodes
+from netproxy.serve.upgrade import SocketPipe, taken_over
+
+CONNECT_S = 30.0
+HOP_BY_HOP = frozenset((
+    "connection", "proxy-connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer",
+    "transfer-encoding", "upgrade",
+))  # fmt: skip
+OURS = ("authorization", "impersonate-")
+"""What is for this server and nobody behind it."""
+PAGE_BYTES = 16 << 20
+"""Larger pages are passed on as they are."""
+
+
+async def pass_on(request: web.Request, to: Proxied, nodes: Nodes, random: Random) -> web.StreamResponse:
+    """Pass a request on, and its answer back. Raises ApiError when nobody answers."""
+    parts = request.rel_url.raw_path.split("/")
+    prefix, path = "/".join(parts[: to.segments]), "/".join(("", *parts[to.segments :]))
+    is_root = len(parts) == to.segments
+    if "upgrade" in request.headers.get("Connection", "").lower():
+        return await _upgraded(request, to, nodes, random, path)
+    if is_root and request.method in ("GET", "HEAD"):
+        query = f"?{request.rel_url.raw_query_string}" if request.rel_url.raw_query_string else ""
+        return web.Response(status=301, headers={"Location": f"{request.rel_url.raw_path}/{query}"})
+    host, port = _chosen(to, random)
+    where = join_host_port(host, int(port)) if port else _bracketed(host)
+    query = f"?{request.rel_url.raw_query_string}" if request.rel_url.raw_query_string else ""
+    url = URL(f"{to.scheme}://{where}{'/' if is_root else path}{query}", encoded=True)
+    async with _asked(request, url, nodes) as answer:
+        return await _passed_back(request, answer, prefix, (where, request.host))
+
+
+def _chosen(to: Proxied, random: Random) -> tuple[str, str]:
+    host, port = random.choice(to.addresses)
+    if port and not (port.isdecimal() and int(port) < 1 << 16):
+        raise _unreachable(f"dial tcp: lookup tcp/{port}: unknown port")
+    return host, port
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+@asynccontextmanager
+async def _asked(
+    request: web.Request, url: URL, nodes: Nodes
+) -> AsyncIterator[aiohttp.ClientResponse]:  # fmt: skip
+    connector = aiohttp.TCPConnector(limit=0, socket_factory=lambda info: nodes.outgoing(info[0]), force_close=True)
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S)
+    async with aiohttp.ClientSession(
+        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
+    ) as session:
+        try:
+            answer = await session.request(
+                request.method, url, headers=_headers(request), data=await request.read() or None, ssl=False,
+                allow_redirects=False, timeout=timeout, skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent", "Content-Type"),
+            )  # fmt: skip
+        except aiohttp.ClientConnectorError as error:
+            raise _unreachable(f"dial tcp {_where(url)}: {_reason(error.os_error)}") from error
+        except TimeoutError as error:
+            raise _unreachable(f"dial tcp {_where(url)}: i/o timeout") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise _unreachable("EOF") from error
+        try:
+            yield answer
+        finally:
+            answer.close()
+
+
+def _where(url: URL) -> str:
+    return join_host_port(url.host or "", url.port or 0)
+
+
+def _reason(error: OSError) -> str:
+    return f"connect: {os.strerror(error.errno).lower()}" if error.errno else str(error)
+
+
+def _unreachable(why: str) -> ApiError:
+    return ApiError(503, "ServiceUnavailable", f"error trying to reach service: {why}")
+
+
+def _headers(request: web.Request) -> CIMultiDict[str]:
+    named = {each.strip().lower() for each in request.headers.get("Connection", "").split(",")}
+    kept = CIMultiDict(
+        (name, value)
+        for name, value in request.headers.items()
+        if name.lower() not in HOP_BY_HOP | named
+        and not name.lower().startswith(OURS)
+        and name.lower() != "content-length"
+    )
+    peer = request.remote or ""
+    if peer:
+        kept["X-Forwarded-For"] = ", ".join((*request.headers.getall("X-Forwarded-For", ()), peer))
+    kept["X-Forwarded-Uri"] = request.rel_url.raw_path
+    return kept
+
+
+async def _passed_back(
+    request: web.Request, answer: aiohttp.ClientResponse, prefix: str, hosts: tuple[str, ...]
+) -> web.StreamResponse:  # fmt: skip
+    headers = CIMultiDict((name, value) for name, value in answer.headers.items() if name.lower() not in HOP_BY_HOP)
+    if headers.get("Location"):
+        headers["Location"] = rewritten(headers["Location"], prefix, hosts)
+    elif _is_page(answer):
+        page = rewritten_page(await answer.read(), prefix, hosts)
+        headers.pop("Content-Length", None)
+        return web.Response(status=answer.status, reason=answer.reason, headers=headers, body=page)
+    response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=headers)
+    await response.prepare(request)
+    with suppress(aiohttp.ClientError):
+        async for piece in answer.content.iter_any():
+            await response.write(piece)
+    await response.write_eof()
+    return response
+
+
+def _is_page(answer: aiohttp.ClientResponse) -> bool:
+    small = int(answer.headers.get("Content-Length", "0")) <= PAGE_BYTES
+    plain = not answer.headers.get("Content-Encoding")
+    return answer.method != "HEAD" and answer.content_type == "text/html" and plain and small
+
+
+async def _upgraded(
+    request: web.Request, to: Proxied, nodes: Nodes, random: Random, path: str
+) -> web.StreamResponse:  # fmt: skip
+    """Pass on a connection that is going to be no HTTP any more, whatever it will be."""
+    host, port = _chosen(to, random)
+    sock = nodes.outgoing(_family(host))
+    try:
+        sock.setblocking(False)
+        async with asyncio.timeout(CONNECT_S):
+            await asyncio.get_running_loop().sock_connect(sock, (host, int(port or 80)))
+        reader, writer = await asyncio.open_connection(sock=sock)
+    except OSError as error:
+        sock.close()
+        why = f"dial tcp {join_host_port(host, int(port or 80))}: {_reason(error)}"
+        raise ApiError(500, "", f"error dialing backend: {why}") from error
+    query = f"?{request.rel_url.raw_query_string}" if request.rel_url.raw_query_string else ""
+    fields = "".join(
+        f"{name}: {value}\r\n" for name, value in request.headers.items() if not name.lower().startswith(OURS)
+    )
+    writer.write(f"{request.method} {path}{query} HTTP/1.1\r\n{fields}\r\n".encode() + await request.read())
+
+    async def work(pipe: SocketPipe) -> None:
+        ways = [asyncio.ensure_future(_back(reader, pipe)), asyncio.ensure_future(_forth(pipe, writer))]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+            writer.transport.abort()
+
+    return await taken_over(request, None, work)
+
+
+def _family(host: str) -> int:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+async def _back(reader: asyncio.StreamReader, pipe: SocketPipe) -> None:
+    while data := await reader.read(1 << 16):
+        await pipe.write(data)
+
+
+async def _forth(pipe: SocketPipe, writer: asyncio.StreamWriter) -> None:
+    while data := await pipe.read():
+        writer.write(data)
+        await writer.drain()

@@ -1,0 +1,151 @@
+"""Requests passed on to somebody behind this server, over real sockets of this process."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import socket
+from collections.abc import Awaitable, Callable
+from random import Random
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession, web
+from aiohttp.test_utils import TestServer
+
+from netproxy.apiserver.proxied import Proxied
+from netproxy.apiserver.status import status_of
+from netproxy.core.errors import ApiError
+from netproxy.serve.nodes import NoNodes
+from netproxy.serve.proxying import pass_on
+
+PREFIX = "/api/v1/namespaces/default/pods/web/proxy"
+
+
+class Near(NoNodes):
+    def outgoing(self, family: int) -> socket.socket:
+        return socket.socket(family, socket.SOCK_STREAM)
+
+
+async def behind(request: web.Request) -> web.StreamResponse:
+    """Somebody in a Pod."""
+    match request.path:
+        case "/told":
+            body = (await request.read()).decode()
+            return web.json_response(
+                {"method": request.method, "path": request.raw_path, "headers": dict(request.headers), "body": body}
+            )
+        case "/page":
+            return web.Response(text='<a href="/x">x</a> <a href=/y>', content_type="text/html")
+        case "/packed":
+            headers = {"Content-Encoding": "gzip", "Content-Type": "text/html"}
+            return web.Response(body=gzip.compress(b'<a href="/x">'), headers=headers)
+        case "/away":
+            return web.Response(status=302, headers={"Location": request.query["to"]})
+        case "/talk":
+            line = web.WebSocketResponse()
+            await line.prepare(request)
+            async for message in line:
+                await line.send_str(message.data.upper())
+            return line
+        case _:
+            return web.Response(status=404, text="nothing", reason="Nothing here")
+
+
+def passed(ask: Callable[[ClientSession, Any], Awaitable[Any]], node: NoNodes | None = None, port: str = "") -> Any:
+    """What ASK returns, given a session and the URL below which somebody is."""
+
+    async def run() -> Any:
+        inner = web.Application()
+        inner.router.add_route("*", "/{path:.*}", behind)
+        server = TestServer(inner)
+        await server.start_server()
+        to = Proxied("http", (("127.0.0.1", port or str(server.port)),), 8)
+
+        async def handler(request: web.Request) -> web.StreamResponse:
+            try:
+                return await pass_on(request, to, node or Near(), Random(1))
+            except ApiError as error:
+                answer = status_of(error)
+                return web.Response(status=answer.status, body=answer.body, content_type="application/json")
+
+        outer = web.Application()
+        outer.router.add_route("*", "/{path:.*}", handler)
+        front = TestServer(outer)
+        await front.start_server()
+        async with asyncio.timeout(10), ClientSession(auto_decompress=False) as session:
+            try:
+                return await ask(session, front.make_url(PREFIX))
+            finally:
+                await front.close()
+                await server.close()
+
+    return asyncio.run(run())
+
+
+def test_method_path_query_and_body_arrive_and_nothing_that_is_for_this_server() -> None:
+    async def ask(session: ClientSession, url: Any) -> Any:
+        headers = {
+            "Authorization": "Bearer x",
+            "Impersonate-User": "me",
+            "X-Own": "1",
+            "Connection": "X-Hop",
+            "X-Hop": "2",
+        }
+        async with session.post(f"{url}/told?a=b%20c&d", data=b"body", headers=headers) as answer:
+            return await answer.json()
+
+    told = passed(ask)
+    assert (told["method"], told["path"], told["body"]) == ("POST", "/told?a=b%20c&d", "body")
+    assert told["headers"]["X-Own"] == "1"
+    assert told["headers"]["X-Forwarded-Uri"] == f"{PREFIX}/told"
+    assert told["headers"]["X-Forwarded-For"] == "127.0.0.1"
+    assert not {"Authorization", "Impersonate-User", "X-Hop"} & told["headers"].keys()
+
+
+@pytest.mark.parametrize(("path", "code", "location"), [
+    ("", 301, f"{PREFIX}/"), ("?a=b", 301, f"{PREFIX}/?a=b"), ("/away?to=/x/", 302, f"{PREFIX}/x/"),
+    ("/away?to=x", 302, "x"), ("/away?to=http://other/x", 302, "http://other/x"),
+])  # fmt: skip
+def test_where_one_is_sent(path: str, code: int, location: str) -> None:
+    async def ask(session: ClientSession, url: Any) -> Any:
+        async with session.get(f"{url}{path}", allow_redirects=False) as answer:
+            return answer.status, answer.headers["Location"]
+
+    assert passed(ask) == (code, location)
+
+
+@pytest.mark.parametrize(("path", "body"), [
+    ("/page", f'<a href="{PREFIX}/x">x</a> <a href=/y>'.encode()),
+    ("/packed", gzip.compress(b'<a href="/x">')),
+    ("/else", b"nothing"),
+])  # fmt: skip
+def test_what_comes_back(path: str, body: bytes) -> None:
+    async def ask(session: ClientSession, url: Any) -> Any:
+        async with session.get(f"{url}{path}") as answer:
+            return await answer.read()
+
+    found = passed(ask)
+    assert gzip.decompress(found) == gzip.decompress(body) if path == "/packed" else found == body
+
+
+def test_a_websocket_is_passed_on() -> None:
+    async def ask(session: ClientSession, url: Any) -> Any:
+        async with session.ws_connect(f"{url}/talk") as line:
+            await line.send_str("hello")
+            return (await line.receive()).data
+
+    assert passed(ask) == "HELLO"
+
+
+@pytest.mark.parametrize(("node", "port", "why"), [
+    (Near(), "1", "dial tcp 127.0.0.1:1: connect: connection refused"),
+    (NoNodes(), "80", "dial tcp 127.0.0.1:80: connect: connection refused"),
+    (Near(), "odd", "dial tcp: lookup tcp/odd: unknown port"),
+])  # fmt: skip
+def test_nobody_answers(node: NoNodes, port: str, why: str) -> None:
+    async def ask(session: ClientSession, url: Any) -> Any:
+        async with session.get(f"{url}/") as answer:
+            return answer.status, (await answer.json())["message"]
+
+    assert passed(ask, node, port) == (503, f"error trying to reach service: {why}")
