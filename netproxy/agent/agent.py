@@ -76,7 +76,8 @@ class Agent(ControlPlane):
         self.keep("the controllers", self.manager.run)
         for proxy in self.proxies.values():
             nodes.start_proxy(proxy, self.paths, LocalApi(self.registry, "kube-proxy"), self.clock, self.keep)
-        await self.listen(extra, OwnNodes(self.kubelet, self.cluster, self.clock, self.paths.namespace_of))
+        reached = OwnNodes(self.kubelet, self.cluster, self.clock, self.paths.namespace_of)
+        await self.listen(extra, reached, reached)
 
     def _place(self) -> Place:
         text = resolv_conf()

@@ -17,6 +17,7 @@ from aiohttp import web
 
 from netproxy.agent.boot import put_first
 from netproxy.agent.paths import Paths, Scope
+from netproxy.apiserver.metrics import Meter
 from netproxy.apiserver.routes import Api
 from netproxy.client.cache import Cache
 from netproxy.client.local import LocalApi
@@ -96,11 +97,11 @@ class ControlPlane:
         self.keep("the cache", self.known.run)
         await self.known.synced()
 
-    async def listen(self, extra: http.Extra, nodes: Nodes | None = None) -> None:
-        """Serve the API on the Unix socket. EXTRA answers below /netproxy/; NODES are those that can be reached."""
+    async def listen(self, extra: http.Extra, nodes: Nodes | None = None, meter: Meter | None = None) -> None:
+        """Serve the API on the Unix socket. EXTRA answers below /netproxy/; NODES are those that can be reached, METER measures them."""
         with suppress(FileNotFoundError):
             self.paths.socket.unlink()
-        api = Api(self.registry, self.clock, self.signer)
+        api = Api(self.registry, self.clock, self.signer, meter)
         token_user = api.access.token_user
         self._runner = await http.serve(
             self.paths.socket, api, self.store, self.clock, extra, token_user=token_user, nodes=nodes

@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 
 from netproxy.apiserver.connect import LogOptions, Stream, Terminal
+from netproxy.apiserver.metrics import Measured, Usage
 from netproxy.core.clock import Clock
 from netproxy.core.errors import KernelError
 from netproxy.core.names import quoted
@@ -19,7 +20,7 @@ from netproxy.serve.nodes import Process
 
 
 class OwnNodes:
-    """Answers `serve.nodes.Nodes` with the kubelet of this process."""
+    """Answers `serve.nodes.Nodes` and `apiserver.metrics.Meter` with the kubelet of this process."""
 
     def __init__(
         self, kubelet: Kubelet, cluster: ClusterSpec, clock: Clock, namespace_of: Callable[[str], str]
@@ -70,3 +71,11 @@ class OwnNodes:
         """A socket on the cluster's first node, from which all Pods and Nodes are reached. Raises OSError, KernelError."""
         with netns.visiting(self._outside):
             return socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+
+    def usage(self) -> Measured:
+        """What all containers use now."""
+        window_s, pods = self._kubelet.usage()
+        return Measured(
+            window_s, tuple(sorted(self._names)),
+            {at: {name: Usage(*used) for name, used in each.items()} for at, each in pods.items()},
+        )  # fmt: skip

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from netproxy.objects.kinds import NAMESPACES, REVIEWS, Resource
+from netproxy.objects.kinds import METRICS, NAMESPACES, REVIEWS, Resource
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
@@ -95,6 +95,8 @@ def verbs(resource: Resource, part: str = "") -> list[str]:
         return _PARTS[part][1] if part in _PARTS else _CHANGE
     if resource in REVIEWS:
         return ["create"]
+    if resource in METRICS:
+        return ["get", "list"]
     return [verb for verb in _VERBS if not (resource is NAMESPACES and verb == "deletecollection")]
 
 
@@ -111,7 +113,7 @@ def _resource(resource: Resource) -> Shown:
         "kind": resource.kind, "verbs": verbs(resource),
         **({"shortNames": list(resource.short)} if resource.short else {}),
         **({"categories": list(resource.categories)} if resource.categories else {}),
-        **({} if resource in REVIEWS else {"storageVersionHash": _hash(resource)}),
+        **({} if resource in (*REVIEWS, *METRICS) else {"storageVersionHash": _hash(resource)}),
     }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from netproxy.apiserver import discovery, openapi
 from netproxy.apiserver.negotiate import accepted
 from netproxy.apiserver.request import JSON, Request, Response, json_response
 from netproxy.apiserver.status import status
-from netproxy.objects.kinds import Resource
+from netproxy.objects.kinds import METRICS, Resource
 
 TEXT = "text/plain; charset=utf-8"
 METHOD_NOT_ALLOWED = "the server does not allow this method on the requested resource"
@@ -42,9 +42,14 @@ def paths(served: Sequence[Resource]) -> list[str]:
     """Every path that leads somewhere and is no resource."""
     groups = discovery.groups(served)
     found = ["/api", "/api/v1", "/apis", "/apis/", *(f"/apis/{group}" for group in groups), "/metrics", "/openapi/v2", "/openapi/v3",
-             "/version", *(f"/{name[5:] and name}" for name in openapi.names(served))]  # fmt: skip
+             "/version", *(f"/{name[5:] and name}" for name in openapi.names(_described(served)))]  # fmt: skip
     health = [f"/{name}{step}" for name, checks in CHECKS.items() for step in ("", *(f"/{check}" for check in checks))]
-    return sorted({*found, *health, *(f"/openapi/v3/{name}" for name in openapi.names(served))})
+    return sorted({*found, *health, *(f"/openapi/v3/{name}" for name in openapi.names(_described(served)))})
+
+
+def _described(served: Sequence[Resource]) -> Sequence[Resource]:
+    """Those of which there is a schema."""
+    return [resource for resource in served if resource not in METRICS]
 
 
 def _lost() -> Response:
@@ -107,6 +112,7 @@ def _negotiated(request: Request, plain: discovery.Shown, whole: Callable[[], di
 
 
 def _openapi(request: Request, served: Sequence[Resource], steps: Sequence[str]) -> Response | None:
+    served = _described(served)
     match list(steps):
         case ["v2"]:
             return json_response(openapi.document_v2(served))

@@ -9,6 +9,7 @@ from dataclasses import replace
 from netproxy.apiserver.access import Access, NoSigner, is_review
 from netproxy.apiserver.answer import reshaped
 from netproxy.apiserver.connect import PARTS, Stream, connect
+from netproxy.apiserver.metrics import Meter, metrics
 from netproxy.apiserver.negotiate import accepted, in_form
 from netproxy.apiserver.pages import page
 from netproxy.apiserver.paths import UNKNOWN, Target, meant, target_of
@@ -21,7 +22,7 @@ from netproxy.apiserver.watch import Watch
 from netproxy.apiserver.write import Writer
 from netproxy.core.clock import Clock
 from netproxy.core.errors import NetproxyError
-from netproxy.objects.kinds import ENDPOINTS, RESOURCES, Resource
+from netproxy.objects.kinds import ENDPOINTS, METRICS, RESOURCES, Resource
 from netproxy.registry.registry import Registry
 
 log = logging.getLogger(__name__)
@@ -35,8 +36,12 @@ OUTDATED: Mapping[Resource, str] = {ENDPOINTS: "v1.33+; use discovery.k8s.io/v1 
 class Api:
     """Serves one registry."""
 
-    def __init__(self, registry: Registry, clock: Clock, signer: Signer | None = None) -> None:
-        """SIGNER signs the tokens of service accounts; without one there are none."""
+    def __init__(
+        self, registry: Registry, clock: Clock, signer: Signer | None = None, meter: Meter | None = None
+    ) -> None:  # fmt: skip
+        """SIGNER signs the tokens of service accounts, METER measures what Pods use; without one there are none."""
+        self._meter = meter
+        self._served = RESOURCES if meter is None else (*RESOURCES, *METRICS)
         self._clock = clock
         self.access = Access(registry.store, clock, signer or NoSigner(), registry.store.new_uid)
         self._store = registry.store
@@ -55,7 +60,7 @@ class Api:
         try:
             target = meant(request.path)
             self.access.check(request, target)
-            found = page(request, RESOURCES)
+            found = page(request, self._served)
             if found:
                 return found
             target = target_of(request.path.rstrip("/"))
@@ -72,6 +77,8 @@ class Api:
 
     def _serve(self, request: Request, target: Target) -> Answer:
         match request.method, target.subresource:
+            case _ if target.resource in METRICS and self._meter:
+                return metrics(request, target, self._store, self._meter, self._clock.now())
             case _ if is_review(target):
                 return self.access.review(request, target)
             case "POST", "token":

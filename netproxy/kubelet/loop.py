@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import time
 from collections.abc import AsyncIterator, Iterable
 from concurrent.futures import Executor
 from pathlib import Path
@@ -26,6 +27,7 @@ from netproxy.kubelet.plan import Alive, Dead, Found, taken_over_pod
 from netproxy.kubelet.ports import Objects, Place, Tell
 from netproxy.kubelet.runtime import Runtime
 from netproxy.kubelet.state import Seen
+from netproxy.kubelet.usage import Meter, Used
 from netproxy.kubelet.worker import Room, Worker
 from netproxy.linux import netns
 from netproxy.linux.links import NodePort
@@ -49,6 +51,7 @@ class Kubelet:
         self._clock = clock
         self._launch = Launch(objects, cluster, place)
         self._commands = Commands(runtime, place.state)
+        self._meter = Meter(place.state / "cgroup", time.monotonic)
         self._links = {
             node.name: NodePort(place.namespace_of(node.name), ipv6=any(":" in a for a in node.addresses))
             for node in cluster.nodes
@@ -176,6 +179,15 @@ class Kubelet:
         """Raises KernelError when a container does not run."""
         if f"{uid(pod)}/{container}" not in self._runtime.running:
             raise KernelError(f"container not found ({quoted(container)})")
+
+    def usage(self) -> tuple[float, dict[NamespacedName, dict[str, Used]]]:
+        """What each container of each Pod uses now, and over how many seconds that was measured."""
+        window_s, used = self._meter.read({at: pid for at, pid in self._runtime.running.items() if at.count("/") == 1})
+        by_uid: dict[str, dict[str, Used]] = {}
+        for at, each in used.items():
+            pod_uid, _, container = at.partition("/")
+            by_uid.setdefault(pod_uid, {})[container] = each
+        return window_s, {key(pod): by_uid[uid(pod)] for pod in self._objects.pods() if uid(pod) in by_uid}
 
     def network(self, pod: Object) -> str:
         """The name of the network namespace of a Pod that has one. Raises KernelError."""

@@ -170,6 +170,11 @@ REVIEWS: tuple[Resource, ...] = (
 )
 """Resources that are only ever created: a question, and its answer. Nothing of them is kept."""
 
+NODE_METRICS = _in("metrics.k8s.io", "nodes", "NodeMetrics", version="v1beta1", namespaced=False)
+POD_METRICS = _in("metrics.k8s.io", "pods", "PodMetrics", version="v1beta1")
+METRICS: tuple[Resource, ...] = (NODE_METRICS, POD_METRICS)
+"""Resources that are only ever read, and served where something is measured. Nothing of them is kept."""
+
 IDLE: frozenset[Resource] = frozenset((
     REPLICATION_CONTROLLERS, RESOURCE_QUOTAS, LIMIT_RANGES, PERSISTENT_VOLUMES, PERSISTENT_VOLUME_CLAIMS, STATEFUL_SETS,
     DAEMON_SETS, JOBS, CRON_JOBS, HORIZONTAL_POD_AUTOSCALERS, HORIZONTAL_POD_AUTOSCALERS_V1, INGRESSES, NETWORK_POLICIES,
@@ -178,7 +183,7 @@ IDLE: frozenset[Resource] = frozenset((
 """Resources that are stored and shown, and nothing in a cluster acts on."""
 
 _BY_KIND: dict[tuple[str, str], Resource] = {(r.api_version, r.kind): r for r in RESOURCES}
-_BY_PATH: dict[tuple[str, str], Resource] = {(r.api_version, r.plural): r for r in (*RESOURCES, *REVIEWS)}
+_BY_PATH: dict[tuple[str, str], Resource] = {(r.api_version, r.plural): r for r in (*RESOURCES, *REVIEWS, *METRICS)}
 _BY_WORD: dict[str, Resource] = {}
 for _resource in RESOURCES:
     for _word in (_resource.plural, _resource.singular, *_resource.short, _resource.kind, _resource.group_resource):

@@ -221,3 +221,12 @@ def test_requests_are_passed_on_to_pods_and_services(kubectl: Kubectl) -> None:
     refused = kubectl.run("get", "--raw", f"/api/v1/namespaces/default/pods/{pod}:81/proxy/")
     assert b"error trying to reach service: dial tcp 10.244." in refused.stderr
     assert b":81: connect: connection refused" in refused.stderr
+
+
+@NEWEST
+def test_what_pods_and_nodes_use(kubectl: Kubectl) -> None:
+    lines = [line.split() for line in kubectl("top", "pods", "--no-headers").splitlines()]
+    assert {name.partition("-")[0] for name, _, _ in lines} == {"two", "web"}
+    assert all(cpu.endswith("m") and int(memory.removesuffix("Mi")) < 100 for _, cpu, memory in lines)
+    assert "counts" in kubectl("top", "pods", "--containers", "--no-headers")
+    assert [line.split()[0] for line in kubectl("top", "nodes", "--no-headers").splitlines()] == ["node1", "node2"]
