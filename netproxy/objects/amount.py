@@ -16,7 +16,7 @@ _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 _EXPONENT = re.compile(r"[eE]([+-]?[0-9]+)")
 _MOST = (1 << 63) - 1
 _NANO = 10**9
-_FARTHEST = 300
+_FARTHEST = 4000
 """An exponent beyond this is of no use, and its digits would fill the memory."""
 
 FORMAT_WRONG = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"

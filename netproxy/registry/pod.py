@@ -11,7 +11,7 @@ from netproxy.objects.kinds import Resource
 from netproxy.objects.meta import Object, metadata, spec, status
 from netproxy.registry.deletion import Options
 from netproxy.registry.options import PLAIN, WriteOptions
-from netproxy.registry.podadmission import Classes, admitted, check_admitted, first_status, tolerations
+from netproxy.registry.podadmission import Classes, admitted, check_admitted, first_status, tolerations, with_armor
 from netproxy.registry.strategy import Strategy
 
 
@@ -39,6 +39,11 @@ class PodStrategy(Strategy):
         """With tolerations for a node that is lost, which it has from its creation on."""
         new = super().updated(obj, old)
         return {**new, "spec": {**spec(new), "tolerations": tolerations(spec(new).get("tolerations") or [])}}
+
+    def settled(self, new: Object, old: Object | None, options: WriteOptions = PLAIN) -> Object:
+        """A new one's annotations of AppArmor become fields."""
+        new = super().settled(new, old, options)
+        return new if old is not None else with_armor(new, options.warn)
 
     def check(self, new: Object, old: Object | None, options: WriteOptions = PLAIN) -> None:
         """Raise ManifestError for what is wrong, ApiError for what admission refuses of what is right."""

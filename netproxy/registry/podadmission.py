@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterable, Mapping
 
 from netproxy.core.errors import ApiError
 from netproxy.objects.kinds import PODS
-from netproxy.objects.meta import Object, labels, name, spec
+from netproxy.objects.meta import Object, annotations_of, labels, name, spec
 from netproxy.objects.resources import quality
+from netproxy.objects.validation.podannotations import APP_ARMOR, ARMOR_IS_OLD, armor_field
+from netproxy.objects.validation.security import armor_problems
 from netproxy.registry.refusal import forbidden
 
 _LOST = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
@@ -48,6 +50,30 @@ def first_status(pod: Object, now: str) -> Object:
             }
         ]  # fmt: skip
     return result
+
+
+def with_armor(pod: Object, warn: Callable[[str], None]) -> Object:
+    """A new Pod with what its annotations say of AppArmor in the fields for it."""
+    notes, wanted = annotations_of(pod), dict(spec(pod))
+    if not any(key.startswith(APP_ARMOR) for key in notes) or (wanted.get("os") or {}).get("name") == "windows":
+        return pod
+    own = (wanted.get("securityContext") or {}).get("appArmorProfile")
+    for group in ("initContainers", "containers"):
+        if wanted.get(group):
+            wanted[group] = [_armored(item, notes, own, warn) for item in wanted[group]]
+    return {**pod, "spec": wanted}
+
+
+def _armored(container: Object, notes: Mapping[str, str], of_pod: Object | None, warn: Callable[[str], None]) -> Object:
+    key, context = APP_ARMOR + container.get("name", ""), container.get("securityContext") or {}
+    if key not in notes or context.get("appArmorProfile") is not None:
+        return container
+    field = armor_field(notes[key])
+    is_good = field is not None and not list(armor_problems(field, ""))
+    if is_good and field == of_pod:
+        return container
+    warn(f"metadata.annotations[{key}]: {ARMOR_IS_OLD}")
+    return {**container, "securityContext": {**context, "appArmorProfile": field}} if is_good else container
 
 
 def tolerations(given: list[Object]) -> list[Object]:

@@ -6,8 +6,11 @@ Source: kubernetes pkg/registry/batch/job/strategy.go (generateSelector), pkg/ap
 from __future__ import annotations
 
 from netproxy.objects.defaulting.workloads import TEMPLATE_GENERATION
-from netproxy.objects.meta import Object, annotations_of, metadata, name, spec
+from netproxy.objects.meta import Object, annotations_of, labels, metadata, name, spec
+from netproxy.registry.options import PLAIN, WriteOptions
 from netproxy.registry.strategy import Strategy
+
+_OWN = {f"{domain}{name}" for domain in ("", "batch.kubernetes.io/") for name in ("controller-uid", "job-name")}
 
 
 class JobStrategy(Strategy):
@@ -16,6 +19,13 @@ class JobStrategy(Strategy):
     def new(self, obj: Object, *, with_status: bool = False) -> Object:
         """With a selector that selects nothing else."""
         return super().new(obj if spec(obj).get("manualSelector") else _selecting(obj), with_status=with_status)
+
+    def check(self, new: Object, old: Object | None, options: WriteOptions = PLAIN) -> None:
+        """Labels that it has from its template alone, which has them from the server, are not looked at twice."""
+        given = labels(new)
+        if old is None and given.keys() <= _OWN:
+            new = {**new, "metadata": {field: value for field, value in metadata(new).items() if field != "labels"}}
+        super().check(new, old, options)
 
 
 def _selecting(job: Object) -> Object:
@@ -57,6 +67,10 @@ class DaemonSetStrategy(Strategy):
         new = super().updated(obj, old)
         before = int(annotations_of(old)[TEMPLATE_GENERATION])
         return _counted(new, before + (spec(new).get("template") != spec(old).get("template")))
+
+    def reported(self, obj: Object, old: Object) -> Object:
+        """The count is the server's."""
+        return _counted(super().reported(obj, old), int(annotations_of(old)[TEMPLATE_GENERATION]))
 
 
 def _counted(obj: Object, generation: int) -> Object:

@@ -26,7 +26,10 @@ def _deployment(obj: Object) -> Object:
 
 def _daemon_set(obj: Object) -> Object:
     spec = {"revisionHistoryLimit": 10, **_spec(obj)}
-    spec["updateStrategy"] = _rolling(spec.get("updateStrategy"), {"maxUnavailable": 1, "maxSurge": 0})
+    strategy = _rolling(spec.get("updateStrategy"), {"maxUnavailable": 1, "maxSurge": 0})
+    if strategy.get("rollingUpdate") is not None:
+        strategy["rollingUpdate"] = {"maxUnavailable": 0, "maxSurge": 0, **strategy["rollingUpdate"]}
+    spec["updateStrategy"] = strategy
     meta = obj.get("metadata") or {}
     notes = {TEMPLATE_GENERATION: "0", **(meta.get("annotations") or {})}
     return {**obj, "metadata": {**meta, "annotations": notes}, "spec": spec}

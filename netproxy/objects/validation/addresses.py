@@ -135,6 +135,11 @@ def cidr_warnings(path: str, text: str) -> Reasons:
     return said
 
 
+def is_ip(text: str) -> bool:
+    """Whether a text is an address."""
+    return bool(sloppy_address(text))
+
+
 def is_ipv6(text: str) -> bool:
     """Whether Go reads an IPv6 address out of a text.
 

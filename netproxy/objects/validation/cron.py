@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from netproxy.objects.quantity import seconds_of
+from netproxy.objects.validation.timezones import zone_reason
 from netproxy.objects.validation.words import quoted
 
 _MONTHS = {
@@ -21,6 +22,7 @@ _FIELDS: tuple[tuple[int, int, dict[str, int]], ...] = (
 _NAMED = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
 _is_int = re.compile(r"[+-]?[0-9]+").fullmatch
 _MOST = 1 << 63
+_LONGEST_S = _MOST / 1e9
 
 
 def schedule_reason(text: str) -> str:
@@ -38,9 +40,12 @@ def schedule_reason(text: str) -> str:
 
 def _check(text: str) -> None:
     if text.startswith(("TZ=", "CRON_TZ=")):
-        _, space, text = text.partition(" ")
+        zone, space, text = text.partition(" ")
         if not space:
             raise ValueError("invalid schedule format: runtime error: slice bounds out of range [:-1]")
+        called = zone.partition("=")[2]
+        if reason := called and zone_reason(called):
+            raise ValueError(f"provided bad location {called}: {reason}")
         text = text.strip()
     if text.startswith("@"):
         _descriptor(text)
@@ -57,19 +62,22 @@ def _check(text: str) -> None:
 def _descriptor(text: str) -> None:
     if text.startswith("@every "):
         duration = text.removeprefix("@every ")
-        if seconds_of(duration) is None:
-            raise ValueError(f"failed to parse duration {duration}: {_duration_reason(duration)}")
+        seconds = seconds_of(duration)
+        if seconds is None or abs(seconds) >= _LONGEST_S:
+            raise ValueError(f"failed to parse duration {text}: {_duration_reason(duration)}")
     elif text not in _NAMED:
         raise ValueError(f"unrecognized descriptor: {text}")
 
 
 def _duration_reason(text: str) -> str:
-    found = re.match(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)", text)
-    if found and found.end() == len(text):
-        return f"time: missing unit in duration {quoted(text)}"
-    unit = re.match(r"[^0-9.]*", text[found.end() :]) if found else None
-    if unit and unit[0] not in ("h", "m", "s", "ms", "us", "µs", "ns"):
-        return f"time: unknown unit {quoted(unit[0])} in duration {quoted(text)}"
+    """Why a text is no duration, in Go's words: of its first part that is none."""
+    for number, unit in re.findall(r"([0-9]*\.?[0-9]*)([^0-9.]*)", text.lstrip("+-")):
+        if not number.strip("."):
+            break
+        if not unit:
+            return f"time: missing unit in duration {quoted(text)}"
+        if unit not in ("h", "m", "s", "ms", "us", "µs", "ns"):
+            return f"time: unknown unit {quoted(unit)} in duration {quoted(text)}"
     return f"time: invalid duration {quoted(text)}"
 
 

@@ -123,9 +123,7 @@ def field_problems(source: Part, path: str, known: tuple[str, ...]) -> Problems:
     elif (found and base not in ("metadata.annotations", "metadata.labels")) or (
         not found and field not in _CONVERTIBLE
     ):
-        yield invalid(
-            f"{path}.fieldPath", field, f"error converting fieldPath: {_unconvertible(field, base, bool(found))}"
-        )
+        yield invalid(f"{path}.fieldPath", field, f"error converting fieldPath: {_unconvertible(field, bool(found))}")
     elif found:
         subscript = found[2].lower() if base == "metadata.annotations" else found[2]
         yield from invalids(path, subscript, qualified(subscript))
@@ -135,8 +133,8 @@ def field_problems(source: Part, path: str, known: tuple[str, ...]) -> Problems:
             yield unsupported(f"{path}.fieldPath", field, known)
 
 
-def _unconvertible(field: str, base: str, subscripted: bool) -> str:
-    if subscripted and base in _CONVERTIBLE:
+def _unconvertible(field: str, subscripted: bool) -> str:
+    if subscripted:
         return f"field label does not support subscript: {field}"
     return f"field label not supported: {field}"
 

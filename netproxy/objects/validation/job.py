@@ -268,7 +268,7 @@ def job_warnings(given: Part, path: str) -> Iterator[str]:
     count, beside = given.get("completions") or 0, given.get("parallelism") or 0
     if given.get("completionMode") == "Indexed" and count > _MANY and beside > _FEWER:
         why = "In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, "
-        yield why + "Kubernetes might not be able to track completedIndexes when a big number of indexes fail"
+        yield f"{path}: {why}Kubernetes might not be able to track completedIndexes when a big number of indexes fail"
     yield from template_warnings(given.get("template"), f"{path}.template")
 
 

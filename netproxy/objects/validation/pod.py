@@ -261,7 +261,7 @@ def _resource_claims(claims: Sequence[Part], path: str, meta: Part) -> Problems:
     seen: set[str] = set()
     for index, item in enumerate(claims):
         if MIRROR in (meta.get("annotations") or {}):
-            yield forbidden("", "static pods do not support resource claims")
+            yield forbidden("[]", "static pods do not support resource claims")
             continue
         yield from _resource_claim(item, f"{path}[{index}]", seen)
 

@@ -18,6 +18,7 @@ _COST = "controller.kubernetes.io/pod-deletion-cost"
 SECCOMP_POD = "seccomp.security.alpha.kubernetes.io/pod"
 SECCOMP_CONTAINER = "container.seccomp.security.alpha.kubernetes.io/"
 APP_ARMOR = "container.apparmor.security.beta.kubernetes.io/"
+ARMOR_IS_OLD = 'deprecated since v1.30; use the "appArmorProfile" field instead'
 _DEFAULTS = ("runtime/default", "docker/default")
 _is_cost = re.compile(r"0|-?[1-9][0-9]*").fullmatch
 
@@ -55,6 +56,14 @@ def _app_armor(key: str, value: str, spec: Part, path: str) -> Problems:
         yield invalid(path, container, "container not found")
     if value not in ("", "runtime/default", "unconfined") and not value.startswith("localhost/"):
         yield invalid(path, value, f"invalid AppArmor profile name: {quoted(value)}")
+
+
+def armor_field(value: str) -> dict[str, Any] | None:
+    """The field that an annotation of AppArmor stands for."""
+    if value.startswith("localhost/"):
+        return {"type": "Localhost", "localhostProfile": value.removeprefix("localhost/")}
+    kind = {"runtime/default": "RuntimeDefault", "unconfined": "Unconfined"}.get(value)
+    return {"type": kind} if kind else None
 
 
 def matching_problems(meta: Part, spec: Part, path: str) -> Problems:

@@ -8,23 +8,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from netproxy.objects.meta import Object, metadata, spec, status
-from netproxy.objects.validation.addresses import address_problems, address_warnings, is_ipv6
-from netproxy.objects.validation.internal import internal_diff
-from netproxy.objects.validation.names import dns_subdomain, qualified
+from netproxy.objects.meta import Object, metadata, spec
+from netproxy.objects.validation.internal import internal, internal_diff
 from netproxy.objects.validation.pod import pod_problems, pod_template_problems, whole_problems
 from netproxy.objects.validation.podannotations import APP_ARMOR, MIRROR, pod_annotation_problems
+from netproxy.objects.validation.podstatus import status_problems, status_warnings
 from netproxy.objects.validation.podwarnings import is_renewed, pod_warnings, template_warnings
 from netproxy.objects.validation.rules import Found, Meta, Rules
 from netproxy.objects.validation.scheduling import toleration_problems
 from netproxy.objects.validation.words import (
-    NOT_NEGATIVE,
     Problems,
     forbidden,
     invalid,
-    invalids,
     required,
-    unchanged,
 )
 
 _FIXED = (
@@ -146,11 +142,13 @@ def _node_affinity(given: Part, before: Part) -> Problems:
     path = f"spec.affinity.nodeAffinity.{_REQUIRED}.nodeSelectorTerms"
     now, then = _terms(given), _terms(before)
     if then and len(now) != len(then):
-        yield invalid(path, now or None, "no additions/deletions to non-empty NodeSelectorTerms list are allowed")
+        shown = [internal("NodeSelectorTerm", term) for term in now] or None
+        yield invalid(path, shown, "no additions/deletions to non-empty NodeSelectorTerms list are allowed")
         return
     for index, (new, old) in enumerate(zip(now, then, strict=False)):
         if not _only_adds(new, old):
-            yield invalid(f"{path}[{index}]", new, "only additions are allowed (no mutations or deletions)")
+            shown_term = internal("NodeSelectorTerm", new)
+            yield invalid(f"{path}[{index}]", shown_term, "only additions are allowed (no mutations or deletions)")
 
 
 def _terms(given: Part) -> Sequence[Part]:
@@ -171,12 +169,15 @@ def _unplaced(fixed: dict[str, Any], before: Part) -> dict[str, Any]:
     fixed = {field: value for field, value in fixed.items() if field != "nodeSelector"}
     if "nodeSelector" in before:
         fixed["nodeSelector"] = before["nodeSelector"]
-    now, then = dict(fixed.pop("affinity", None) or {}), before.get("affinity") or {}
-    now.pop("nodeAffinity", None)
-    if "nodeAffinity" in then:
-        now["nodeAffinity"] = then["nodeAffinity"]
-    if now or "affinity" in before:
-        fixed["affinity"] = now
+    now, then = fixed.get("affinity"), before.get("affinity")
+    wanted, old = (now or {}).get("nodeAffinity"), (then or {}).get("nodeAffinity")
+    if wanted == old:
+        return fixed
+    rest = {field: value for field, value in (now or {}).items() if field != "nodeAffinity"}
+    if now is not None and then is None and not rest:
+        del fixed["affinity"]
+    else:
+        fixed["affinity"] = rest if old is None else {**rest, "nodeAffinity": old}
     return fixed
 
 
@@ -186,48 +187,7 @@ def _unplaced(fixed: dict[str, Any], before: Part) -> dict[str, Any]:
 def _status(new: Object, old: Object, meta: Meta) -> Problems:
     yield from meta.change
     yield from _annotations(new, old)
-    given, before = status(new), status(old)
-    for index, item in enumerate(given.get("conditions") or ()):
-        kind = item.get("type") or ""
-        if (item.get("observedGeneration") or 0) < 0:
-            yield invalid(f"status.conditions[{index}].observedGeneration", item["observedGeneration"], NOT_NEGATIVE)
-        if kind not in _SYSTEM_CONDITIONS:
-            yield from invalids(f"status.conditions[{index}].type", kind, qualified(kind))
-    yield from _nominated(given, before, spec(old))
-    yield from unchanged("status.qosClass", given.get("qosClass"), before.get("qosClass"))
-    yield from _addresses(given.get("podIPs") or (), before.get("podIPs") or (), "status.podIPs")
-    hosts = given.get("hostIPs") or ()
-    if hosts and (given.get("hostIP") or "") != (hosts[0].get("ip") or ""):
-        yield invalid("status.hostIPs[0].ip", hosts[0].get("ip") or "", "must be equal to `hostIP`")
-    yield from _addresses(hosts, before.get("hostIPs") or (), "status.hostIPs")
-
-
-_SYSTEM_CONDITIONS = ("PodScheduled", "Ready", "Initialized", "ContainersReady", "DisruptionTarget")
-
-
-def _nominated(given: Part, before: Part, placed: Part) -> Problems:
-    name, path = given.get("nominatedNodeName") or "", "status.nominatedNodeName"
-    if name and name != before.get("nominatedNodeName"):
-        yield from invalids(path, name, dns_subdomain(name))
-        if placed.get("nodeName"):
-            yield forbidden(path, "may not be set on pods that are already bound to a node")
-    if (given.get("observedGeneration") or 0) < 0:
-        yield invalid("status.observedGeneration", given["observedGeneration"], "must be a non-negative integer")
-
-
-def _addresses(now: Sequence[Part], then: Sequence[Part], path: str) -> Problems:
-    ips, known = [item.get("ip") or "" for item in now], [item.get("ip") or "" for item in then]
-    for index, ip in enumerate(ips):
-        yield from address_problems(f"{path}[{index}]", ip, known)
-    if len(ips) > 2 or (len(ips) == 2 and is_ipv6(ips[0]) == is_ipv6(ips[1])):
-        shown = [{"IP": ip} for ip in ips]
-        yield invalid(path, shown, "may specify no more than one IP for each IP family")
-
-
-def _status_warnings(new: Object, old: Object | None) -> Any:
-    for field in ("podIPs", "hostIPs"):
-        for index, item in enumerate(status(new).get(field) or ()):
-            yield from address_warnings(f"status.{field}[{index}].ip", item.get("ip") or "")
+    yield from status_problems(new, old)
 
 
 # --- PodTemplate
@@ -246,7 +206,5 @@ def _template_create(obj: Object, meta: Found) -> Problems:
     yield from pod_template_problems(obj, meta)
 
 
-POD = Rules(
-    create=pod_problems, update=_update, status=_status, warnings=pod_warnings, status_warnings=_status_warnings
-)
+POD = Rules(create=pod_problems, update=_update, status=_status, warnings=pod_warnings, status_warnings=status_warnings)
 POD_TEMPLATE = Rules(create=_template_create, update=_template_update, warnings=_template_warnings)

@@ -12,7 +12,13 @@ from netproxy.objects.amount import amount
 from netproxy.objects.meta import Object, metadata, name, spec
 from netproxy.objects.validation.addresses import address_warnings
 from netproxy.objects.validation.names import dns_label, label_value
-from netproxy.objects.validation.podannotations import APP_ARMOR, SECCOMP_CONTAINER, SECCOMP_POD
+from netproxy.objects.validation.podannotations import (
+    APP_ARMOR,
+    ARMOR_IS_OLD,
+    SECCOMP_CONTAINER,
+    SECCOMP_POD,
+    armor_field,
+)
 from netproxy.objects.validation.volumewarnings import overlap_warnings, volume_warnings
 from netproxy.objects.validation.windows import visited
 from netproxy.objects.validation.words import quoted
@@ -33,7 +39,6 @@ _ANNOTATIONS = {
     "security.alpha.kubernetes.io/unsafe-sysctls": 'non-functional in v1.11+; use the "sysctls" field instead',
 }
 _SECCOMP = 'non-functional in v1.27+; use the "seccompProfile" field instead'
-_APP_ARMOR = 'deprecated since v1.30; use the "appArmorProfile" field instead'
 _NULL = "a null labelSelector results in matching no pod"
 _REQUIRED, _PREFERRED = (f"{how}DuringSchedulingIgnoredDuringExecution" for how in ("required", "preferred"))
 
@@ -117,7 +122,7 @@ def _term(term: Part, path: str, *, is_weighted: bool) -> Iterator[str]:
 
 def _label_value(value: str, path: str) -> Iterator[str]:
     for why in label_value(value):
-        yield f"{path}: {value} is {why}"
+        yield f"{path}: {value} is invalid, {why}"
 
 
 def _spread(given: Part, place: str) -> Iterator[str]:
@@ -172,15 +177,8 @@ def _container(
 
 
 def _armor_said(value: str, of_pod: Any, path: str) -> Iterator[str]:
-    if of_pod is None or of_pod != _armor_field(value):
-        yield f"{path}: {_APP_ARMOR}"
-
-
-def _armor_field(value: str) -> Any:
-    """The field that an annotation stands for."""
-    if value.startswith("localhost/"):
-        return {"type": "Localhost", "localhostProfile": value.removeprefix("localhost/")}
-    return {"": None, "runtime/default": {"type": "RuntimeDefault"}, "unconfined": {"type": "Unconfined"}}.get(value)
+    if of_pod is None or of_pod != armor_field(value):
+        yield f"{path}: {ARMOR_IS_OLD}"
 
 
 def _hidden(variables: Iterable[Part], path: str) -> Iterator[str]:

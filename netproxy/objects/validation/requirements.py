@@ -28,7 +28,7 @@ from netproxy.objects.validation.words import (
     unsupported,
 )
 
-_OF_PODS = ("cpu", "memory")
+_OF_PODS = ("cpu", "hugepages-", "memory")
 
 Part = Mapping[str, Any]
 
@@ -97,7 +97,7 @@ def _claims(claims: Sequence[Part], path: str, known: Collection[str]) -> Proble
         else:
             yield from _claim(name, claim.get("request") or "", place, seen)
         if name not in known:
-            listed = f": {', '.join(sorted(known))}" if known else " which is empty"
+            listed = f": {', '.join(sorted(set(known)))}" if known else " which is empty"
             yield not_found(place, name, f"must be one of the names in pod.spec.resourceClaims{listed}")
 
 

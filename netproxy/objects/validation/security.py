@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from netproxy.objects.validation.internal import internal
 from netproxy.objects.validation.names import dns_subdomain, size
 from netproxy.objects.validation.paths import descending
 from netproxy.objects.validation.windows import windows_options_problems
@@ -48,38 +49,13 @@ def container_security_problems(context: Part, path: str, *, host_users: bool) -
     if context.get("allowPrivilegeEscalation") is False:
         if context.get("privileged"):
             why = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"
-            yield invalid(path, context_shown(context), why)
+            yield invalid(path, internal("SecurityContext", context), why)
         for capability in (context.get("capabilities") or {}).get("add") or ():
             if capability == "CAP_SYS_ADMIN":
                 why = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN"
-                yield invalid(path, context_shown(context), why)
+                yield invalid(path, internal("SecurityContext", context), why)
     yield from windows_options_problems(context.get("windowsOptions"), f"{path}.windowsOptions")
-    yield from _app_armor(context.get("appArmorProfile"), f"{path}.appArmorProfile")
-
-
-_CONTEXT = (
-    "capabilities", "privileged", "seLinuxOptions", "windowsOptions", "runAsUser", "runAsGroup", "runAsNonRoot",
-    "readOnlyRootFilesystem", "allowPrivilegeEscalation", "procMount", "seccompProfile", "appArmorProfile",
-)  # fmt: skip
-
-
-def context_shown(context: Part) -> dict[str, Any]:
-    """A container's security context as the real server shows its own form of it."""
-    return {_internal(field): _inner(context.get(field)) for field in _CONTEXT}
-
-
-def _inner(value: Any) -> Any:
-    if not isinstance(value, Mapping):
-        return value
-    if set(value) <= {"add", "drop"}:
-        return {"Add": value.get("add"), "Drop": value.get("drop")}
-    if set(value) <= {"type", "localhostProfile"}:
-        return {"Type": value.get("type", ""), "LocalhostProfile": value.get("localhostProfile")}
-    return {_internal(field): item for field, item in value.items()}
-
-
-def _internal(field: str) -> str:
-    return "SELinuxOptions" if field == "seLinuxOptions" else field[0].upper() + field[1:]
+    yield from armor_problems(context.get("appArmorProfile"), f"{path}.appArmorProfile")
 
 
 def pod_security_problems(spec: Part, path: str) -> Problems:
@@ -97,7 +73,7 @@ def pod_security_problems(spec: Part, path: str) -> Problems:
     yield from one_of(f"{path}.fsGroupChangePolicy", context.get("fsGroupChangePolicy"), policies)
     yield from _seccomp(context.get("seccompProfile"), f"{path}.seccompProfile")
     yield from windows_options_problems(context.get("windowsOptions"), f"{path}.windowsOptions")
-    yield from _app_armor(context.get("appArmorProfile"), f"{path}.appArmorProfile")
+    yield from armor_problems(context.get("appArmorProfile"), f"{path}.appArmorProfile")
     groups = ("Merge", "Strict")
     yield from one_of(f"{path}.supplementalGroupsPolicy", context.get("supplementalGroupsPolicy"), groups)
     yield from _selinux(context.get("seLinuxChangePolicy"), f"{path}.seLinuxChangePolicy")
@@ -153,10 +129,11 @@ def _seccomp(profile: Part | None, path: str) -> Problems:
         else:
             yield from descending(local, place)
     elif local is not None:
-        yield invalid(place, _inner(profile), "can only be set when seccomp type is Localhost")
+        yield invalid(place, internal("SeccompProfile", profile), "can only be set when seccomp type is Localhost")
 
 
-def _app_armor(profile: Part | None, path: str) -> Problems:
+def armor_problems(profile: Part | None, path: str) -> Problems:
+    """What is wrong with a profile of AppArmor."""
     if profile is None:
         return
     kind, local, place = profile.get("type") or "", profile.get("localhostProfile"), f"{path}.localhostProfile"

@@ -136,5 +136,5 @@ def counts_problems(status: Part, path: str, *fields: str, of_ready: str = "read
 
 def collision_problems(new: Part, old: Part) -> Problems:
     """Whether the count of collisions went down."""
-    if (new.get("collisionCount") or 0) < (old.get("collisionCount") or 0):
+    if old.get("collisionCount") is not None and (new.get("collisionCount") or 0) < old["collisionCount"]:
         yield invalid("status.collisionCount", new.get("collisionCount") or 0, "cannot be decremented")

@@ -195,16 +195,23 @@ def _daemon_set_status(new: Object, old: Object, meta: Meta) -> Problems:
 
 
 def _rules(
-    check: Any, update: Any, status_check: Any, *, warns_of_name: bool = False, is_daemon: bool = False
+    check: Any,
+    update: Any,
+    status_check: Any,
+    *,
+    warns_of_name: bool = False,
+    is_daemon: bool = False,
+    is_turned: bool = False,
 ) -> Rules:
     def create(obj: Object, meta: Found) -> Problems:
         yield from meta
         yield from check(spec(obj), {})
 
-    def warnings(new: Object, old: Object | None) -> Any:
+    def warnings(new: Object, old: Object | None) -> Any:  # is_turned: of a change, it looks at the old template
         if warns_of_name and old is None:
             yield from label_name_warnings(new, "this is used in Pod names and hostnames")
-        template = spec(new).get("template")
+        turned = old if old is not None and is_turned else new
+        template = spec(turned).get("template")
         is_due = template != spec(old or {}).get("template") if is_daemon else is_renewed(new, old)
         if is_due:
             yield from template_warnings(template, "spec.template")
@@ -214,5 +221,7 @@ def _rules(
 
 DEPLOYMENT = _rules(_deployment, _deployment_update, _deployment_status)
 REPLICA_SET = _rules(_replica_set, _replica_set_update, _replica_set_status, warns_of_name=True)
-REPLICATION_CONTROLLER = _rules(_controller, _controller_update, _replica_set_status, warns_of_name=True)
+REPLICATION_CONTROLLER = _rules(
+    _controller, _controller_update, _replica_set_status, warns_of_name=True, is_turned=True
+)
 DAEMON_SET = _rules(_daemon_set, _daemon_set_update, _daemon_set_status, is_daemon=True)
