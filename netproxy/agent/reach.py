@@ -10,7 +10,6 @@ from netproxy.apiserver.metrics import Measured, Usage
 from netproxy.core.clock import Clock
 from netproxy.core.errors import KernelError
 from netproxy.core.names import quoted
-from netproxy.kubelet.attach import Attached
 from netproxy.kubelet.dial import connect_inside
 from netproxy.kubelet.extract import Wanted
 from netproxy.kubelet.loop import Kubelet
@@ -54,14 +53,17 @@ class OwnNodes:
         wanted = stream.wanted
         assert isinstance(wanted, Terminal)
         if wanted.command is None:
-            return Attached(self._kubelet, stream.pod, stream.container)
+            return self._kubelet.attach(stream.pod, stream.container, stdin=wanted.stdin)
         if not wanted.command:
             raise KernelError("you must specify at least 1 command for the container")
         try:
-            return await self._kubelet.run(stream.pod, stream.container, list(wanted.command), tty=wanted.tty)
+            command = await self._kubelet.run(stream.pod, stream.container, list(wanted.command), tty=wanted.tty)
         except KernelError as error:
             lacks = f"{error} in $PATH" if str(error).endswith("file not found") else error
             raise KernelError(f"failed to exec in container: exec: {quoted(wanted.command[0])}: {lacks}") from error
+        if not wanted.stdin:
+            command.close_input()
+        return command
 
     async def connect(self, stream: Stream, port: int) -> socket.socket:
         """A connection to a port inside of the Pod. Raises OSError, KernelError."""

@@ -1,30 +1,34 @@
-"""What a container writes, from now on, for somebody who attaches to it."""
+"""What a container writes, from now on, and reads, for somebody who attaches to it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from typing import Any
 
-from netproxy.kubelet.extract import Wanted
-from netproxy.objects.meta import Object
+from netproxy.kubelet.runtime import Runtime
 
-if TYPE_CHECKING:
-    from netproxy.kubelet.loop import Kubelet
+INTERACTIVE_S = 0.02
+"""How often output is looked for: somebody waits for an echo."""
 
 
 class Attached:
-    """The output of a container that runs. What is written to it goes nowhere: containers have no input."""
+    """A container that runs: its output from now on and, if it has one, its input."""
 
     outputs = 1
 
-    def __init__(self, kubelet: Kubelet, pod: Object, container: str) -> None:
+    def __init__(
+        self, runtime: Runtime, at: str, container: Mapping[str, Any], log: AsyncIterator[bytes], *, stdin: bool
+    ) -> None:  # fmt: skip
+        """AT is what the runtime calls it; LOG is what it writes from now on; STDIN: whether somebody writes to it."""
         self.status: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         """0 when the container has ended: how it ended is told by its Pod."""
+        self._runtime, self._at = runtime, at
+        self._reads = stdin and bool(container.get("stdin"))
+        self._reads_once = self._reads and bool(container.get("stdinOnce")) and not container.get("tty")
         self._pieces: asyncio.Queue[bytes] = asyncio.Queue(64)
-        wanted = Wanted(follow=True, tail=0)
-        self._task = asyncio.ensure_future(self._follow(kubelet.log(pod, container, wanted, previous=False)))
+        self._task = asyncio.ensure_future(self._follow(log))
 
     async def _follow(self, log: AsyncIterator[bytes]) -> None:
         async with aclosing(log) as pieces:  # type: ignore[type-var]  # every generator can be closed
@@ -40,17 +44,20 @@ class Attached:
         return await self._pieces.get()
 
     async def write(self, data: bytes) -> bool:
-        """Nobody reads it."""
-        del data
-        return True
+        """Give it to read; of a container without input nothing is heard."""
+        return not self._reads or await self._runtime.feed(self._at, data)
 
     def close_input(self) -> None:
-        """Nobody reads it."""
+        """There is nothing more to read, if the container is to be told that."""
+        if self._reads_once:
+            self._runtime.close_input(self._at)
 
     def resize(self, columns: int, rows: int) -> None:
-        """There is no terminal."""
+        """Tell its terminal how large it is."""
+        self._runtime.resize(self._at, columns, rows)
 
     async def end(self) -> None:
-        """Follow it no more; the container goes on."""
+        """Follow it no more; the container goes on, without more to read if it reads only once."""
+        self.close_input()
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)

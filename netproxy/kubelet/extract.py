@@ -16,7 +16,7 @@ from pathlib import Path
 from netproxy.kubelet.logs import CHUNK_BYTES, Reader, parts, times
 
 LOOK_AGAIN_S = 0.1
-"""How often a log that is followed is looked at."""
+"""How often it is usually looked at."""
 _SECOND_NS = 10**9
 
 
@@ -31,6 +31,8 @@ class Wanted:
     tail: int | None = None
     limit: int | None = None
     """In bytes."""
+    pause_s: float = LOOK_AGAIN_S
+    """How often a log that is followed is looked at."""
 
 
 async def extract(folder: Path, run: int, wanted: Wanted, runs: Callable[[], bool]) -> AsyncIterator[bytes]:
@@ -66,7 +68,7 @@ async def _pieces(reader: Reader, wanted: Wanted, runs: Callable[[], bool]) -> A
             await asyncio.sleep(0)
         if not more or reader.gone:
             return
-        await asyncio.sleep(LOOK_AGAIN_S)
+        await asyncio.sleep(wanted.pause_s)
 
 
 def tail_start(folder: Path, run: int, count: int) -> int:

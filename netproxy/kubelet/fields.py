@@ -33,7 +33,6 @@ _CONTAINER: dict[str, Any] = {
     "ports": {"name": ALL, "containerPort": ALL, "protocol": ALL},
     "volumeMounts": {"name": ALL, "mountPath": ALL, "readOnly": ALL, "subPath": ALL, "subPathExpr": ALL},
     "securityContext": _SECURITY, "readinessProbe": _PROBE, "livenessProbe": _PROBE, "startupProbe": _PROBE,
-    "stdin": (False,), "stdinOnce": (False,), "tty": (False,),
 }  # fmt: skip
 _PROJECTED = {"defaultMode": ALL, "sources": {"configMap": ALL, "secret": ALL, "downwardAPI": ALL}}
 _TOLERATIONS = [

@@ -91,7 +91,9 @@ class Launch:
             raise HeldError(what.why, IMAGE)
         log = {"path": str(run_file(self.log_folder(pod, container["name"]), restarts)),
                "maxBytes": self._cluster.log_bytes, "maxFiles": self._cluster.log_files}  # fmt: skip
-        return {**self._message(pod, container, env, what), "log": log}
+        terminal = bool(container.get("tty"))
+        message = self._message(pod, container, {"TERM": "xterm", **env} if terminal else env, what)
+        return {**message, "log": log, "stdin": bool(container.get("stdin")), "tty": terminal}
 
     def command(self, pod: Object, container: Mapping[str, Any], ips: tuple[str, ...], argv: list[str]) -> Message:
         """The same for a command that is run inside of a container. Raises HeldError."""

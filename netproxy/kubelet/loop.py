@@ -9,7 +9,7 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from netproxy.core.clock import Clock
 from netproxy.core.errors import KernelError, NotFoundError
 from netproxy.core.names import NamespacedName, quoted
 from netproxy.kubelet.addresses import pod_addresses, pod_link
+from netproxy.kubelet.attach import INTERACTIVE_S, Attached
 from netproxy.kubelet.commands import Command, Commands
 from netproxy.kubelet.extract import Wanted, extract
 from netproxy.kubelet.fields import ignored
@@ -180,6 +181,11 @@ class Kubelet:
         if f"{uid(pod)}/{container}" not in self._runtime.running:
             raise KernelError(f"container not found ({quoted(container)})")
 
+    def attach(self, pod: Object, container: str, *, stdin: bool) -> Attached:
+        """What a container writes and reads from now on."""
+        log = self.log(pod, container, Wanted(follow=True, tail=0, pause_s=INTERACTIVE_S), previous=False)
+        return Attached(self._runtime, f"{uid(pod)}/{container}", _container(pod, container), log, stdin=stdin)
+
     def usage(self) -> tuple[float, dict[NamespacedName, dict[str, Used]]]:
         """What each container of each Pod uses now, and over how many seconds that was measured."""
         window_s, used = self._meter.read({at: pid for at, pid in self._runtime.running.items() if at.count("/") == 1})
@@ -201,8 +207,7 @@ class Kubelet:
     async def run(self, pod: Object, container: str, argv: list[str], *, tty: bool) -> Command:
         """Run a command in a container. Raises KernelError."""
         self.check_runs(pod, container)
-        kinds = ("containers", "initContainers")
-        chosen = next(c for kind in kinds for c in spec(pod).get(kind) or () if c["name"] == container)
+        chosen = _container(pod, container)
         worker = self._workers.get(uid(pod))
         message = self._launch.command(pod, chosen, worker.seen.ips if worker else (), argv)
         if tty:
@@ -292,3 +297,8 @@ def _ips(pod: Object) -> tuple[str, ...]:
 
 def _grace(pod: Object) -> Any:
     return pod["metadata"].get("deletionGracePeriodSeconds")
+
+
+def _container(pod: Object, wanted: str) -> Mapping[str, Any]:
+    kinds = ("containers", "initContainers")
+    return next(each for kind in kinds for each in spec(pod).get(kind) or () if each["name"] == wanted)

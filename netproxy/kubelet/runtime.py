@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import logging
 import signal
@@ -58,6 +59,7 @@ class Runtime:
         self._writer: asyncio.StreamWriter | None = None
         self._starting: dict[str, asyncio.Future[int]] = {}
         self._waiting: dict[str, asyncio.Future[int]] = {}
+        self._feeding: dict[str, asyncio.Future[int]] = {}
         self._connected = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._over = False
@@ -145,6 +147,8 @@ class Runtime:
             if not future.done():
                 future.set_exception(ShimLostError("the shim has gone"))
         self._starting, self._waiting = {}, {}
+        for future in self._feeding.values():
+            _resolve(future, 0)
 
     def _hear(self, message: Message) -> None:
         name = message["id"]
@@ -163,10 +167,13 @@ class Runtime:
                     self._ended(name, 127)
             case "exited":
                 self._ended(name, message["code"])
+            case "took":
+                _resolve(self._feeding.get(name), int(message["all"]))
 
     def _ended(self, name: str, code: int) -> None:
         self.running.pop(name, None)
         _resolve(self._waiting.pop(name, None), code)
+        _resolve(self._feeding.get(name), 0)
         if self._listener:
             self._listener.exited(name, code)
         else:
@@ -224,6 +231,28 @@ class Runtime:
         """Send a signal to a container and all its processes; gone is fine."""
         if name in self.running:
             self._write({"op": "signal", "id": name, "signal": int(number)})
+
+    async def feed(self, name: str, data: bytes) -> bool:
+        """Give a container something to read, and wait until it is taken; False when it reads nothing (any more)."""
+        while name in self._feeding:
+            await asyncio.wait([self._feeding[name]])
+        if name not in self.running:
+            return False
+        future = self._feeding[name] = asyncio.get_running_loop().create_future()
+        try:
+            self._write({"op": "input", "id": name, "data": base64.b64encode(data).decode()})
+            return bool(await future)
+        finally:
+            future.cancel()
+            del self._feeding[name]
+
+    def close_input(self, name: str) -> None:
+        """There is nothing more for a container to read."""
+        self._write({"op": "close-input", "id": name})
+
+    def resize(self, name: str, columns: int, rows: int) -> None:
+        """Tell a container's terminal how large it is."""
+        self._write({"op": "resize", "id": name, "columns": columns, "rows": rows})
 
     def forget(self, prefix: str) -> None:
         """Let the shim forget the exit statuses of the containers whose ids begin with this."""

@@ -30,7 +30,7 @@ from netproxy.core.errors import KernelError
 from netproxy.core.programs import MARK
 from netproxy.kubelet import spawn
 from netproxy.kubelet.cells import Cells, cells_of
-from netproxy.kubelet.logs import CHUNK_BYTES, RotatedLog
+from netproxy.kubelet.relay import Feeding, Relay
 from netproxy.linux import libc
 
 Message = dict[str, Any]
@@ -82,37 +82,6 @@ class Peer:
         return bool(self._output)
 
 
-class Relay:
-    """Carries what a container writes from its pipe to its log."""
-
-    def __init__(self, log: Message) -> None:
-        """LOG: `path`, `maxBytes`, `maxFiles`. Raises OSError when there is no pipe to be had."""
-        self.pipe, self.write_end = os.pipe2(os.O_CLOEXEC)
-        os.set_blocking(self.pipe, False)
-        self._log = RotatedLog(Path(log["path"]), log["maxBytes"], log["maxFiles"])
-
-    def carry(self) -> bool:
-        """Carry one piece; False when nothing will come any more."""
-        try:
-            data = os.read(self.pipe, CHUNK_BYTES)
-        except BlockingIOError:
-            return True
-        self._log.write(data)
-        return bool(data)
-
-    def finish(self) -> None:
-        """Carry what is left in the pipe of a container that has ended."""
-        with contextlib.suppress(BlockingIOError):
-            while data := os.read(self.pipe, CHUNK_BYTES):
-                self._log.write(data)
-        self.close()
-
-    def close(self) -> None:
-        """Give everything back."""
-        os.close(self.pipe)
-        self._log.close()
-
-
 @dataclass(slots=True, eq=False)
 class Process:
     """A container, or a command inside of one."""
@@ -142,10 +111,14 @@ class Shim:
     """The limits of open files for containers; its own are higher."""
     _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
     _running: dict[str, Process] = field(default_factory=dict)
+    _feeding: Feeding = field(init=False)
     _agent: Peer | None = None
     _ended: dict[str, Message] = field(default_factory=dict)
     """How containers ended, until they run again or are to be forgotten."""
     _quit_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._feeding = Feeding(self._selector, self._tell)
 
     def run(self) -> None:
         """Serve until told to quit, and until everything has ended then."""
@@ -227,6 +200,9 @@ class Shim:
                 process = self._running.get(message["id"])
                 if process and not process.ended_at:
                     self.cells.signal(process.name, process.pid, message["signal"])
+            case "input" | "close-input" | "resize":
+                process = self._running.get(message["id"])
+                self._feeding.obey(message, process.relay if process else None)
             case "forget":
                 for name in [name for name in self._ended if name.startswith(message["prefix"])]:
                     del self._ended[name]
@@ -241,7 +217,7 @@ class Shim:
         name, inside = message["id"], message.get("inside") or ""
         if name in self._running or self._quit_at:
             raise KernelError(f"{name} runs already" if name in self._running else "the cluster is being taken down")
-        relay = Relay(message["log"]) if message.get("log") else None
+        relay = self._relay(message)
         try:
             company = self._company(message, inside)
             pid, why = self._fork(message, relay, company)
@@ -253,13 +229,18 @@ class Shim:
             raise
         finally:
             if relay:
-                os.close(relay.write_end)
+                relay.close_theirs()
         process = Process(name, pid, inside, why, relay, message.get("note"))
         self._ended.pop(name, None)
         self._running[name] = process
         self._selector.register(why, selectors.EVENT_READ, lambda: self._begun(process))
         if relay:
             self._selector.register(relay.pipe, selectors.EVENT_READ, lambda: self._carry(process))
+
+    def _relay(self, message: Message) -> Relay | None:
+        """None for a command: nobody reads what it writes, or who talks to it does."""
+        log = message.get("log")
+        return Relay(log, stdin=bool(message.get("stdin")), tty=bool(message.get("tty"))) if log else None
 
     def _company(self, message: Message, inside: str) -> spawn.Company:
         """Who else there is of the Pod. Raises KernelError for a command in a container that does not run."""
@@ -281,7 +262,7 @@ class Shim:
         try:
             pid = self.cells.fork(message["id"], message.get("inside") or "", own_pids=company.first)
             if pid == 0:
-                self._child(message, relay.write_end if relay else os.open(os.devnull, os.O_WRONLY), write, company)
+                self._child(message, relay.theirs if relay else (-1, os.open(os.devnull, os.O_WRONLY)), write, company)
         except BaseException:
             os.close(read)
             raise
@@ -289,11 +270,11 @@ class Shim:
             os.close(write)
         return pid, read
 
-    def _child(self, message: Message, output: int, why: int, company: spawn.Company) -> NoReturn:
+    def _child(self, message: Message, ends: tuple[int, int], why: int, company: spawn.Company) -> NoReturn:
         try:
             signal.set_wakeup_fd(-1)
             self.cells.enter(message["id"], message.get("inside") or "")
-            spawn.become(message, output, why, self.files, company)
+            spawn.become(message, ends, why, self.files, company)
         except BaseException as failure:
             with contextlib.suppress(OSError):
                 os.write(why, spawn.reason(failure).encode()[:4000])
@@ -307,6 +288,7 @@ class Shim:
     def _unwatch(self, process: Process) -> None:
         if process.relay:
             self._selector.unregister(process.relay.pipe)
+            self._feeding.stop(process.relay)
             process.relay.finish()
             process.relay = None
 

@@ -40,10 +40,10 @@ class Company:
     """Whether it ends with the shim."""
 
 
-def become(message: Message, output: int, why: int, files: tuple[int, int], company: Company) -> NoReturn:
+def become(message: Message, ends: tuple[int, int], why: int, files: tuple[int, int], company: Company) -> NoReturn:
     """Turn this process, a fresh copy of the shim in its cell, into the container.
 
-    OUTPUT is where it writes, WHY the pipe that stays open when it fails, FILES the limits of open files that the
+    ENDS are what it reads (-1 is nothing) and writes, WHY the pipe that stays open when it fails, FILES the limits of open files that the
     shim was started with. Raises OSError, KernelError.
     """
     privileges.be_unreadable()
@@ -51,7 +51,7 @@ def become(message: Message, output: int, why: int, files: tuple[int, int], comp
     for restored in (signal.SIGCHLD, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGTERM):
         signal.signal(restored, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_NOFILE, files)
-    terminal = _standard_files(message, output)
+    terminal = _standard_files(message, ends)
     kept = _kept(message)
     user, mark = message["user"], os.environ.get(MARK)
     if company.inside:
@@ -73,17 +73,18 @@ def become(message: Message, output: int, why: int, files: tuple[int, int], comp
         libc.die_with_parent()  # another user's process had forgotten it
     if company.first or company.inside:
         _stay_behind(mark or "")
-    if terminal:
+    if terminal or message.get("tty"):
         stdio.control_terminal()
     if company.inside:
         libc.die_with_parent()
     start_program(message["argv"])
 
 
-def _standard_files(message: Message, output: int) -> socket.socket | None:
+def _standard_files(message: Message, ends: tuple[int, int]) -> socket.socket | None:
     """Have input, output and errors be what they are to be; the line to whoever is to be given a terminal's other end."""
-    null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-    for target, source in ((0, null), (1, output), (2, output)):
+    given, output = ends
+    read = given if given >= 0 else os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    for target, source in ((0, read), (1, output), (2, output)):
         os.dup2(source, target)
     talk = message.get("stdio")
     if not talk:

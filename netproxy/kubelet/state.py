@@ -196,6 +196,7 @@ def pod_status(pod: Object, seen: Seen, host_ip: str, now: float) -> dict[str, A
         ),
         "containerStatuses": [container_status(shown(state, name(pod))) for state in states],
         "qosClass": "BestEffort",
+        **{field: old[field] for field in ("qosClass", "observedGeneration") if field in old},
         "startTime": old.get("startTime") or timestamp(now),
     }
     if init:

@@ -83,8 +83,6 @@ async def _tell(wire: Wire, process: Process, output: int, channel: int | None) 
 
 async def _hear(wire: Wire, process: Process, wanted: Terminal) -> None:
     sizes = Sizes()
-    if not wanted.stdin:
-        process.close_input()
     with suppress(ConnectionError):
         async for channel, data in wire.received():
             if channel == RESIZE:

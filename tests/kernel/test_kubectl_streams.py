@@ -230,3 +230,23 @@ def test_what_pods_and_nodes_use(kubectl: Kubectl) -> None:
     assert all(cpu.endswith("m") and int(memory.removesuffix("Mi")) < 100 for _, cpu, memory in lines)
     assert "counts" in kubectl("top", "pods", "--containers", "--no-headers")
     assert [line.split()[0] for line in kubectl("top", "nodes", "--no-headers").splitlines()] == ["node1", "node2"]
+
+
+@NEWEST
+def test_run_and_talk_to_it(kubectl: Kubectl) -> None:
+    said = kubectl("run", "cat", "-i", "--rm", "--restart=Never", "--image=busybox", "--", "cat", stdin=b"over there")
+    assert said.startswith("over there")
+    assert kubectl.run("get", "pod", "cat").returncode == 1
+
+
+@NEWEST
+def test_run_a_shell_on_a_terminal(kubectl: Kubectl) -> None:
+    words = f"{kubectl.path} run shell -it --rm --restart=Never --image=busybox -- sh"
+    with subprocess.Popen(
+        ["script", "-qec", words, "/dev/null"], env=kubectl.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as shell:  # fmt: skip
+        assert shell.stdin
+        wait_until(lambda: kubectl.run("logs", "shell").stdout.strip())  # it has prompted
+        shell.stdin.write("echo $((6*7))\nexit\n")
+        said, _ = shell.communicate(timeout=60)
+    assert "42" in said

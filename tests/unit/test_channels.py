@@ -155,7 +155,7 @@ def test_outputs_have_their_channels_and_the_end_its_status() -> None:
 def test_nobody_is_told_what_nobody_wants() -> None:
     wire = Wire((0, b"unheard"))
     process = talked(wire, Terminal(("a",), stderr=True), [b"o"], [b"e"])
-    assert (wire.sent, wire.status, process.heard) == ([(2, b"e")], SUCCESS, [b""])
+    assert (wire.sent, wire.status, process.heard) == ([(2, b"e")], SUCCESS, [])
 
 
 def test_input_and_its_end() -> None:

@@ -124,6 +124,14 @@ def test_a_pod_that_is_over_is_left_alone(phase):
     assert plan(pod, seen(dead()), HOST, NOW) == Plan()
 
 
+def test_what_others_say_of_a_pod_is_not_said_otherwise():
+    pod, there = a_pod(), seen(running())
+    pod["status"] = {"qosClass": "Guaranteed", "observedGeneration": 3}
+    (write,) = plan(pod, there, HOST, NOW).actions
+    assert (write.status["qosClass"], write.status["observedGeneration"]) == ("Guaranteed", 3)
+    assert plan({**pod, "status": write.status}, there, HOST, NOW + 5) == Plan()
+
+
 def test_the_status_is_told_when_nothing_starts_and_only_when_it_differs():
     pod, there = a_pod(), seen(running())
     (write,) = plan(pod, there, HOST, NOW).actions
