@@ -75,6 +75,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     manifest.write_text(MANIFEST)
     made.run("up", "-f", str(manifest), "--wait", "0", check=False)
     yield made
+    made("down")
+    made.assert_nothing_is_left()
     made.close()
 
 
