@@ -6,10 +6,11 @@ Source: kubernetes 1.36 apiserver pkg/endpoints/filters/{authorization,impersona
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from netproxy.apiserver.authorize import Authorizer, attributes
 from netproxy.apiserver.body import TOKEN_REQUEST, expected_of, object_of
+from netproxy.apiserver.impersonate import acting, wanted_user
 from netproxy.apiserver.options import write_options
 from netproxy.apiserver.paths import Target
 from netproxy.apiserver.request import Request, Response, json_response
@@ -49,6 +50,15 @@ class Access:
         self._signer = signer
         self._new_uid = new_uid
         self._authorizer = Authorizer(store)
+
+    def admitted(self, request: Request, target: Target | None) -> Request:
+        """The request of whom its user acts as. Raises ApiError (400, 403) when the user may not do that, or not as that one."""
+        wanted = wanted_user(request.headers)
+        if wanted is not None:
+            asked = attributes(request.method, request.path, target, watch=request.flag("watch"))
+            request = replace(request, user=acting(request.user, wanted, asked, self._authorizer), headers=())
+        self.check(request, target)
+        return request
 
     def check(self, request: Request, target: Target | None) -> None:
         """Raise ApiError (403) when the one who asks may not do that."""

@@ -34,6 +34,8 @@ class Request:
     user_agent: str = ""
     warn: Callable[[str], None] = unheard
     """Takes what the client should be told beside the answer."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Those that name whom the user wants to act as (`impersonate`)."""
 
     def values(self, name: str) -> tuple[str, ...]:
         """All values that the query has for NAME, in order."""

@@ -75,7 +75,11 @@ def _access_problems(obj: Object) -> Iterator[Problem]:
         yield Problem("spec.resourceAttributes", f"Invalid value: null: {why}")
     if obj["kind"] != "SelfSubjectAccessReview" and not asked.get("user") and not asked.get("groups"):
         yield Problem("spec.user", 'Invalid value: "": at least one of user or group must be specified')
-    kept = {key: value for key, value in metadata(obj).items() if key not in ("managedFields", "namespace")}
+    kept = {
+        key: value
+        for key, value in metadata(obj).items()
+        if value is not None and key not in ("managedFields", "namespace")
+    }
     if kept:
         shown = json.dumps(_in_order(metadata(obj)), separators=(",", ":"))
         yield Problem("metadata", f"Invalid value: {shown}: must be empty")

@@ -53,13 +53,21 @@ class Api:
         answer = self._answer(request)
         return in_form(request, answer) if isinstance(answer, Response) else answer
 
+    def refusal(self, request: Request) -> Response | None:
+        """The refusal of a request for a page that is not ours; None when its user may have it."""
+        try:
+            self.access.admitted(request, None)
+        except NetproxyError as error:
+            return status_of(error)
+        return None
+
     def _answer(self, request: Request) -> Answer:
         target: Target | None = None
         warned: list[str] = []
         request = replace(request, warn=warned.append)
         try:
             target = meant(request.path)
-            self.access.check(request, target)
+            request = self.access.admitted(request, target)
             found = page(request, self._served)
             if found:
                 return found

@@ -64,7 +64,7 @@ async def serve(
     app = web.Application(client_max_size=MAX_BODY, middlewares=[authenticated])
     if token_user:
         app[TOKEN_USER] = token_user
-    app.router.add_route("*", "/{path:.*}", _counted(answer, store))
+    app.router.add_route("*", "/{path:.*}", _counted(answer, api, store))
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.2)
     await runner.setup()
     await web.UnixSite(runner, str(path)).start()
@@ -72,7 +72,7 @@ async def serve(
     return runner
 
 
-def _counted(answer: Handler, store: Store) -> Handler:
+def _counted(answer: Handler, api: Api, store: Store) -> Handler:
     """ANSWER, and a count of what was asked, which is the answer of `/metrics`."""
     requests = Requests()
 
@@ -80,7 +80,9 @@ def _counted(answer: Handler, store: Store) -> Handler:
         begun = time.perf_counter()
         response: web.StreamResponse
         if request.path == "/metrics" and request.method == "GET":
-            response = web.Response(body=text(requests, store), headers={"Content-Type": CONTENT_TYPE})
+            refusal = api.refusal(_asked(request, b""))
+            whole = web.Response(body=text(requests, store), headers={"Content-Type": CONTENT_TYPE})
+            response = whole if refusal is None else _whole(refusal)
         else:
             response = await answer(request)
         requests.add(request.method, meant(request.path), response.status, time.perf_counter() - begun)
@@ -109,16 +111,21 @@ def _streamed(store: Store, clock: Clock, limits: Limits, nodes: Nodes) -> Strea
 async def _answer(
     request: web.Request, api: Api, extra: Extra, streamed: Streamed
 ) -> web.StreamResponse:  # fmt: skip
-    query, headers = request.query, request.headers
-    repeated = {name: tuple(query.getall(name)) for name in set(query)} if len(query) != len(set(query)) else {}
-    asked = Request(
-        request.method, request.path, dict(query), await request.read(), headers.get("Content-Type", ""),
-        headers.get("Accept", ""), repeated, user_of(request) or ANONYMOUS, headers.get("User-Agent", ""),
-    )  # fmt: skip
+    asked = _asked(request, await request.read())
     if asked.path.startswith("/netproxy/") and is_local(request):
         return _whole(await extra(asked))
     result = api.handle(asked)
     return _whole(result) if isinstance(result, Response) else await streamed(request, result)
+
+
+def _asked(request: web.Request, body: bytes) -> Request:
+    query, headers = request.query, request.headers
+    repeated = {name: tuple(query.getall(name)) for name in set(query)} if len(query) != len(set(query)) else {}
+    return Request(
+        request.method, request.path, dict(query), body, headers.get("Content-Type", ""),
+        headers.get("Accept", ""), repeated, user_of(request) or ANONYMOUS, headers.get("User-Agent", ""),
+        headers=tuple([(name, value) for name, value in headers.items() if name[:12].lower() == "impersonate-"]),
+    )  # fmt: skip
 
 
 def _whole(response: Response) -> web.Response:
