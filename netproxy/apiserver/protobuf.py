@@ -89,9 +89,7 @@ def _data() -> dict[str, Any]:
     import json
     import lzma
 
-    found: dict[str, Any] = json.loads(
-        lzma.decompress(files("netproxy.apiserver").joinpath("protobuf.json.xz").read_bytes())
-    )
+    found: dict[str, Any] = json.loads(lzma.decompress(files(__package__).joinpath("protobuf.json.xz").read_bytes()))
     return found
 
 

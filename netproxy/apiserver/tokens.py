@@ -53,7 +53,7 @@ def requested(
     seconds = wish.get("expirationSeconds") or USUAL_S
     wrong = [*_name_problems(account, asked), *_seconds_problems(seconds)]
     if wrong:
-        raise ManifestError(wrong)
+        raise ManifestError(wrong).with_details(kind="TokenRequest", group="authentication.k8s.io", name="")
     audiences = list(wish.get("audiences") or [AUDIENCE])
     said: dict[str, Any] = {
         "namespace": meta["namespace"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from hashlib import sha256
 from typing import Any
 
 from netproxy.core.errors import ApiError, ManifestError, Problem
@@ -23,6 +24,7 @@ from netproxy.objects.meta import Object, key, metadata, name, namespace
 from netproxy.objects.schema import decoded, field_problems
 from netproxy.registry.namespace import IMMORTAL
 
+_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 _OURS = (
     "resourceVersion",
     "uid",
@@ -108,12 +110,15 @@ def check_name(obj: Object, at: NamespacedName) -> None:
 
 
 def generated_name(obj: Object, uid: str) -> str:
-    """A name that begins as the object asks for.
+    """A name that begins as the object asks for, and goes on with five letters that spell no word.
 
     >>> generated_name({"metadata": {"generateName": "web-"}}, "0-0-12345")
-    'web-12345'
+    'web-z4gzg'
+
+    Source: kubernetes apiserver pkg/storage/names/generate.go, apimachinery pkg/util/rand/rand.go.
     """
-    return f"{metadata(obj)['generateName'][:58]}{uid[-5:]}"
+    chance = sha256(uid.encode()).digest()[:5]
+    return f"{metadata(obj)['generateName'][:58]}{''.join(_LETTERS[byte % len(_LETTERS)] for byte in chance)}"
 
 
 def with_uid(obj: Object, uid: str) -> Object:

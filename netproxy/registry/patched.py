@@ -102,9 +102,11 @@ def read_merged(value: Object, seen: Object, patch: Object, told: tuple[str, ...
     wrong = fault(value, of)
     if wrong:
         raise refused(go_text(patch), wrong)
-    reading = read(value, of)
     try:
+        reading = read(value, of)
         canonical(reading.obj)
+    except DecodingError as error:  # of bytes that are none
+        raise refused(go_text(patch), f"error decoding from json: {error}") from error
     except ManifestError as error:
         raise refused(go_text(patch), str(error)) from error
     told = (*told, *sorted(reading.told))

@@ -27,7 +27,7 @@ from netproxy.registry.namespace import check_namespace
 from netproxy.registry.options import PLAIN, WriteOptions
 from netproxy.registry.patching import Patches, shown
 from netproxy.registry.scale import scale_of
-from netproxy.registry.versions import check_precondition, check_uid
+from netproxy.registry.versions import check_precondition, check_uid, without_system_fields
 from netproxy.store.transaction import Transaction
 
 
@@ -49,6 +49,8 @@ class Registry(Patches):
         options = options.of(resource)
         with self.transaction(dry_run=options.dry_run) as change:
             is_new = habits_of(resource).is_put and change.find(resource, key(new)) is None
+            if is_new:
+                check_uid(new, without_system_fields(new), resource)  # there is none with this uid
         return (self.create(obj, replace(options, is_put=True)) if is_new else self.replace(obj, options)), is_new
 
     def replace(self, obj: Object, options: WriteOptions = PLAIN) -> Object:

@@ -33,7 +33,7 @@ def check_version(obj: Object, old: Object, resource: Resource) -> None:
 
 
 def check_uid(obj: Object, old: Object, resource: Resource) -> None:
-    """Raise ConflictError when OBJ is another object of OLD's name."""
+    """Raise ConflictError when OBJ is another object of OLD's name, or of one that is not there (OLD has no uid)."""
     _check_field(obj, old, resource, "uid", "UID")
 
 
@@ -44,7 +44,7 @@ def check_precondition(obj: Object, old: Object, resource: Resource) -> None:
 
 
 def _check_field(obj: Object, old: Object, resource: Resource, field: str, word: str) -> None:
-    given, current = metadata(obj).get(field), metadata(old).get(field)
+    given, current = metadata(obj).get(field), metadata(old).get(field, "")
     if given and given != current:
         where = habits_of(resource).kept_at or _folder(resource)
         key = "/".join(part for part in ("/registry", where, namespace(old), name(old)) if part)

@@ -224,6 +224,13 @@ def test_a_strategic_patch_that_leaves_another_thing_is_refused_in_words_of_its_
     )  # fmt: skip
 
 
+def test_a_strategic_patch_that_leaves_no_bytes_is_refused():
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "data": {}}
+    assert refusal(lambda: after(secret, {"data": {"a": "*"}}, STRATEGIC)) == (
+        422, ' "" is invalid: patch: Invalid value: "map[data:map[a:*]]": error decoding from json: illegal base64 data at input byte 0',
+    )  # fmt: skip
+
+
 def test_anything_may_be_where_the_type_says_so():
     assert fault({"data": {"a": [1]}, "revision": None}, "apps.v1.ControllerRevision") == ""
     assert fault({"revision": 5, "metadata": {"labels": {"a": "b"}}}, "apps.v1.ControllerRevision") == ""

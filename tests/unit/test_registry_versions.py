@@ -140,3 +140,19 @@ def test_a_put_makes_an_object_only_where_that_is_usual():
     with pytest.raises(NotFoundError):
         registry.put(pod_object())
     assert not registry.store.count(PODS)
+
+
+def test_a_put_of_one_that_is_there_no_more_makes_no_other_one():
+    registry = a_registry()
+    made = registry.create(service_object())
+    registry.delete(resource_of(made), NamespacedName("default", made["metadata"]["name"]))
+    with pytest.raises(ConflictError) as caught:
+        registry.put(made)
+    name, uid = made["metadata"]["name"], made["metadata"]["uid"]
+    assert str(caught.value) == (
+        f'Operation cannot be fulfilled on services "{name}": StorageError: invalid object, Code: 4, '
+        f"Key: /registry/services/specs/default/{name}, ResourceVersion: 0, "
+        f"AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, UID in object meta: "
+    )
+    del made["metadata"]["uid"]
+    assert registry.put(made)[1]

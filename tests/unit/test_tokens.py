@@ -148,6 +148,12 @@ def test_what_cannot_be_had(store, name, spec, error, said):
         ask(store, Plain(), name=name, **spec)
 
 
+def test_what_is_refused_is_the_request_for_it_not_the_account(store):
+    with pytest.raises(ManifestError) as caught:
+        ask(store, Plain(), expirationSeconds=1)
+    assert caught.value.details == {"kind": "TokenRequest", "group": "authentication.k8s.io", "name": ""}
+
+
 # --- signatures
 
 
