@@ -1,4 +1,4 @@
-"""`netproxy get`, `apply`, `delete`, `describe`: objects, as kubectl shows and changes them."""
+"""`netproxy get`, `apply`, `delete`: objects, as kubectl shows and changes them."""
 
 from __future__ import annotations
 

@@ -18,6 +18,8 @@ _COMMANDS = {
     "kubeconfig": ("netproxy.cli.kubeconfig", "kubeconfig", "Print the path of the file that leads kubectl here."),
     "status": ("netproxy.cli.inspect", "status", "Say how the cluster is."),
     "get": ("netproxy.cli.get", "get", "List objects: pods, svc, endpointslices, nodes, …"),
+    "describe": ("netproxy.cli.describe", "describe", "Tell everything of objects, with their events."),
+    "scale": ("netproxy.cli.describe", "scale", "Say how many Pods a workload is to have."),
     "apply": ("netproxy.cli.get", "apply", "Create or update objects; all of them or none."),
     "delete": ("netproxy.cli.get", "delete", "Delete objects."),
     "exec": ("netproxy.cli.exec", "exec_", "Run a command in a Pod, on a node, or on the client."),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
@@ -27,10 +27,16 @@ def print_value(value: Any, form: str) -> None:
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Columns, three spaces apart."""
+    for line in table_lines(headers, rows):
+        click.echo(line)
+
+
+def table_lines(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> Iterator[str]:
+    """The lines of a table."""
     texts = [[str(cell) for cell in row] for row in rows]
     widths = [max(len(h), *(len(row[at]) for row in texts)) if texts else len(h) for at, h in enumerate(headers)]
     for row in [list(headers), *texts]:
-        click.echo("   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        yield "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
 def print_server_table(table: dict[str, Any], *, wide: bool, namespaces: bool) -> None:

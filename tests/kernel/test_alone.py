@@ -86,6 +86,42 @@ def test_with_its_controllers_a_deployment_gets_pods_that_nobody_runs(plane):
     assert {pod["status"]["phase"] for pod in json.loads(watched.stdout)["items"]} == {"Pending"}
 
 
+def test_workloads_are_scaled_and_objects_described(plane):
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "labels": {"a": "b"}},
+               "spec": {"selector": {"app": "web"}, "clusterIP": "10.96.0.77", "ports": [{"port": 80, "targetPort": 8080}]}}  # fmt: skip
+    slices = [{"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": kind, "metadata": {
+        "name": f"web-{kind.lower()}", "labels": {"kubernetes.io/service-name": "web"}}, "ports": [{"port": 8080}],
+        "endpoints": [{"addresses": [address]}, {"addresses": [other], "conditions": {"ready": False}}]}
+        for kind, address, other in (("IPv4", "10.1.2.3", "10.1.2.4"), ("IPv6", "fd00::3", "fd00::4"))]  # fmt: skip
+    event = {"apiVersion": "v1", "kind": "Event", "metadata": {"name": "e", "namespace": "default"}, "reason": "Seen", "message": "somebody came",
+             "type": "Normal", "source": {"component": "test"}, "lastTimestamp": "2026-01-01T00:00:00Z",
+             "involvedObject": {"kind": "Service", "name": "web", "namespace": "default"}}  # fmt: skip
+    plane.run("up", "--api-only", "-f", "-", stdin=json.dumps([DEPLOYMENT, service, *slices]))
+    uid = json.loads(plane.run("get", "svc", "web", "-o", "json").stdout)["metadata"]["uid"]
+    event["involvedObject"]["uid"] = uid
+    assert plane.run("apply", "-f", "-", stdin=json.dumps(event)).returncode == 0
+    assert plane.run("scale", "deploy/web", "--replicas", "5").stdout == "deployment.apps/web scaled\n"
+    assert plane.run("scale", "deploy", "--replicas", "5").returncode == 2
+    assert "Replicas:  5" in plane.run("describe", "deploy", "web").stdout
+    assert "no objects" not in plane.run("describe", "svc", "-l", "a=c").stdout
+    lines = plane.run("describe", "svc/web").stdout.splitlines()
+    assert lines[:5] == [
+        "Name:         web",
+        "Namespace:    default",
+        "Labels:       a=b",
+        "Annotations:  <none>",
+        "API Version:  v1",
+    ]
+    assert "  Cluster IP:  10.96.0.77" in lines
+    assert lines[lines.index("  Ports:") :][1:3] == ["    - Port:  80", "      Target Port:  8080"]
+    assert "Endpoints:    10.1.2.3:8080, [fd00::3]:8080" in lines
+    assert lines[-3:-1] == ["Events:", "  Type     Reason   Age    From   Message"]
+    assert lines[-1].startswith("  Normal   Seen     ")
+    assert lines[-1].endswith("test   somebody came")
+    missing = plane.run("describe", "svc", "nope")
+    assert (missing.returncode, missing.stderr) == (1, 'error: services "nope" not found\n')
+
+
 def test_its_kubeconfig_outlives_its_agent(plane):
     plane.run("up", "--api-only", "-f", "-", stdin=json.dumps(CONFIG_MAP))
     config = Path(plane.run("kubeconfig").stdout.strip()).read_text()
