@@ -1,4 +1,4 @@
-"""What kubectl prints, as transcripts: each folder file of tests/cases/kubectl is a list of commands and what a real cluster made of them.
+"""What kubectl prints, as transcripts: each file of tests/cases/kubectl is a list of commands and what a real cluster made of them.
 
 A transcript has sections; each has a namespace of its own, and they run side by side:
 
@@ -26,6 +26,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -103,6 +104,7 @@ def written(sections: list[Section], heading: str) -> str:
 
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 _MASKS = [
+    (re.compile(r"^[EW]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ [\w.-]+:\d+\] ", re.M), ""),
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "<uid>"),
     (re.compile(r"20[2-9]\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z"), "<time>"),
     (re.compile(r"\w{3}, \d\d \w{3} 20[2-9]\d \d\d:\d\d:\d\d [+-]\d{4}"), "<time>"),
@@ -113,7 +115,6 @@ _MASKS = [
     (re.compile(r"\bfd00:10:96::[0-9a-f]{3,4}\b"), "<ip6>"),
     (re.compile(r"(?<=[:\s/])3[0-2]\d{3}(?=[/\s]|$)", re.M), "<port>"),
     (re.compile(rf"(?<=-)[{_LETTERS}]{{5}}(?=[\s\"]|$)", re.M), "<rand>"),
-    (re.compile(r"^[EW]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ [\w.-]+:\d+\] ", re.M), ""),
     (re.compile(r"/tmp/\S*?(LIVE|MERGED)-\d+"), r"<\1>"),
 ]
 
@@ -147,6 +148,14 @@ class Cluster:
 
     def run(self, section: Section, home: Path) -> Iterator[tuple[Command, str]]:
         """Each command of a section and what it prints."""
+        with self.namespace(home) as (namespace, env):
+            folder = home / namespace
+            for command in section.commands:
+                yield command, masked(self._shell(command.text, folder, env), namespace, self.server, folder)
+
+    @contextmanager
+    def namespace(self, home: Path) -> Iterator[tuple[str, dict[str, str]]]:
+        """A new namespace, and the environment of commands in it; home has a folder of its name."""
         namespace = f"k-{secrets.token_hex(4)}"
         folder = home / namespace
         folder.mkdir()
@@ -161,8 +170,7 @@ class Cluster:
         }  # fmt: skip
         self._shell(f"kubectl create namespace {namespace}", folder, env)
         try:
-            for command in section.commands:
-                yield command, masked(self._shell(command.text, folder, env), namespace, self.server, folder)
+            yield namespace, env
         finally:
             self._shell(f"kubectl delete namespace {namespace} --wait=false", folder, env)
 
