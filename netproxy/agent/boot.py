@@ -6,17 +6,23 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from netproxy import __version__
 from netproxy.core.names import NamespacedName
 from netproxy.core.net import Family
+from netproxy.linux.machine import Machine, this_machine
 from netproxy.objects.cluster import ClusterSpec, cluster_object, node_object
 from netproxy.objects.kinds import KUBE_PROXY_CONFIGURATIONS, NODES, resource_of
 from netproxy.objects.manifest import Loaded
-from netproxy.objects.meta import Object, key, name
+from netproxy.objects.meta import Object, key, name, status
 from netproxy.registry.bootstrap import default_bindings, default_roles
 from netproxy.registry.options import WriteOptions
 from netproxy.registry.registry import Registry
 
 DNS_LABELS = {"k8s-app": "kube-dns"}
+KUBERNETES = "v1.36.2"
+"""Whose kubelet the Pods of a node see."""
+MOST_PODS = 110
+"""As a kubelet says that is not told otherwise."""
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 
 
@@ -33,10 +39,12 @@ def put_first(registry: Registry, incoming: list[Loaded], *, restored: bool, run
                 base.append(_service_cidr(cluster))
             registry.apply(_own(base))
         given = {name(item.obj): item.obj for item in incoming if item.obj["kind"] == "Node"}
-        nodes = (
-            node_object(node, given.get(node.name) or change.find(NODES, NamespacedName("", node.name)))
-            for node in cluster.nodes
-        )
+        facts, nodes = _facts(this_machine()) if runs_pods else {}, []
+        for node in cluster.nodes:
+            written = given.get(node.name)
+            made = node_object(node, written or change.find(NODES, NamespacedName("", node.name)))
+            told = status(written or {})  # whoever writes a Node may say something else of the machine
+            nodes.append({**made, "status": {**status(made), **facts, **told, **_ours(made)}})
         registry.apply(_own(nodes))
         registry.apply(item for item in incoming if item.obj["kind"] not in ("Cluster", "Node"))
         if not runs_pods and not restored:
@@ -46,6 +54,23 @@ def put_first(registry: Registry, incoming: list[Loaded], *, restored: bool, run
             assert resource is not None
             if change.find(resource, key(obj)) is None:
                 registry.create(obj)
+
+
+def _facts(machine: Machine) -> Object:
+    """What a Node says of the machine that it is on: every node has all of it."""
+    size = {"cpu": str(machine.cpus), "memory": f"{machine.memory_kib}Ki", "pods": str(MOST_PODS)}
+    info = {
+        "machineID": machine.machine_id, "systemUUID": machine.machine_id, "bootID": machine.boot_id,
+        "kernelVersion": machine.kernel, "osImage": machine.system, "containerRuntimeVersion": f"netproxy://{__version__}",
+        "kubeletVersion": KUBERNETES, "kubeProxyVersion": "", "operatingSystem": "linux",
+        "architecture": machine.architecture,
+    }  # fmt: skip
+    return {"capacity": size, "allocatable": size, "nodeInfo": info}
+
+
+def _ours(node: Object) -> Object:
+    """What nobody else says of a Node."""
+    return {field: status(node)[field] for field in ("addresses", "conditions")}
 
 
 def proxy_configuration(registry: Registry) -> Mapping[str, Any]:
