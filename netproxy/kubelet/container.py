@@ -35,6 +35,8 @@ class Sources:
     ips: tuple[str, ...]
     config_map: Callable[[NamespacedName], Object | None]
     secret: Callable[[NamespacedName], Object | None]
+    lenient: bool = False
+    """What is missing may be, whatever is said of it."""
 
     def content(self, kind: str, named: str) -> dict[str, bytes] | None:
         """What is in a ConfigMap or a Secret; None when there is none. Raises HeldError for data that is not base64."""
@@ -53,7 +55,7 @@ class Sources:
         content = self.content(kind, named)
         if content is not None and wanted in content:
             return content[wanted].decode(errors="replace")
-        if reference.get("optional"):
+        if reference.get("optional") or self.lenient:
             return None
         if content is None:
             raise HeldError(f'{kind.lower()} "{named}" not found')
@@ -63,7 +65,7 @@ class Sources:
         """All of it; nothing when it is missing and may be. Raises HeldError when it may not."""
         named = str(reference.get("name") or reference.get("secretName") or "")
         content = self.content(kind, named)
-        if content is None and not reference.get("optional"):
+        if content is None and not (reference.get("optional") or self.lenient):
             raise HeldError(f'{kind.lower()} "{named}" not found')
         return content or {}
 
@@ -96,32 +98,31 @@ def _lines(words: Mapping[str, str]) -> str:
 
 
 def environment(
-    container: Mapping[str, Any], sources: Sources, *, services: Iterable[Object], base: Mapping[str, str],
-    lenient: bool = False,
-) -> dict[str, str]:  # fmt: skip
+    container: Mapping[str, Any], sources: Sources, *, services: Iterable[Object], base: Mapping[str, str]
+) -> dict[str, str]:
     """The variables of a container: BASE, service links, `envFrom`, then `env` in order, each seeing the ones before it.
 
-    Raises HeldError when what a variable comes from is missing; LENIENT: the variable is missing, too, then.
+    Raises HeldError when what a variable comes from is missing and may not be.
     """
     env = dict(base)
     if spec(sources.pod).get("enableServiceLinks", True):
         for service in services:
             env.update(_service_links(service))
     for item in container.get("envFrom") or ():
-        env.update(_all_from(item, sources, lenient=lenient))
+        env.update(_all_from(item, sources))
     for item in container.get("env") or ():
         plain = expand(str(item.get("value") or ""), env)
-        value = _value_from(item["valueFrom"], sources, lenient=lenient) if item.get("valueFrom") else plain
+        value = _value_from(item["valueFrom"], sources) if item.get("valueFrom") else plain
         if value is not None:
             env[item["name"]] = value
     return env
 
 
-def _all_from(item: Mapping[str, Any], sources: Sources, *, lenient: bool) -> dict[str, str]:
+def _all_from(item: Mapping[str, Any], sources: Sources) -> dict[str, str]:
     found: dict[str, str] = {}
     for kind, reference in (("ConfigMap", item.get("configMapRef")), ("Secret", item.get("secretRef"))):
         if reference:
-            content = sources.all(kind, {**reference, "optional": reference.get("optional") or lenient})
+            content = sources.all(kind, reference)
             found |= {
                 f"{item.get('prefix') or ''}{key}": value.decode(errors="replace") for key, value in content.items()
             }
@@ -147,12 +148,12 @@ def _service_links(service: Object) -> dict[str, str]:
     return env
 
 
-def _value_from(source: Mapping[str, Any], sources: Sources, *, lenient: bool) -> str | None:
+def _value_from(source: Mapping[str, Any], sources: Sources) -> str | None:
     if "fieldRef" in source:
         return sources.field(str(source["fieldRef"].get("fieldPath")))
     for kind, reference in (("ConfigMap", source.get("configMapKeyRef")), ("Secret", source.get("secretKeyRef"))):
         if reference is not None:
-            return sources.text(kind, {**reference, "optional": reference.get("optional") or lenient})
+            return sources.text(kind, reference)
     return None
 
 

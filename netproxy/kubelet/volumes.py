@@ -15,6 +15,7 @@ from typing import Any
 from netproxy.kubelet.container import Sources, expand
 from netproxy.kubelet.security import CREATE_ERROR, HeldError
 from netproxy.objects.meta import Object, spec
+from netproxy.objects.podspec import FILLED
 
 Files = dict[str, tuple[bytes, int]]
 """Path inside of the volume → content and mode."""
@@ -145,7 +146,7 @@ def mounts(pod: Object, container: Mapping[str, Any], folder: Path, env: Mapping
         host = volume.get("hostPath")
         source = Path(host["path"]) if host else folder / "volumes" / wanted["name"]
         sub = _safe(expand(str(wanted.get("subPathExpr") or ""), env) or str(wanted.get("subPath") or ""))
-        filled = any(volume.get(kind) for kind in ("configMap", "secret", "downwardAPI", "projected"))
+        filled = any(volume.get(kind) for kind in FILLED)
         result.append(
             mount(
                 str(source),

@@ -21,7 +21,8 @@ _WHAT_A_KEY_IS = "a valid config key must consist of alphanumeric characters, '-
 _MOST_MODE = 0o777
 _MOST_ID = 2**31 - 1
 _IDS = ("runAsUser", "runAsGroup", "fsGroup")
-_FILLED = ("configMap", "secret", "downwardAPI", "projected")
+FILLED = ("configMap", "secret", "downwardAPI", "projected")
+"""The kinds of volumes that hold files of the cluster's; the first three may be in a projected one."""
 
 
 def data_problems(obj: Object) -> Problems:
@@ -73,7 +74,7 @@ def volume_problems(spec: Mapping[str, Any], path: str) -> Problems:
         names.add(name or "")
         if volume.get("hostPath") is not None:
             yield from _host_path(f"{place}.hostPath.path", volume["hostPath"].get("path"))
-        for kind in _FILLED:
+        for kind in FILLED:
             yield from _filled(f"{place}.{kind}", volume.get(kind) or {})
 
 
@@ -94,7 +95,7 @@ def _filled(path: str, source: Mapping[str, Any]) -> Problems:
         yield from _below(f"{place}.path", item.get("path"))
         yield from _mode(f"{place}.mode", item.get("mode"))
     for index, inner in enumerate(source.get("sources") or ()):
-        for kind in _FILLED[:-1]:
+        for kind in FILLED[:-1]:
             yield from _filled(f"{path}.sources[{index}].{kind}", inner.get(kind) or {})
 
 

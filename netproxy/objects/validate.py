@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from netproxy.core.errors import Problem
@@ -200,13 +200,17 @@ def _service_outside(spec: Mapping[str, Any], kind: str) -> Problems:
             "Forbidden: may only be used when `type` is 'LoadBalancer'",
             reason="FieldValueForbidden",
         )
-    families = spec.get("ipFamilies") or ()
+    yield from _families(spec.get("ipFamilies") or ())
+    yield from _one_of("spec.ipFamilyPolicy", spec.get("ipFamilyPolicy"),
+                       ("SingleStack", "PreferDualStack", "RequireDualStack"))  # fmt: skip
+
+
+def _families(families: Sequence[Any]) -> Problems:
+    """Of a Service or a Cluster."""
     for index, family in enumerate(families):
         yield from _one_of(f"spec.ipFamilies[{index}]", family, ("IPv4", "IPv6"))
         if family in families[:index]:
             yield Problem(f"spec.ipFamilies[{index}]", f'Duplicate value: "{family}"', reason="FieldValueDuplicate")
-    yield from _one_of("spec.ipFamilyPolicy", spec.get("ipFamilyPolicy"),
-                       ("SingleStack", "PreferDualStack", "RequireDualStack"))  # fmt: skip
 
 
 def _service_policies(spec: Mapping[str, Any]) -> Problems:
@@ -386,11 +390,7 @@ def _cluster(obj: Object) -> Problems:
     yield from _one_of("spec.kubeProxyVersion", spec.get("kubeProxyVersion"), KUBE_PROXY_VERSIONS)
     yield from _one_of("spec.iptables", spec.get("iptables"), ("nft", "legacy"))
     yield from _one_of("spec.dnsPodsMode", spec.get("dnsPodsMode"), ("disabled", "insecure", "verified"))
-    families = spec.get("ipFamilies") or ()
-    for index, family in enumerate(families):
-        yield from _one_of(f"spec.ipFamilies[{index}]", family, ("IPv4", "IPv6"))
-        if family in families[:index]:
-            yield Problem(f"spec.ipFamilies[{index}]", f'Duplicate value: "{family}"', reason="FieldValueDuplicate")
+    yield from _families(spec.get("ipFamilies") or ())
     ports = spec.get("nodePortRange")
     if ports is not None and not _is_port_range(ports):
         yield _invalid("spec.nodePortRange", ports, "must be FIRST-LAST, both between 1 and 65535")
