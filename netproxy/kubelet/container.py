@@ -6,7 +6,6 @@ Source: kubernetes pkg/kubelet/kubelet_pods.go (environment), pkg/kubelet/envvar
 from __future__ import annotations
 
 import re
-from base64 import b64decode
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from netproxy.core.names import NamespacedName
 from netproxy.kubelet.security import HeldError
 from netproxy.objects.meta import Object, annotations_of, labels, name, namespace, spec, uid
+from netproxy.objects.podspec import from_base64
 
 _REFERENCE = re.compile(r"\$(\$|\(([^()]+)\))")
 
@@ -44,10 +44,11 @@ class Sources:
         found = find(NamespacedName(namespace(self.pod), named))
         if found is None:
             return None
-        plain = {str(key): str(value).encode() for key, value in (found.get("data") or {}).items()}
+        plain = {str(key): str(value) for key, value in (found.get("data") or {}).items()}
         if kind == "Secret":
             return {key: _decoded(value, named) for key, value in plain.items()}
-        return plain | {str(k): _decoded(str(v).encode(), named) for k, v in (found.get("binaryData") or {}).items()}
+        encoded = {str(key): _decoded(str(value), named) for key, value in (found.get("binaryData") or {}).items()}
+        return {key: value.encode() for key, value in plain.items()} | encoded
 
     def text(self, kind: str, reference: Mapping[str, Any]) -> str | None:
         """One value; None when it is missing and may be. Raises HeldError when it is missing and may not."""
@@ -86,9 +87,9 @@ class Sources:
         return None
 
 
-def _decoded(text: bytes, named: str) -> bytes:
+def _decoded(text: str, named: str) -> bytes:
     try:
-        return b64decode(text, validate=True)
+        return from_base64(text)
     except ValueError:
         raise HeldError(f'"{named}" has data that is not base64') from None
 

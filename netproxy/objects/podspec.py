@@ -42,10 +42,15 @@ def is_base64(text: str) -> bool:
     (True, False, False)
     """
     try:
-        b64decode(text.replace("\n", "").replace("\r", ""), validate=True)
+        from_base64(text)
     except ValueError:
         return False
     return True
+
+
+def from_base64(text: str) -> bytes:
+    """What a text of base64 says; line breaks do not count, as in Go. Raises ValueError."""
+    return b64decode(text.replace("\n", "").replace("\r", ""), validate=True)
 
 
 def _key(path: str, key: str) -> Problems:
