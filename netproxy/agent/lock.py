@@ -45,9 +45,8 @@ class ClusterLock:
 
         Raises NotFoundError when the files are another user's, KernelError when there can be none.
         """
-        file = paths.cluster_lock
         while True:
-            fd = _opened(file)
+            fd = _opened(paths)
             if fd is None:
                 continue
             lock = cls(fd, paths)
@@ -106,8 +105,9 @@ class ClusterLock:
             self._paths.state.parent.rmdir()
 
 
-def _opened(file: Path) -> int | None:
+def _opened(paths: Paths) -> int | None:
     """The lock's file; None when somebody has just removed the folder. Raises as `take` does."""
+    file = paths.cluster_lock
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o755 if is_root() else 0o700)
         return os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -120,9 +120,7 @@ def _opened(file: Path) -> int | None:
     except PermissionError as error:
         if not file.parent.exists():
             raise _no_folder(file.parent, error) from error
-        raise NotFoundError(
-            f"cluster {file.name.removeprefix('.').removesuffix('.lock')} belongs to another user; use sudo"
-        ) from None
+        raise NotFoundError(f"cluster {paths.cluster} belongs to another user; use sudo") from None
     except OSError as error:  # a file system that takes no files, or something else of this name
         raise KernelError(f"{file}: {error.strerror}", request=str(file)) from error
     return None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -17,8 +19,10 @@ def wait_and_tell(agent: Agent, wait_s: float) -> int:
     answer = _wait(agent, wait_s)
     for error in answer.errors:
         progress(f"error: {error}")
+    events = functools.cache(lambda at: agent.ask("GET", f"/api/v1/namespaces/{at}/events")["items"])
     for pod in answer.not_ready:
-        progress(f"error: {describe(pod)} is not ready: {_why(pod) or _told(agent, pod) or 'it has not started yet'}")
+        why = _why(pod) or _told(events(namespace(pod)), pod) or "it has not started yet"
+        progress(f"error: {describe(pod)} is not ready: {why}")
     return 1 if answer.errors or answer.not_ready else 0
 
 
@@ -49,9 +53,8 @@ def _why(pod: dict[str, Any]) -> str:
     return str(conditions[0].get("message") or "")
 
 
-def _told(agent: Agent, pod: dict[str, Any]) -> str:
-    """The last warning about a Pod."""
-    listed = agent.ask("GET", f"/api/v1/namespaces/{namespace(pod)}/events")["items"]
-    about = [e for e in listed if (e.get("involvedObject") or {}).get("uid") == uid(pod) and e.get("type") == "Warning"]
+def _told(events: Iterable[dict[str, Any]], pod: dict[str, Any]) -> str:
+    """The last warning about a Pod among the EVENTS of its namespace."""
+    about = [e for e in events if (e.get("involvedObject") or {}).get("uid") == uid(pod) and e.get("type") == "Warning"]
     last = max(about, key=lambda event: str(event.get("lastTimestamp") or ""), default=None)
     return f"{last['reason']}: {last['message']}" if last else ""

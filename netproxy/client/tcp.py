@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
@@ -123,6 +124,10 @@ def proxy_of_environment(server: str) -> str:
     return proxy
 
 
+HUNG_UP = "Server disconnected"
+"""What is said of a server that ended the connection, in aiohttp's words."""
+
+
 @contextmanager
 def _lost(where: str, *, shows_certificate: bool = False) -> Iterator[None]:
     try:
@@ -132,11 +137,17 @@ def _lost(where: str, *, shows_certificate: bool = False) -> Iterator[None]:
         raise UnavailableError(0, "Certificate", where + why) from error
     except (aiohttp.ClientError, OSError, EOFError, ValueError) as error:
         why = _said(error) or type(error).__name__
-        if shows_certificate and isinstance(error, aiohttp.ServerDisconnectedError):
-            why += (
-                "; perhaps it does not accept our client-certificate"  # it may say so by hanging up, and nothing else
-            )
+        if _hung_up(error):
+            why = HUNG_UP
+            if shows_certificate:  # it may say so by hanging up, and nothing else
+                why += "; perhaps it does not accept our client-certificate"
         raise UnavailableError(0, "Lost", where + why) from error
+
+
+def _hung_up(error: Exception) -> bool:
+    """Whether the server ended the connection, whichever way that was heard: at our reading or, as a reset, at our writing."""
+    reset = isinstance(error, OSError) and error.errno in (errno.ECONNRESET, errno.EPIPE)
+    return reset or isinstance(error, aiohttp.ServerDisconnectedError)
 
 
 def _said(error: Exception) -> str:

@@ -116,3 +116,17 @@ class KernelError(NetproxyError):
     def __init__(self, message: str, *, request: str = "") -> None:
         self.request = request
         super().__init__(message)
+
+    @property
+    def errno(self) -> int:
+        """The number that the kernel gave; 0 when it gave none.
+
+        >>> refused = KernelError("mount /x: Invalid argument")
+        >>> refused.errno
+        0
+        >>> refused.__cause__ = OSError(22, "Invalid argument")
+        >>> refused.errno
+        22
+        """
+        cause = self.__cause__
+        return (cause.errno or 0) if isinstance(cause, OSError) else 0

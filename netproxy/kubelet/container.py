@@ -6,13 +6,13 @@ Source: kubernetes pkg/kubelet/kubelet_pods.go (environment), pkg/kubelet/envvar
 from __future__ import annotations
 
 import re
-from base64 import b64decode
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from netproxy.core.names import NamespacedName
 from netproxy.kubelet.security import HeldError
+from netproxy.objects.decoding import from_base64
 from netproxy.objects.meta import Object, annotations_of, labels, name, namespace, spec, uid
 
 _REFERENCE = re.compile(r"\$(\$|\(([^()]+)\))")
@@ -35,6 +35,8 @@ class Sources:
     ips: tuple[str, ...]
     config_map: Callable[[NamespacedName], Object | None]
     secret: Callable[[NamespacedName], Object | None]
+    lenient: bool = False
+    """What is missing may be, whatever is said of it."""
 
     def content(self, kind: str, named: str) -> dict[str, bytes] | None:
         """What is in a ConfigMap or a Secret; None when there is none. Raises HeldError for data that is not base64."""
@@ -42,10 +44,11 @@ class Sources:
         found = find(NamespacedName(namespace(self.pod), named))
         if found is None:
             return None
-        plain = {str(key): str(value).encode() for key, value in (found.get("data") or {}).items()}
+        plain = {str(key): str(value) for key, value in (found.get("data") or {}).items()}
         if kind == "Secret":
             return {key: _decoded(value, named) for key, value in plain.items()}
-        return plain | {str(k): _decoded(str(v).encode(), named) for k, v in (found.get("binaryData") or {}).items()}
+        encoded = {str(key): _decoded(str(value), named) for key, value in (found.get("binaryData") or {}).items()}
+        return {key: value.encode() for key, value in plain.items()} | encoded
 
     def text(self, kind: str, reference: Mapping[str, Any]) -> str | None:
         """One value; None when it is missing and may be. Raises HeldError when it is missing and may not."""
@@ -53,7 +56,7 @@ class Sources:
         content = self.content(kind, named)
         if content is not None and wanted in content:
             return content[wanted].decode(errors="replace")
-        if reference.get("optional"):
+        if reference.get("optional") or self.lenient:
             return None
         if content is None:
             raise HeldError(f'{kind.lower()} "{named}" not found')
@@ -63,7 +66,7 @@ class Sources:
         """All of it; nothing when it is missing and may be. Raises HeldError when it may not."""
         named = str(reference.get("name") or reference.get("secretName") or "")
         content = self.content(kind, named)
-        if content is None and not reference.get("optional"):
+        if content is None and not (reference.get("optional") or self.lenient):
             raise HeldError(f'{kind.lower()} "{named}" not found')
         return content or {}
 
@@ -84,9 +87,9 @@ class Sources:
         return None
 
 
-def _decoded(text: bytes, named: str) -> bytes:
+def _decoded(text: str, named: str) -> bytes:
     try:
-        return b64decode(text, validate=True)
+        return from_base64(text)
     except ValueError:
         raise HeldError(f'"{named}" has data that is not base64') from None
 
@@ -96,32 +99,31 @@ def _lines(words: Mapping[str, str]) -> str:
 
 
 def environment(
-    container: Mapping[str, Any], sources: Sources, *, services: Iterable[Object], base: Mapping[str, str],
-    lenient: bool = False,
-) -> dict[str, str]:  # fmt: skip
+    container: Mapping[str, Any], sources: Sources, *, services: Iterable[Object], base: Mapping[str, str]
+) -> dict[str, str]:
     """The variables of a container: BASE, service links, `envFrom`, then `env` in order, each seeing the ones before it.
 
-    Raises HeldError when what a variable comes from is missing; LENIENT: the variable is missing, too, then.
+    Raises HeldError when what a variable comes from is missing and may not be.
     """
     env = dict(base)
     if spec(sources.pod).get("enableServiceLinks", True):
         for service in services:
             env.update(_service_links(service))
     for item in container.get("envFrom") or ():
-        env.update(_all_from(item, sources, lenient=lenient))
+        env.update(_all_from(item, sources))
     for item in container.get("env") or ():
         plain = expand(str(item.get("value") or ""), env)
-        value = _value_from(item["valueFrom"], sources, lenient=lenient) if item.get("valueFrom") else plain
+        value = _value_from(item["valueFrom"], sources) if item.get("valueFrom") else plain
         if value is not None:
             env[item["name"]] = value
     return env
 
 
-def _all_from(item: Mapping[str, Any], sources: Sources, *, lenient: bool) -> dict[str, str]:
+def _all_from(item: Mapping[str, Any], sources: Sources) -> dict[str, str]:
     found: dict[str, str] = {}
     for kind, reference in (("ConfigMap", item.get("configMapRef")), ("Secret", item.get("secretRef"))):
         if reference:
-            content = sources.all(kind, {**reference, "optional": reference.get("optional") or lenient})
+            content = sources.all(kind, reference)
             found |= {
                 f"{item.get('prefix') or ''}{key}": value.decode(errors="replace") for key, value in content.items()
             }
@@ -147,12 +149,12 @@ def _service_links(service: Object) -> dict[str, str]:
     return env
 
 
-def _value_from(source: Mapping[str, Any], sources: Sources, *, lenient: bool) -> str | None:
+def _value_from(source: Mapping[str, Any], sources: Sources) -> str | None:
     if "fieldRef" in source:
         return sources.field(str(source["fieldRef"].get("fieldPath")))
     for kind, reference in (("ConfigMap", source.get("configMapKeyRef")), ("Secret", source.get("secretKeyRef"))):
         if reference is not None:
-            return sources.text(kind, {**reference, "optional": reference.get("optional") or lenient})
+            return sources.text(kind, reference)
     return None
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from netproxy.kubelet.image import is_ours
-from netproxy.kubelet.security import DEFAULT
+from netproxy.kubelet.security import DEFAULT, capability_name
 from netproxy.objects.meta import Object, spec
 
 ALL: dict[str, Any] = {}
@@ -96,7 +96,7 @@ def powers(pod: Object) -> tuple[str, ...]:
         asked = container.get("securityContext") or {}
         if asked.get("privileged"):
             found.add("privileged")
-        added = {str(word).upper().removeprefix("CAP_") for word in (asked.get("capabilities") or {}).get("add") or ()}
+        added = set(map(capability_name, (asked.get("capabilities") or {}).get("add") or ()))
         found |= {f"capability {word}" for word in added - {*DEFAULT}}
     return tuple(sorted(found))
 

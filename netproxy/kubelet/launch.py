@@ -71,8 +71,8 @@ class Launch:
         (etc / "hostname").write_text(self._hostname(pod) + "\n")
         volumes.write(pod, folder, self._sources(pod, ips))
 
-    def _sources(self, pod: Object, ips: tuple[str, ...]) -> Sources:
-        return Sources(pod, ips, self._objects.config_map, self._objects.secret)
+    def _sources(self, pod: Object, ips: tuple[str, ...], *, lenient: bool = False) -> Sources:
+        return Sources(pod, ips, self._objects.config_map, self._objects.secret, lenient)
 
     def _hostname(self, pod: Object) -> str:
         return str(spec(pod)["nodeName"]) if spec(pod).get("hostNetwork") else resolv.pod_hostname(pod)
@@ -123,7 +123,7 @@ class Launch:
             "LANG": "C.UTF-8",
         }
         services = list(self._objects.services(namespace(pod)))
-        return environment(container, self._sources(pod, ips), services=services, base=base, lenient=lenient)
+        return environment(container, self._sources(pod, ips, lenient=lenient), services=services, base=base)
 
     def _security(self, pod: Object, container: Mapping[str, Any]) -> Security:
         return security(pod, container, _group, one_user=_one_user())

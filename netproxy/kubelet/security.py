@@ -104,8 +104,17 @@ def _capabilities(asked: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(each for each in CAPABILITIES if each in kept)
 
 
+def capability_name(word: Any) -> str:
+    """A capability as the kernel's list has it, however it was written.
+
+    >>> capability_name("cap_net_raw"), capability_name("NET_RAW")
+    ('NET_RAW', 'NET_RAW')
+    """
+    return str(word).upper().removeprefix("CAP_")
+
+
 def _capability(word: Any) -> str:
-    text = str(word).upper().removeprefix("CAP_")
+    text = capability_name(word)
     if text not in CAPABILITIES and text != "ALL":
         raise HeldError(f'unknown capability "CAP_{text}"', CREATE_ERROR)
     return text

@@ -14,6 +14,7 @@ from typing import Any
 
 from netproxy.kubelet.container import Sources, expand
 from netproxy.kubelet.security import CREATE_ERROR, HeldError
+from netproxy.objects.choices import FILLED_VOLUMES
 from netproxy.objects.meta import Object, spec
 
 Files = dict[str, tuple[bytes, int]]
@@ -22,6 +23,8 @@ OURS = ("emptyDir", "configMap", "secret", "downwardAPI", "projected", "hostPath
 """The kinds that there are here."""
 NOT_MOUNTED = "FailedMount"
 _MODE = 0o644
+_SOURCES = {"configMap": "ConfigMap", "secret": "Secret", "downwardAPI": ""}
+"""What can fill a volume, or a part of a projected one → whose content it is; empty for the Pod's own."""
 
 
 def write(pod: Object, folder: Path, sources: Sources) -> None:
@@ -75,19 +78,25 @@ def _look_at_host(volume: Mapping[str, Any]) -> None:
 
 def content(volume: Mapping[str, Any], sources: Sources) -> Files:
     """What a volume is filled with. Raises HeldError."""
-    for kind, field in (("ConfigMap", "configMap"), ("Secret", "secret")):
+    for field in _SOURCES:
         if volume.get(field) is not None:
-            given = volume[field]
-            mode = int(given["defaultMode"]) if given.get("defaultMode") is not None else _MODE
-            return _chosen(sources.all(kind, given), given, mode, kind)
-    if volume.get("downwardAPI") is not None:
-        return _fields(volume["downwardAPI"], sources, int(volume["downwardAPI"].get("defaultMode") or _MODE))
+            return _filled(field, volume[field], sources, _mode(volume[field], "defaultMode", _MODE))
     if volume.get("projected") is not None:
         return _projected(volume["projected"], sources)
     if volume.get("emptyDir") is not None or volume.keys() == {"name"}:
         return {}
     kinds = ", ".join(sorted(volume.keys() - {"name"}))
     raise HeldError(f"{kinds} is not here; there are {', '.join(OURS)}")
+
+
+def _mode(given: Mapping[str, Any], field: str, usual: int) -> int:
+    return usual if given.get(field) is None else int(given[field])
+
+
+def _filled(field: str, given: Mapping[str, Any], sources: Sources, mode: int) -> Files:
+    """From one source, by the field that names it."""
+    kind = _SOURCES[field]
+    return _chosen(sources.all(kind, given), given, mode, kind) if kind else _fields(given, sources, mode)
 
 
 def _chosen(found: Mapping[str, bytes], given: Mapping[str, Any], mode: int, kind: str) -> Files:
@@ -97,7 +106,7 @@ def _chosen(found: Mapping[str, bytes], given: Mapping[str, Any], mode: int, kin
     files: Files = {}
     for item in given["items"]:
         if item["key"] in found:
-            files[_safe(item["path"])] = found[item["key"]], int(item.get("mode") or mode)
+            files[_safe(item["path"])] = found[item["key"]], _mode(item, "mode", mode)
         elif not given.get("optional"):
             raise HeldError(f"{kind.lower()} references non-existent {kind.lower()} key: {item['key']}")
     return files
@@ -107,19 +116,17 @@ def _fields(given: Mapping[str, Any], sources: Sources, mode: int) -> Files:
     files: Files = {}
     for item in given.get("items") or ():
         path = str((item.get("fieldRef") or {}).get("fieldPath") or "")
-        files[_safe(item["path"])] = (sources.field(path) or "").encode(), int(item.get("mode") or mode)
+        files[_safe(item["path"])] = (sources.field(path) or "").encode(), _mode(item, "mode", mode)
     return files
 
 
 def _projected(given: Mapping[str, Any], sources: Sources) -> Files:
     files: Files = {}
-    mode = int(given.get("defaultMode") or _MODE)
+    mode = _mode(given, "defaultMode", _MODE)
     for source in given.get("sources") or ():
-        for kind, field in (("ConfigMap", "configMap"), ("Secret", "secret")):
+        for field in _SOURCES:
             if source.get(field):
-                files |= _chosen(sources.all(kind, source[field]), source[field], mode, kind)
-        if source.get("downwardAPI"):
-            files |= _fields(source["downwardAPI"], sources, mode)
+                files |= _filled(field, source[field], sources, mode)
     return files
 
 
@@ -145,7 +152,7 @@ def mounts(pod: Object, container: Mapping[str, Any], folder: Path, env: Mapping
         host = volume.get("hostPath")
         source = Path(host["path"]) if host else folder / "volumes" / wanted["name"]
         sub = _safe(expand(str(wanted.get("subPathExpr") or ""), env) or str(wanted.get("subPath") or ""))
-        filled = any(volume.get(kind) for kind in ("configMap", "secret", "downwardAPI", "projected"))
+        filled = any(volume.get(kind) for kind in FILLED_VOLUMES)
         result.append(
             mount(
                 str(source),

@@ -30,7 +30,7 @@ def set_apart(kind: int = libc.MS_PRIVATE) -> None:
     try:
         libc.mount("", "/", "none", kind | libc.MS_REC)
     except KernelError as error:
-        if not _is(error, errno.EINVAL):
+        if error.errno != errno.EINVAL:
             raise
         root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         _leave_chroot()
@@ -63,7 +63,7 @@ def new_root(folder: str, options: str) -> str:
     try:
         libc.pivot_root(".", "." + OLD)
     except KernelError as error:
-        if not _is(error, errno.EINVAL):
+        if error.errno != errno.EINVAL:
             raise
         _move_over(inside)
         inside = ""
@@ -98,7 +98,7 @@ def restrict(target: str, flags: int, *, recursive: bool = True) -> None:
     try:
         libc.mount_setattr(target, _AT_RECURSIVE if recursive else 0, struct.pack("=QQQQ", flags, 0, 0, 0))
     except KernelError as error:
-        if not _is(error, errno.ENOSYS):
+        if error.errno != errno.ENOSYS:
             raise
         for point, held in _mounts_in(target) if recursive else [*_mounts_in(target)][:1]:
             libc.mount("", point, "none", libc.MS_BIND | libc.MS_REMOUNT | held | flags)
@@ -176,7 +176,3 @@ def _mirror(folder: str) -> None:
         elif make(target, folder=entry.is_dir()):
             bind(entry.path, target)
     os.close(fd)
-
-
-def _is(error: KernelError, number: int) -> bool:
-    return isinstance(error.__cause__, OSError) and error.__cause__.errno == number

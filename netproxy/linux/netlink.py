@@ -175,4 +175,4 @@ def _refused(request: Request, code: int) -> KernelError:
 
 def is_missing(error: KernelError) -> bool:
     """Whether the kernel said that there is no such thing."""
-    return isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.ENOENT
+    return error.errno == errno.ENOENT

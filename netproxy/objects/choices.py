@@ -16,5 +16,8 @@ KUBE_PROXY_VERSIONS = ("1.36", "1.30")
 NFTABLES_LAYOUTS = ("kube-proxy", "flat")
 IPVS_SCHEDULERS = ("rr", "wrr", "lc", "wlc", "sh", "dh", "sed", "nq", "mh")
 
+FILLED_VOLUMES = ("secret", "configMap", "downwardAPI", "projected")
+"""The kinds of volumes that hold files of the cluster's; the first three may be in a projected one."""
+
 SCOPES = ("cluster", "control-plane", "api")
 """How much of a cluster there is: all of it, the API with its controllers, the API alone."""

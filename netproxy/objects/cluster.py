@@ -81,8 +81,8 @@ def cluster_spec(objects: Iterable[Object] = (), *, cluster_name: str = "default
     pods, services, lan = (_ranges(wanted, field, families) for field in ("podCIDRs", "serviceCIDRs", "nodeCIDRs"))
     drafts = _drafts(wanted, by_kind.get("Node", ()))
     _check_room({"podCIDRs": pods, "serviceCIDRs": services, "nodeCIDRs": lan}, len(drafts))
-    made = _nodes(drafts, pods, lan, families)
     clients = tuple(_client(cidr) for cidr in lan)
+    made = _nodes(drafts, pods, lan, families, clients)
     wrong = place_problems(
         {n.name: n.addresses for n in made}, {n.name: n.pod_cidrs for n in made}, lan=lan, services=services, client=clients
     )  # fmt: skip
@@ -126,21 +126,20 @@ def _check_room(ranges: Mapping[str, tuple[str, ...]], nodes: int) -> None:
 
 
 def _nodes(
-    drafts: list[NodeSpec], pods: tuple[str, ...], lan: tuple[str, ...], families: tuple[Family, ...]
-) -> tuple[NodeSpec, ...]:
-    """The nodes with the addresses and Pod ranges that they do not bring with them."""
-    addresses = zip(*(_in_family(cidr, drafts, lan) for cidr in lan), strict=True)
+    drafts: list[NodeSpec], pods: tuple[str, ...], lan: tuple[str, ...], families: tuple[Family, ...],
+    clients: tuple[str, ...],
+) -> tuple[NodeSpec, ...]:  # fmt: skip
+    """The nodes with the addresses and Pod ranges that they do not bring with them; CLIENTS are not free."""
+    taken = [*clients, *(address for draft in drafts for address in draft.addresses)]
+    addresses = zip(
+        *(addresses_in(cidr, [_of_family(d.addresses, cidr) for d in drafts], taken) for cidr in lan), strict=True
+    )
     ranges = zip(*(ranges_in(cidr, [_of_family(d.pod_cidrs, cidr) for d in drafts]) for cidr in pods), strict=True)
     made = []
     for draft, at, own in zip(drafts, addresses, ranges, strict=True):
         extra = tuple(a for a in draft.addresses if a not in at and family_of(a) in families)
         made.append(NodeSpec(draft.name, (*at, *extra), own, draft.labels, draft.proxy_mode))
     return tuple(made)
-
-
-def _in_family(cidr: str, drafts: list[NodeSpec], lan: tuple[str, ...]) -> list[str]:
-    taken = [address for draft in drafts for address in draft.addresses] + [_client(cidr) for cidr in lan]
-    return addresses_in(cidr, [_of_family(draft.addresses, cidr) for draft in drafts], taken)
 
 
 def _of_family(given: Iterable[str], cidr: str) -> str:

@@ -6,6 +6,7 @@ Source: sigs.k8s.io/json (strict errors and their paths); encoding/json decode.g
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -274,6 +275,11 @@ def word(value: Any) -> str:
     if isinstance(value, dict | Pairs):
         return "object"
     return {list: "array", str: "string", bool: "bool"}.get(type(value), "number")
+
+
+def from_base64(text: str) -> bytes:
+    """What a text of base64 says; line breaks do not count, as in Go. Raises ValueError."""
+    return b64decode(text.replace("\n", "").replace("\r", ""), validate=True)
 
 
 def base64_fault(text: str) -> int | None:

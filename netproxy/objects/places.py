@@ -8,7 +8,7 @@ from itertools import combinations, islice
 
 from netproxy.core.errors import Problem
 from netproxy.core.net import contains, family_of, node_ranges
-from netproxy.objects.ranges import special
+from netproxy.objects.ranges import meet, special
 from netproxy.objects.validation.words import invalid as _invalid
 
 _MOST = 1 << 10
@@ -100,7 +100,4 @@ def _of(node: str, path: str, value: str, why: str) -> Problem:
 
 def _meets(cidr: str, known: Iterable[str]) -> bool:
     net = ipaddress.ip_network(cidr, strict=False)
-    return any(
-        family_of(other) is family_of(cidr) and net.overlaps(ipaddress.ip_network(other, strict=False))
-        for other in known
-    )
+    return any(meet(net, ipaddress.ip_network(other, strict=False)) for other in known)

@@ -73,7 +73,7 @@ def special(text: str) -> str:
     ('loopback addresses (127.0.0.0/8)', '')
     """
     net = ipaddress.ip_network(text, strict=False)
-    return next((words for words, cidr in _SPECIAL.items() if _meet(net, ipaddress.ip_network(cidr))), "")
+    return next((words for words, cidr in _SPECIAL.items() if meet(net, ipaddress.ip_network(cidr))), "")
 
 
 def too_small(path: str, net: Network, nodes: int) -> Problems:
@@ -129,7 +129,7 @@ def _defaults(spec: Mapping[str, Any], families: list[str]) -> dict[str, Network
 
 def _overlaps(ranges: Mapping[str, Network]) -> Problems:
     for (path, net), (other, known) in combinations(reversed(list(ranges.items())), 2):
-        if _meet(net, known):
+        if meet(net, known):
             default = "" if other.endswith("]") else " by default"
             why = f"overlaps {other}, which is {known}{default}; give one of them another range"
             yield _invalid(path, str(net), why)
@@ -153,7 +153,8 @@ def _name_servers(spec: Mapping[str, Any], families: list[str]) -> Problems:
             yield _invalid(path, address, f"must be in the range of Services, {cidr}; leave it out to get one")
 
 
-def _meet(one: Network, other: Network) -> bool:
+def meet(one: Network, other: Network) -> bool:
+    """Whether two ranges have an address in common."""
     return one.version == other.version and one.overlaps(other)
 
 

@@ -93,6 +93,7 @@ def test_the_name_server_gives_way_to_a_service_that_asks_for_its_address():
          "spec.ports[1].nodePort", "Duplicate"),
         ({"type": "Cluster"}, "spec.type", "Unsupported value"),
         ({"clusterIP": "300.1.1.1"}, "spec.clusterIPs[0]", "valid IP"),
+        ({"ipFamilies": ["IPv4", "IPv4"]}, "spec.ipFamilies[1]", "Duplicate"),
         ({"clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.2"]}, "spec.clusterIPs", "first value must match"),
         ({"clusterIP": "None", "type": "NodePort"}, "spec.clusterIPs[0]", "may not be set to 'None'"),
         ({"externalIPs": ["127.0.0.1"]}, "spec.externalIPs[0]", "loopback"),

@@ -6,6 +6,7 @@ import re
 import socket
 import ssl
 import stat
+import struct
 import subprocess
 from contextlib import asynccontextmanager
 from random import Random
@@ -142,6 +143,32 @@ def test_a_servers_certificate_is_no_clients(pki):
     authority, server, _ = pki
     with pytest.raises(UnavailableError, match="does not accept our client-certificate"):
         asked(pki, ca=authority.certificate, client_certificate=server.certificate, client_key=server.key)
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["an end", "a reset"])
+def test_a_server_that_hangs_up_is_told_alike_however_that_is_heard(pki, reset):
+    authority, server, admin = pki
+
+    async def hang_up(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        if reset:
+            sock = writer.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.transport.abort()
+        else:
+            writer.close()
+
+    async def all_of_it():
+        listening = await asyncio.start_server(hang_up, "127.0.0.1", 0, ssl=server_context(authority, server))
+        port = listening.sockets[0].getsockname()[1]
+        mine = {"client_certificate": admin.certificate, "client_key": admin.key}
+        async with listening:
+            await ask(Connection(f"https://127.0.0.1:{port}", ca=authority.certificate, **mine))
+
+    with pytest.raises(
+        UnavailableError, match=r":\d+: Server disconnected; perhaps it does not accept our client-certificate$"
+    ):
+        asyncio.run(all_of_it())
 
 
 def test_a_client_does_not_trust_another_server(pki):

@@ -9,6 +9,7 @@ import re
 from functools import lru_cache
 from typing import Any
 
+from netproxy.objects.choices import FILLED_VOLUMES
 from netproxy.objects.meta import Object
 
 _READABLE = 0o644
@@ -21,10 +22,7 @@ _LABEL = "(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
 _HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?")
 _IDENTIFIER = re.compile("[a-f0-9]{64}")
 _FILLED: dict[str, Object] = {
-    "secret": {"defaultMode": _READABLE},
-    "configMap": {"defaultMode": _READABLE},
-    "downwardAPI": {"defaultMode": _READABLE},
-    "projected": {"defaultMode": _READABLE},
+    **{kind: {"defaultMode": _READABLE} for kind in FILLED_VOLUMES},
     "hostPath": {"type": ""},
     "iscsi": {"iscsiInterface": "default"},
     "rbd": {"pool": "rbd", "user": "admin", "keyring": "/etc/ceph/keyring"},
