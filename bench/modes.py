@@ -19,6 +19,8 @@ from netproxy.linux.host import KernelHost
 from netproxy.linux.nftables import Nftables
 from netproxy.nodeproxy.family import Choice, FamilyProxy
 from netproxy.nodeproxy.modes import missing_for
+from netproxy.nodeproxy.modes.ipvs import IpvsMode
+from netproxy.nodeproxy.modes.nftables import NftablesMode
 from netproxy.proxy.nftables import NftCompiler, compile_nftables
 from netproxy.ruleset.nft_plan import render_plan
 from netproxy.ruleset.nftables import render
@@ -70,19 +72,22 @@ def _change(count: int, layout: str, reach: str, rounds: int) -> Row:
     ours, floors = [], []
     with _namespace() as mine, _namespace() as other:
         proxies = [_proxy(namespace, count, Choice("nftables", layout)) for namespace in (mine, other)]
+        compilers: list[NftCompiler] = []
         for proxy in proxies:
             proxy.sync()
+            assert isinstance(proxy.mode, NftablesMode)
             proxy.mode.compiler.get_ready()
-        shadow: NftCompiler = proxies[1].mode.compiler
+            compilers.append(proxy.mode.compiler)
         nft = Nftables(other)
         for n in range(rounds):
             changed = slice_of(n, [n * 3, n * 3 + 1, 200000 + n])
             for proxy in proxies:
                 proxy.tracker.set_slice(changed)
             ours.append(_timed(lambda: proxies[0].sync()))
-            plan = shadow.change(proxies[1].snapshot())
+            plan = compilers[1].change(proxies[1].snapshot())
+            assert plan is not None
             text = render_plan(plan)
-            floors.append(_timed(lambda text=text: nft.run(text)))
+            floors.append(_timed(functools.partial(nft.run, text)))
         nft.close()
         for proxy in proxies:
             proxy.close()
@@ -112,6 +117,7 @@ def _ipvs_change(count: int) -> Row:
     with _namespace() as namespace:
         proxy = _proxy(namespace, count, Choice("ipvs"))
         proxy.sync()
+        assert isinstance(proxy.mode, IpvsMode)
         kernel = proxy.mode.kernel
         with netns.visiting(namespace):
             plain = IPVS()

@@ -6,6 +6,7 @@ import ipaddress
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from bench.table import Row
@@ -37,7 +38,7 @@ def _at(count: int, floor: str) -> Row:
     return Row(f"one Pod, at {count} Pods", min(ours), min(theirs), "ms", "≤ 2 ×")
 
 
-def _round(count: int, make) -> float:
+def _round(count: int, make: Callable[[str], float]) -> float:
     netns.prepare()
     names = ["npbench-node", *(f"npbench-{n}" for n in range(count))]
     try:

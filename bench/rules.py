@@ -22,6 +22,7 @@ from netproxy.linux import netns
 from netproxy.linux.command import run
 from netproxy.linux.host import KernelHost
 from netproxy.nodeproxy.family import FamilyProxy
+from netproxy.nodeproxy.modes.iptables import IptablesMode
 from netproxy.proxy.iptables import compile_iptables
 from netproxy.ruleset.diff import applied, plan
 from netproxy.ruleset.iptables import render_plan
@@ -139,10 +140,11 @@ def _change(flavour: str) -> Row:
                 ours.append(_seconds(lambda: proxy.sync()))
                 continue
             present = proxy.host.iptables.present()
+            assert isinstance(proxy.mode, IptablesMode)
             change = proxy.mode.change(proxy.snapshot(), present)
             text = render_plan(change)
             argv = [f"iptables-{flavour}-restore", "--noflush"]
-            floors.append(_seconds(lambda argv=argv, text=text: run(argv, stdin=[text], namespace=namespace)))
+            floors.append(_seconds(functools.partial(run, argv, stdin=[text], namespace=namespace)))
             proxy.host.iptables.settle(functools.partial(applied, present, change))
         gc.unfreeze()
     return Row(

@@ -221,7 +221,7 @@ def _quiet(rig: Rig, watched: Watched, quiet_s: float) -> Iterator[tuple[str, st
 
 
 def _changes(rig: Rig, watched: Watched) -> Iterator[tuple[str, str]]:
-    times = []
+    times: list[float] = []
     eye = Generations(rig.node).writer()
     over = time.monotonic() + SINGLE_S
     while len(times) < SINGLE and (len(times) < 2 or time.monotonic() < over):

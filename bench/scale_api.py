@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import sys
 import time
 import uuid
@@ -16,14 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from bench.specs import services, slice_of
-from netproxy.apiserver.request import Request, Response, Watch
-from netproxy.apiserver.routes import Api
+from netproxy.apiserver.request import Request, Response
+from netproxy.apiserver.routes import Answer, Api
 from netproxy.linux.clock import SystemClock
 from netproxy.objects.cluster import ClusterSpec
 from netproxy.objects.manifest import Loaded
 from netproxy.objects.meta import Object
 from netproxy.registry.registry import Registry
-from netproxy.serve import http, tls
+from netproxy.serve import certificates, http, tls
 from netproxy.store.store import Store
 
 NODES = 1000
@@ -40,7 +41,7 @@ class Counting(Api):
         super().__init__(registry, SystemClock())
         self.asked: list[str] = []
 
-    def handle(self, request: Request) -> Response | Watch:
+    def handle(self, request: Request) -> Answer:
         """Answer, and note the method and the path."""
         verb = "WATCH" if request.query.get("watch") == "true" else request.method
         self.asked.append(f"{verb} {request.path}")
@@ -83,7 +84,11 @@ def _uid(n: int) -> str:
 
 
 def _managed(field: str, who: str) -> list[dict[str, Any]]:
-    fields = {"f:metadata": {"f:labels": {".": {}, "f:kubernetes.io/service-name": {}}}, field: {}, "f:ports": {}}
+    fields: dict[str, Any] = {
+        "f:metadata": {"f:labels": {".": {}, "f:kubernetes.io/service-name": {}}},
+        field: {},
+        "f:ports": {},
+    }
     return [{"manager": who, "operation": "Update", "apiVersion": "v1", "time": "2026-01-01T00:00:00Z",
              "fieldsType": "FieldsV1", "fieldsV1": fields}]  # fmt: skip
 
@@ -100,8 +105,8 @@ class Obedient:
     async def obey(self, words: list[str]) -> Any:
         """The answer to one line."""
         match words:
-            case ["change", n]:
-                return self._change(int(n))
+            case ["change", number]:
+                return self._change(int(number))
             case ["burst", first, count, per_second]:
                 for n in range(int(first), int(first) + int(count)):
                     self._change(n)
@@ -124,10 +129,12 @@ async def _serve(folder: Path, address: str, count: int, endpoints: int) -> None
     registry = Registry(Store(clock, lambda: str(uuid.uuid4())), ClusterSpec(service_cidrs=RANGES))
     registry.apply(Loaded(obj, "bench") for obj in objects(count, endpoints))
     api = Counting(registry)
-    made = tls.certificates(folder / "tls", [address], now=clock.now())
+    made = certificates.certificates(folder / "tls", [address], now=clock.now())
     runner = await http.serve(folder / "api.sock", api, registry.store, clock, _nothing)
-    port = await tls.add_https_site(runner, address, 0, tls.server_context(made.authority, made.server))
-    (folder / "kubeconfig").write_text(tls.kubeconfig_text(address, port, made.authority, made.admin))
+    listening = socket.create_server((address, 0))
+    port = listening.getsockname()[1]
+    await tls.add_https_site(runner, listening, tls.server_context(made.authority, made.server))
+    (folder / "kubeconfig").write_text(certificates.kubeconfig_text(address, port, made.authority, made.admin))
     _say({"port": port})
     obedient = Obedient(registry, api, endpoints)
     while line := await asyncio.to_thread(sys.stdin.readline):
