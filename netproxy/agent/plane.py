@@ -24,6 +24,7 @@ from netproxy.client.local import LocalApi
 from netproxy.client.port import EVERYTHING
 from netproxy.client.supervise import Backoff, supervised
 from netproxy.controllers import ALL
+from netproxy.controllers.belongings import root_ca_publisher
 from netproxy.linux.clock import SystemClock
 from netproxy.manager.manager import Manager
 from netproxy.objects.cluster import ClusterSpec, cluster_spec
@@ -64,7 +65,8 @@ class ControlPlane:
         self.registry = Registry(self.store, self._cluster(incoming))
         self.client = LocalApi(self.registry)
         self.known = Cache(self.client, dict.fromkeys(CACHED, EVERYTHING), clock=self.clock, random=self.random)
-        self.manager = Manager(LocalApi(self.registry, "kube-controller-manager"), self.known, ALL, self.clock)
+        self._controller_client = LocalApi(self.registry, "kube-controller-manager")
+        self.manager = Manager(self._controller_client, self.known, ALL, self.clock)
         self.signer = KeySigner(paths.tls / "service-accounts.key", self.clock.now)
         self.started = self.clock.now()
         self.over = asyncio.Event()
@@ -113,8 +115,15 @@ class ControlPlane:
 
         sock, self.incoming_socket = self.incoming_socket, None
         if sock is not None and self._runner:
-            await serve_https(self._runner, sock, self.paths.tls, self.cluster, now=self.clock.now())
+            certificate = await serve_https(self._runner, sock, self.paths, self.cluster, now=self.clock.now())
+            self._publish(certificate)
         return str(self.paths.kubeconfig) if self.paths.kubeconfig.exists() else ""
+
+    def _publish(self, certificate: str) -> None:
+        """Let every namespace have the certificate that vouches for the API."""
+        if self.scope is not Scope.API:
+            publisher = Manager(self._controller_client, self.known, (root_ca_publisher(certificate),), self.clock)
+            self.keep("the publisher of the API's certificate", publisher.run)
 
     def rest(self) -> None:
         """End every loop."""

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import socket
-from pathlib import Path
 
 from aiohttp import web
 
 from netproxy.agent.begin import UNSPECIFIED, hosts
+from netproxy.agent.paths import Paths
 from netproxy.objects.cluster import ClusterSpec
 from netproxy.serve import certificates, tls
 
 
 async def serve_https(
-    runner: web.AppRunner, sock: socket.socket, folder: Path, cluster: ClusterSpec, *, now: float
-) -> Path:
-    """Serve on a socket that listens, and write the kubeconfig that leads there (mode 0600); its path.
+    runner: web.AppRunner, sock: socket.socket, paths: Paths, cluster: ClusterSpec, *, now: float
+) -> str:
+    """Serve on a socket that listens, and write the kubeconfig that leads there (mode 0600); the certificate that vouches for it.
 
-    FOLDER keeps the certificates and which port it was, so that a kubeconfig outlives its agent.
+    The folder `tls` keeps the certificates and which port it was, so that a kubeconfig outlives its agent.
     """
     host, port = sock.getsockname()[:2]
+    folder = paths.tls
     made = certificates.certificates(folder, hosts(cluster, host), now=now)
     await tls.add_https_site(runner, sock, tls.server_context(made.authority, made.server))
     certificates.write_private(folder / "port", f"{port}\n".encode())
-    config = folder / "kubeconfig"
     shown = UNSPECIFIED.get(host, host)
     text = certificates.kubeconfig_text(shown, port, made.authority, made.admin, name=f"netproxy-{cluster.name}")
-    certificates.write_private(config, text.encode())
-    return config
+    certificates.write_private(paths.kubeconfig, text.encode())
+    return made.authority.certificate.decode()

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from netproxy.controllers.belongings import SERVICE_ACCOUNT_CONTROLLER
 from netproxy.controllers.deployment import DEPLOYMENT_CONTROLLER
 from netproxy.controllers.endpointslice import ENDPOINT_SLICE_CONTROLLER
 from netproxy.controllers.garbage import GARBAGE_COLLECTOR
@@ -22,6 +23,7 @@ ALL: tuple[Controller[Any], ...] = (
     GARBAGE_COLLECTOR,
     POD_GARBAGE_COLLECTOR,
     NAMESPACE_CONTROLLER,
+    SERVICE_ACCOUNT_CONTROLLER,
     PROTECTION_CONTROLLER,
 )
 """Every controller that a cluster runs."""

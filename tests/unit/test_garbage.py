@@ -272,7 +272,7 @@ def content(world, namespace="shop"):
 def test_nothing_is_left_in_a_namespace_that_is_deleted():
     world = full_world()
     world.settle(*ALL)
-    assert len(content(world)) == 8
+    assert len(content(world)) == 9
     delete(world, world.find(NAMESPACES, at("shop", "")))
     world.settle(*ALL)
     assert sorted({word.partition("/")[0] for word in content(world)}) == ["Pod"], "Pods have their grace"
