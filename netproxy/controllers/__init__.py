@@ -12,6 +12,7 @@ from netproxy.controllers.podgarbage import POD_GARBAGE_COLLECTOR
 from netproxy.controllers.port import Controller
 from netproxy.controllers.protection import PROTECTION_CONTROLLER
 from netproxy.controllers.replicaset import REPLICA_SET_CONTROLLER
+from netproxy.controllers.resourcequota import RESOURCE_QUOTA_CONTROLLER
 from netproxy.controllers.scheduler import SCHEDULER
 
 ALL: tuple[Controller[Any], ...] = (
@@ -25,6 +26,7 @@ ALL: tuple[Controller[Any], ...] = (
     NAMESPACE_CONTROLLER,
     SERVICE_ACCOUNT_CONTROLLER,
     PROTECTION_CONTROLLER,
+    RESOURCE_QUOTA_CONTROLLER,
 )
 """Every controller that a cluster runs."""
 

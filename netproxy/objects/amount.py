@@ -50,6 +50,18 @@ class Amount:
         up = -(-abs(self.nano) // _NANO)
         return up if self.nano > 0 else -up
 
+    def __add__(self, other: Amount) -> Amount:
+        """The sum, written as the first is, unless that is nothing.
+
+        >>> str(amount("512Mi") + amount("512Mi")), str(amount("0") + amount("1Ki"))
+        ('1Gi', '1Ki')
+        """
+        return Amount(self.nano + other.nano, self.form if self.nano else other.form)
+
+    def __sub__(self, other: Amount) -> Amount:
+        """The difference, written as the first is, unless that is nothing."""
+        return self + Amount(-other.nano, other.form)
+
     def to_milli(self) -> Amount:
         """Rounded up to thousandths, as amounts of resources are.
 

@@ -5,13 +5,16 @@ Source: kubernetes staging/src/k8s.io/component-helpers/resource/helpers.go (beh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from netproxy.objects.amount import Amount, amount
 from netproxy.objects.meta import Object
 
 HUGE_PAGES = "hugepages-"
+
+Amounts = dict[str, Amount]
+"""How much of which resource."""
 
 
 def is_huge_page(key: str) -> bool:
@@ -30,39 +33,44 @@ def aggregated(spec: Mapping[str, Any], side: str) -> dict[str, str]:
     >>> aggregated({"containers": [c("1"), c("500m")], "initContainers": [c("1", restartPolicy="Always"), c("2")]}, "requests")
     {'cpu': '3'}
     """
-    total: dict[str, Amount] = {}
+    return {key: str(found) for key, found in together(spec, lambda container: asked(container, side)).items()}
+
+
+def asked(holder: Mapping[str, Any], side: str) -> Amounts:
+    """The `limits` or `requests` of a container, a Pod's spec or a claim's spec."""
+    return amounts((holder.get("resources") or {}).get(side))
+
+
+def amounts(given: Mapping[str, str] | None) -> Amounts:
+    """What quantities are."""
+    return {key: amount(text) for key, text in (given or {}).items()}
+
+
+def together(spec: Mapping[str, Any], needs: Callable[[Mapping[str, Any]], Amounts]) -> Amounts:
+    """What a Pod's containers need when each needs what NEEDS says: all that run together, or most of what one init one does."""
+    total: Amounts = {}
     for container in spec.get("containers") or ():
-        _add(total, _asked(container, side))
-    beside: dict[str, Amount] = {}
-    most: dict[str, Amount] = {}
+        total = added(total, needs(container))
+    beside: Amounts = {}
+    most: Amounts = {}
     for container in spec.get("initContainers") or ():
-        asked = _asked(container, side)
         if container.get("restartPolicy") == "Always":
-            _add(total, asked)
-            _add(beside, asked)
-            _raise(most, beside)
+            total = added(total, needs(container))
+            beside = added(beside, needs(container))
+            most = greatest(most, beside)
         else:
-            together = dict(asked)
-            _add(together, beside)
-            _raise(most, together)
-    _raise(total, most)
-    return {key: str(found) for key, found in total.items()}
+            most = greatest(most, added(needs(container), beside))
+    return greatest(total, most)
 
 
-def _asked(container: Mapping[str, Any], side: str) -> dict[str, Amount]:
-    return {key: amount(text) for key, text in ((container.get("resources") or {}).get(side) or {}).items()}
+def added(one: Amounts, other: Amounts) -> Amounts:
+    """Both, resource by resource."""
+    return {**one, **{key: one[key] + found if key in one else found for key, found in other.items()}}
 
 
-def _add(total: dict[str, Amount], more: dict[str, Amount]) -> None:
-    for key, found in more.items():
-        before = total.get(key)
-        total[key] = Amount(before.nano + found.nano, before.form) if before else found
-
-
-def _raise(least: dict[str, Amount], needed: dict[str, Amount]) -> None:
-    for key, found in needed.items():
-        if key not in least or least[key].nano < found.nano:
-            least[key] = found
+def greatest(one: Amounts, other: Amounts) -> Amounts:
+    """The greater of both, resource by resource."""
+    return {**one, **{key: found for key, found in other.items() if key not in one or one[key].nano < found.nano}}
 
 
 def quality(spec: Mapping[str, Any]) -> str:

@@ -1,7 +1,7 @@
-"""What the API server adds to an object that somebody writes, as the objects around it say: classes, labels.
+"""What the API server adds to an object that somebody writes, and does not let in, as the objects around it say.
 
-Source: kubernetes 1.36 plugin/pkg/admission/{priority,podtopologylabels,network/defaultingressclass,storage/storageclass/setdefault}
-(plugins that are on by default).
+Classes, labels, sizes; amounts. Source: kubernetes 1.36 plugin/pkg/admission/{limitranger,priority,podtopologylabels,
+network/defaultingressclass,storage/storageclass/setdefault}, resourcequota (plugins that are on by default).
 """
 
 from __future__ import annotations
@@ -12,14 +12,18 @@ from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import (
     INGRESS_CLASSES,
     INGRESSES,
+    LIMIT_RANGES,
     NODES,
     PERSISTENT_VOLUME_CLAIMS,
     PODS,
     PRIORITY_CLASSES,
+    RESOURCE_QUOTAS,
     STORAGE_CLASSES,
     Resource,
 )
-from netproxy.objects.meta import Object, annotations_of, labels, metadata, name, spec
+from netproxy.objects.meta import Object, annotations_of, is_deleting, labels, metadata, name, namespace, spec
+from netproxy.registry.limits import LIMITED, check_sizes, with_sizes
+from netproxy.registry.quota import charged, is_counted
 from netproxy.registry.refusal import forbidden
 from netproxy.store.transaction import Transaction
 
@@ -39,13 +43,40 @@ def admitted(change: Transaction, obj: Object, old: Object | None, resource: Res
     return admit(change, obj, old) if admit else obj
 
 
+def admitted_part(change: Transaction, obj: Object, old: Object, part: str) -> Object:
+    """What was sent of a part of OLD, with what is added to it."""
+    if part == "resize" and not is_deleting(old):
+        return with_sizes(obj, change.list(LIMIT_RANGES, namespace(old)))
+    return obj
+
+
+def permitted(
+    change: Transaction, new: Object, old: Object | None, resource: Resource, now: float, part: str = ""
+) -> list[Object]:  # fmt: skip
+    """The quotas of which a write, which is right in itself, uses more, as they are then.
+
+    It is that of a new object, of a new state of OLD, or of a part of it. Raises ApiError (403) when it must not be.
+    """
+    if not resource.namespaced:
+        return []
+    is_new_pod = old is None or resource is not PODS or part == "resize"
+    if resource in LIMITED and is_new_pod and part in ("", "resize") and not (old and is_deleting(old)):
+        check_sizes(resource, new, change.list(LIMIT_RANGES, namespace(new)))
+    quotas = change.list(RESOURCE_QUOTAS, namespace(new))
+    if not quotas or not is_counted(resource, new, old, part):
+        return []
+    return list(charged(resource, new, old, quotas, now, part))
+
+
 def topology_labels(change: Transaction, node: str) -> dict[str, str]:
     """The labels that a Pod on a node gets from it."""
     found = change.find(NODES, NamespacedName("", node)) if node else None
     return {key: labels(found)[key] for key in TOPOLOGY if key in labels(found)} if found else {}
 
 
-def _pod(change: Transaction, pod: Object, _: Object | None) -> Object:
+def _pod(change: Transaction, pod: Object, old: Object | None) -> Object:
+    if old is None:
+        pod = with_sizes(pod, change.list(LIMIT_RANGES, namespace(pod)))
     where = topology_labels(change, spec(pod).get("nodeName") or "")
     return {**pod, "metadata": {**metadata(pod), "labels": {**labels(pod), **where}}} if where else pod
 

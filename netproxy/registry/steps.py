@@ -21,12 +21,13 @@ from netproxy.objects.kinds import (
     NODES,
     PODS,
     PRIORITY_CLASSES,
+    RESOURCE_QUOTAS,
     SERVICES,
     Resource,
 )
 from netproxy.objects.meta import Object, key, metadata, name
 from netproxy.objects.validate import part_refusals
-from netproxy.registry.admission import admitted
+from netproxy.registry.admission import admitted, admitted_part, permitted
 from netproxy.registry.allocate import Holdings
 from netproxy.registry.convert import in_version
 from netproxy.registry.deletion import Options, is_over
@@ -101,6 +102,8 @@ class Steps:
         strategy = self.strategy(resource)
         obj = admitted(change, with_uid(obj, self.store.new_uid()), None, resource)
         new = _checked(strategy, strategy.new(obj, with_status=with_status), options)
+        _warn(strategy, new, None, options)
+        self._permit(change, new, None)
         there = change.find(resource, key(new)) if name(new) else None
         if there is not None:
             deleted = "object is being deleted: " if metadata(there).get("deletionTimestamp") else ""
@@ -110,7 +113,6 @@ class Steps:
         version = str(metadata(obj).get("resourceVersion") or "0")
         if version.isascii() and version.isdigit() and int(version) and not options.is_put:
             raise ApiError(500, "", "resourceVersion should not be set on objects to be created")
-        _warn(strategy, new, None, options)
         new = first_generation(new, resource)
         made = change.create(with_entries(new, self._tracked(None, sent, options) if entries is None else entries))
         self._follow(change, made, None)
@@ -126,8 +128,9 @@ class Steps:
         new = strategy.updated(with_fixed(admitted(change, as_kept(sent, resource), old, resource), old), old)
         new = strategy.settled(new, old, options)
         strategy.check(new, old, options)
-        new = next_generation(new, old, resource)
         _warn(strategy, new, old, options)
+        self._permit(change, new, old)
+        new = next_generation(new, old, resource)
         entries = self._tracked(old, sent, options) if entries is None else entries
         return self._put(change, with_entries(new, entries), old)
 
@@ -143,6 +146,7 @@ class Steps:
         strategy.check_status(new, old)
         for text in strategy.status_warnings(new, old):
             options.warn(text)
+        self._permit(change, new, old, "status")
         entries = self._tracked(old, new, options, "status") if entries is None else entries
         return self._put(change, with_defaults(with_entries(new, entries)), old)
 
@@ -173,13 +177,20 @@ class Steps:
         resource = served(old)
         check_version(obj, old, options.resource or resource)
         sent = with_defaults(obj)
-        new = PARTS[part](sent, old)
+        new = PARTS[part](admitted_part(change, sent, old, part), old)
         wrong = part_refusals(new, old, part)
         if wrong:
             raise ManifestError(wrong)
+        self._permit(change, new, old, part)
         new = next_generation(new, old, resource)
         entries = self._tracked(old, sent, options, part) if entries is None else entries
         return self._put(change, with_entries(new, entries), old)
+
+    def _permit(self, change: Transaction, new: Object, old: Object | None, part: str = "") -> None:
+        """Let a write that is right in itself in, and count what it uses. Raises ApiError when it must not be."""
+        for quota in permitted(change, new, old, served(new), self.store.clock.now(), part):
+            before = change.get(RESOURCE_QUOTAS, key(quota))
+            self._replace_status(change, quota, before, WriteOptions(manager=MANAGER))
 
     def _put(self, change: Transaction, new: Object, old: Object) -> Object:
         """Store a new state; a deleted object that nothing holds any more goes."""

@@ -25,8 +25,8 @@ UNFINISHED = frozenset((
     "api/c-content-types", "api/d-table-services", "api/e-custom-resource",
     "api/e-self-subject", "api/e-status-subresource", "api/f-aggregated", "api/f-api-root", "api-writes/bind",
     "api-writes/collections", "api-writes/delete", "api-writes/errors", "api-writes/evict", "api-writes/hpa", "api-writes/json",
-    "api-writes/limits", "api-writes/metadata", "api-writes/namespace", "api-writes/priority", "api-writes/put-create",
-    "api-writes/quota", "api-writes/status", "api-writes/token",
+"api-writes/metadata", "api-writes/namespace", "api-writes/priority", "api-writes/put-create",
+    "api-writes/status", "api-writes/token",
 ))  # fmt: skip
 """Cases of which not all steps are the same yet."""
 
