@@ -73,8 +73,6 @@ def canonical_field(obj: Object, field: str, value: Any) -> Any:
 def _struct(of: str) -> _Step:
     """How a value of a struct's type is written. The steps of its fields are found when the first value comes."""
     codes, encodings = fields_of(of), encoding_of(of)
-    if not encodings and not codes:
-        return _same
     steps: dict[str, _Step] = {}
     shown: dict[str, Any] = {}
 
@@ -173,9 +171,7 @@ def _time(value: Any) -> str | None:
     return moment(value).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _micro_time(value: Any) -> str | None:
-    if value is None:
-        return None
+def _micro_time(value: Any) -> str:
     return moment(value, MICROSECONDS).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 

@@ -48,7 +48,7 @@ def moment(text: str, layout: str = SECONDS) -> datetime:
     year, month, day, hour, minute, second = numbers
     if not 1 <= day <= monthrange(year or 4, month)[1]:
         raise _out_of_range(text, "day")
-    return datetime(max(year, 1), month, day, hour, minute, second, micro, zone).astimezone(UTC)
+    return datetime(year or 4, month, day, hour, minute, second, micro, zone).astimezone(UTC)
 
 
 def _fraction(text: str, layout: str, rest: str) -> tuple[int, str]:

@@ -26,6 +26,8 @@ Classes = Callable[[], Iterable[Object]]
 def admitted(pod: Object, classes: Iterable[Object]) -> Object:
     """A new Pod with what admission adds. Raises ApiError for a class that is not there, or a priority that is not its."""
     wanted = spec(pod)
+    if wanted.get("runtimeClassName") == "":
+        raise ApiError(500, "", "resource name may not be empty")
     if "runtimeClassName" in wanted:
         raise _forbidden(pod, f'pod rejected: RuntimeClass "{wanted["runtimeClassName"]}" not found')
     added = {"tolerations": tolerations(wanted.get("tolerations") or [])}

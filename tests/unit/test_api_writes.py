@@ -72,6 +72,10 @@ def test_dry_runs_of_an_eviction_agree(ask):
     assert ask("POST", *evict, dryRun="All")[0] == 201
     assert ask("POST", *evict)[0] == 201
     assert ask("GET", f"{PODS}/web")[0] == 200
+    other = an_eviction(deleteOptions={"dryRun": ["all"]})
+    status, answer = ask("POST", f"{PODS}/web/eviction", other, dryRun="All")
+    assert status == 500
+    assert answer["message"] == "Non-matching dry-run options in request and content: [All] and [all]"
 
 
 def test_the_words_of_a_selector():
@@ -99,6 +103,8 @@ def test_keys_that_are_there_twice_in_yaml():
     value, told = yaml_value(b"list:\n- a: 1\n  a: 2\nb: 1\nb: 2\n")
     assert value == {"list": [{"a": 2}], "b": 2}
     assert list(told) == ['line 3: key "a" already set in map', 'line 5: key "b" already set in map']
+    with pytest.raises(ValueError, match=r"yaml: .*key"):
+        yaml_value(b"[a]: 1\nb: 1\nb: 2\n")
 
 
 def test_addresses_of_a_service_may_have_been_made_and_removed_before():
@@ -110,6 +116,11 @@ def test_addresses_of_a_service_may_have_been_made_and_removed_before():
     assert ask("DELETE", f"{addresses}/{ip}")[0] == 200
     assert ask("DELETE", f"{base}/web")[0] == 200
     assert [name(item) for item in ask.registry.store.all(IP_ADDRESSES)] == []
+    parent = {"resource": "services", "namespace": "default", "name": "web"}
+    early = {"apiVersion": "networking.k8s.io/v1", "kind": "IPAddress", "metadata": {"name": ip}}
+    assert ask("POST", addresses, {**early, "spec": {"parentRef": parent}})[0] == 201
+    assert ask("POST", base, service_object(clusterIP=ip))[0] == 201
+    assert [name(item) for item in ask.registry.store.all(IP_ADDRESSES)] == [ip]
 
 
 def test_the_same_once_more_is_no_new_state(ask):

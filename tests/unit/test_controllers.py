@@ -275,7 +275,7 @@ def test_a_heartbeat_of_a_node_wakes_nobody():
     world = World(node("a"), pod_object("new", node=""))
     keys = []
     world.subscribe(lambda event: keys.extend(SCHEDULER.watches[NODES](world, event)))
-    world.put({**node("a"), "status": {"conditions": []}})
+    world.put({**node("a"), "status": {"phase": "Running"}})
     assert keys == []
     world.put({**node("a", unschedulable=True)})
     assert keys == [NamespacedName("default", "new")]
@@ -303,6 +303,16 @@ def look(world):
 
 def zoned(zone="z"):
     return node("node1", labels={"topology.kubernetes.io/zone": zone} if zone else {})
+
+
+def test_slices_are_looked_at_again_when_a_node_is_in_another_zone():
+    world = World(service(), zoned("z"), pod_object("p1", "10.0.0.1"))
+    keys = []
+    world.subscribe(lambda event: keys.extend(ENDPOINT_SLICE_CONTROLLER.watches[NODES](world, event)))
+    world.put({**zoned("z"), "status": {"phase": "Running"}})
+    assert keys == []
+    world.put(zoned("y"))
+    assert keys == [WEB]
 
 
 def test_slices_follow_the_pods():

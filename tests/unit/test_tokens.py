@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 
 import pytest
+from support.api import Plain
 from support.build import FixedClock
 
 from netproxy.apiserver.tokens import AUDIENCE, ISSUER, requested, user_of
@@ -17,20 +18,6 @@ from netproxy.store.store import Store
 NOW = 1_800_000_000.0
 BOT = NamespacedName("shop", "bot")
 POD = NamespacedName("shop", "web")
-
-
-class Plain:
-    """Signs nothing: what is said is kept."""
-
-    def __init__(self):
-        self.said = {}
-
-    def sign(self, claims):
-        self.said[claims["jti"]] = claims
-        return claims["jti"]
-
-    def claims(self, token):
-        return self.said.get(token)
 
 
 @pytest.fixture

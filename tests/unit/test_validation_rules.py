@@ -239,3 +239,36 @@ def test_few_topologies_of_an_endpoint():
     endpoint = {"addresses": ["1.2.3.4"], "deprecatedTopology": {"a": "v"}}
     made = an_object("EndpointSlice", "discovery.k8s.io/v1", addressType="IPv4", endpoints=[endpoint], ports=[])
     assert problems(made) == []
+
+
+ZONED = "TZ=UTC * * * * *"
+NO_ZONE = "cannot use TZ or CRON_TZ in schedule, use timeZone field instead"
+
+
+@pytest.mark.parametrize(
+    ("given", "before", "why"),
+    [
+        ({"schedule": ZONED}, {"schedule": "* * * * *"}, [NO_ZONE]),
+        ({"schedule": ZONED}, {"schedule": ZONED}, []),
+        ({"schedule": ZONED, "timeZone": "UTC"}, {"schedule": ZONED}, ["cannot use both timeZone field and TZ or CRON_TZ in schedule"]),
+    ],
+)  # fmt: skip
+def test_a_schedule_that_had_a_zone_in_it_keeps_it(given, before, why):
+    job = {"spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}}}
+    new, old = (
+        with_defaults(an_object("CronJob", "batch/v1", spec={**spec, "jobTemplate": job})) for spec in (given, before)
+    )
+    assert said(refusals(new, old)) == [f'spec.schedule: Invalid value: "{ZONED}": {reason}' for reason in why]
+    (warned,) = warnings(new, old)
+    assert warned.startswith("spec.schedule: cannot use TZ or CRON_TZ in schedule, use timeZone instead")
+
+
+def test_a_target_without_a_group_that_was_taken_once_is_taken_again():
+    def one(**target):
+        spec = {"maxReplicas": 1, "scaleTargetRef": {"kind": "Deployment", "name": "d", **target}}
+        return with_defaults(an_object("HorizontalPodAutoscaler", "autoscaling/v2", spec=spec))
+
+    why = ['spec.scaleTargetRef.apiVersion: Invalid value: "v1": apiVersion must specify API group']
+    assert said(refusals(one(apiVersion="v1"), None)) == why
+    assert said(refusals(one(apiVersion="v1"), one(apiVersion="apps/v1"))) == why
+    assert said(refusals(one(apiVersion="v1", name="e"), one(apiVersion="v1"))) == []

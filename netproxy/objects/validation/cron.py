@@ -22,6 +22,7 @@ _FIELDS: tuple[tuple[int, int, dict[str, int]], ...] = (
 _NAMED = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
 _is_int = re.compile(r"[+-]?[0-9]+").fullmatch
 _MOST = 1 << 63
+_UNITS = ("h", "m", "s", "ms", "us", "µs", "ns")
 _LONGEST_S = _MOST / 1e9
 
 
@@ -71,14 +72,12 @@ def _descriptor(text: str) -> None:
 
 def _duration_reason(text: str) -> str:
     """Why a text is no duration, in Go's words: of its first part that is none."""
-    for number, unit in re.findall(r"([0-9]*\.?[0-9]*)([^0-9.]*)", text.lstrip("+-")):
-        if not number.strip("."):
-            break
-        if not unit:
-            return f"time: missing unit in duration {quoted(text)}"
-        if unit not in ("h", "m", "s", "ms", "us", "µs", "ns"):
-            return f"time: unknown unit {quoted(unit)} in duration {quoted(text)}"
-    return f"time: invalid duration {quoted(text)}"
+    parts = re.findall(r"([0-9]*\.?[0-9]*)([^0-9.]*)", text.lstrip("+-"))  # of which the last is empty
+    number, unit = next(part for part in parts if not part[0].strip(".") or part[1] not in _UNITS)
+    if not number.strip("."):
+        return f"time: invalid duration {quoted(text)}"
+    what = f"unknown unit {quoted(unit)}" if unit else "missing unit"
+    return f"time: {what} in duration {quoted(text)}"
 
 
 def _range(text: str, least: int, most: int, names: dict[str, int]) -> None:

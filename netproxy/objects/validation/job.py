@@ -269,7 +269,7 @@ def job_warnings(given: Part, path: str) -> Iterator[str]:
     if given.get("completionMode") == "Indexed" and count > _MANY and beside > _FEWER:
         why = "In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, "
         yield f"{path}: {why}Kubernetes might not be able to track completedIndexes when a big number of indexes fail"
-    yield from template_warnings(given.get("template"), f"{path}.template")
+    yield from template_warnings(given["template"], f"{path}.template")
 
 
 JOB = Rules(create=_create, update=_update, warnings=_warnings)

@@ -15,8 +15,6 @@ from netproxy.objects.validation.podwarnings import is_renewed, template_warning
 from netproxy.objects.validation.rules import Found, Meta, Rules
 from netproxy.objects.validation.storage import claim_spec_problems
 from netproxy.objects.validation.templated import (
-    amount_of,
-    amount_problems,
     collision_problems,
     counts_problems,
     is_readable,
@@ -26,7 +24,6 @@ from netproxy.objects.validation.templated import (
     not_negative,
     selector_of_set_problems,
     selector_shown,
-    share_problems,
 )
 from netproxy.objects.validation.volumewarnings import claim_warnings
 from netproxy.objects.validation.words import Problems, forbidden, invalid, invalids, unsupported
@@ -77,13 +74,7 @@ def _strategy(strategy: Part, path: str) -> Problems:
     elif kind != "RollingUpdate":
         yield invalid(path, {"Type": kind, "RollingUpdate": shown}, "must be 'RollingUpdate' or 'OnDelete'")
     elif rolling is not None:
-        place, gone = f"{path}.rollingUpdate", rolling.get("maxUnavailable")
-        yield from not_negative(rolling, place, "partition")
-        if gone is not None:
-            yield from amount_problems(gone, f"{place}.maxUnavailable")
-            if not amount_of(gone):
-                yield invalid(f"{place}.maxUnavailable", gone, "cannot be 0")
-            yield from share_problems(gone, f"{place}.maxUnavailable")
+        yield from not_negative(rolling, f"{path}.rollingUpdate", "partition")
 
 
 def _rolling_shown(rolling: Part | None) -> Any:

@@ -211,7 +211,7 @@ def _rules(
         if warns_of_name and old is None:
             yield from label_name_warnings(new, "this is used in Pod names and hostnames")
         turned = old if old is not None and is_turned else new
-        template = spec(turned).get("template")
+        template = spec(turned)["template"]
         is_due = template != spec(old or {}).get("template") if is_daemon else is_renewed(new, old)
         if is_due:
             yield from template_warnings(template, "spec.template")
