@@ -44,7 +44,7 @@ def moment(text: str, layout: str = SECONDS) -> datetime:
     micro, rest = _fraction(text, layout, rest)
     zone, rest = _zone(text, layout, rest)
     if rest:
-        raise ValueError(f"parsing time {_quoted(text)}: extra text: {_quoted(rest)}")
+        raise ValueError(f"parsing time {quoted(text)}: extra text: {quoted(rest)}")
     year, month, day, hour, minute, second = numbers
     if not 1 <= day <= monthrange(year or 4, month)[1]:
         raise _out_of_range(text, "day")
@@ -79,16 +79,20 @@ def _zone(text: str, layout: str, rest: str) -> tuple[timezone, str]:
 
 def _unreadable(text: str, layout: str, rest: str, wanted: str) -> ValueError:
     return ValueError(
-        f"parsing time {_quoted(text)} as {_quoted(layout)}: cannot parse {_quoted(rest)} as {_quoted(wanted)}"
+        f"parsing time {quoted(text)} as {quoted(layout)}: cannot parse {quoted(rest)} as {quoted(wanted)}"
     )
 
 
 def _out_of_range(text: str, what: str) -> ValueError:
-    return ValueError(f"parsing time {_quoted(text)}: {what} out of range")
+    return ValueError(f"parsing time {quoted(text)}: {what} out of range")
 
 
-def _quoted(text: str) -> str:
-    """As the parser of times quotes: whatever is not ASCII byte by byte."""
+def quoted(text: str) -> str:
+    """As the parser of times and durations quotes: whatever is not ASCII byte by byte.
+
+    >>> print(quoted("5µ"))
+    "5\\xc2\\xb5"
+    """
     shown = []
     for byte in text.encode("utf-8", "surrogatepass"):
         char = chr(byte)

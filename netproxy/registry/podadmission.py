@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from netproxy.core.errors import ApiError
+from netproxy.core.names import quoted
 from netproxy.objects.kinds import PODS
 from netproxy.objects.meta import Object, annotations_of, labels, name, spec
 from netproxy.objects.resources import quality
+from netproxy.objects.validation.names import path_segment
 from netproxy.objects.validation.podannotations import APP_ARMOR, ARMOR_IS_OLD, armor_field
 from netproxy.objects.validation.security import armor_problems
 from netproxy.registry.refusal import forbidden
@@ -26,12 +28,19 @@ Classes = Callable[[], Iterable[Object]]
 def admitted(pod: Object, classes: Iterable[Object]) -> Object:
     """A new Pod with what admission adds. Raises ApiError for a class that is not there, or a priority that is not its."""
     wanted = spec(pod)
-    if wanted.get("runtimeClassName") == "":
-        raise ApiError(500, "", "resource name may not be empty")
     if "runtimeClassName" in wanted:
+        _check_name(wanted["runtimeClassName"])
         raise _forbidden(pod, f'pod rejected: RuntimeClass "{wanted["runtimeClassName"]}" not found')
     added = {"tolerations": tolerations(wanted.get("tolerations") or [])}
     return {**pod, "spec": _matched({**wanted, **added, **_priority(pod, list(classes))}, labels(pod))}
+
+
+def _check_name(called: str) -> None:
+    """Raise ApiError for a name that no object can have, as whoever asks for the object is told."""
+    if not called:
+        raise ApiError(500, "", "resource name may not be empty")
+    if wrong := path_segment(called):
+        raise ApiError(500, "", f"invalid resource name {quoted(called)}: [{' '.join(wrong)}]")
 
 
 def check_admitted(pod: Object) -> None:

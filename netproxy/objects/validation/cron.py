@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from netproxy.objects import moments
 from netproxy.objects.quantity import seconds_of
 from netproxy.objects.validation.timezones import zone_reason
 from netproxy.objects.validation.words import quoted
@@ -75,9 +76,9 @@ def _duration_reason(text: str) -> str:
     parts = re.findall(r"([0-9]*\.?[0-9]*)([^0-9.]*)", text.lstrip("+-"))  # of which the last is empty
     number, unit = next(part for part in parts if not part[0].strip(".") or part[1] not in _UNITS)
     if not number.strip("."):
-        return f"time: invalid duration {quoted(text)}"
-    what = f"unknown unit {quoted(unit)}" if unit else "missing unit"
-    return f"time: {what} in duration {quoted(text)}"
+        return f"time: invalid duration {moments.quoted(text)}"
+    what = f"unknown unit {moments.quoted(unit)}" if unit else "missing unit"
+    return f"time: {what} in duration {moments.quoted(text)}"
 
 
 def _range(text: str, least: int, most: int, names: dict[str, int]) -> None:
