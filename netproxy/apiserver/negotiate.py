@@ -81,10 +81,11 @@ class _Clause:
     options: Mapping[str, str]
 
 
-def accepted(request: Request, *, streams: bool = False, shapes: bool = True) -> Form:
+def accepted(request: Request, *, streams: bool = False, shapes: bool = True, tables: bool = True) -> Form:
     """The form in which a request wants its answer.
 
-    STREAMS: the path has a watch, too. SHAPES: objects are answered, which can be shown as tables and as metadata.
+    STREAMS: the path has a watch, too. SHAPES: objects are answered, which can be shown as tables and as metadata;
+    not TABLES: as metadata only.
     Raises ApiError: 406 when nothing of it can be made, 400 for options of a table that are none.
     """
     header = request.accept
@@ -97,7 +98,7 @@ def accepted(request: Request, *, streams: bool = False, shapes: bool = True) ->
         raise ApiError(406, "NotAcceptable", message).with_details()
     for clause in _clauses(header):
         form = _form(clause, shapes=shapes)
-        if form is not None:
+        if form is not None and (tables or not form.is_table):
             form = replace(form, pretty=_is_pretty(request, clause.options))
             return _with_options(form, request) if form.is_table else form
     raise not_acceptable(_MADE)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from netproxy.core.errors import NotFoundError
 from netproxy.core.names import NamespacedName
-from netproxy.objects.kinds import PODS, Resource, by_path
+from netproxy.objects.kinds import PODS, REVIEWS, Resource, by_path
 
 UNKNOWN = "the server could not find the requested resource"
+_TABLELESS = frozenset(("binding", "ephemeralcontainers", "eviction", "finalize", "resize", "token"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,11 @@ class Target:
     def key(self) -> NamespacedName:
         """The object."""
         return NamespacedName(self.namespace if self.resource.namespaced else "", self.name)
+
+    @property
+    def has_table(self) -> bool:
+        """Whether what is answered there can be shown as a table."""
+        return self.subresource not in _TABLELESS and self.resource not in REVIEWS
 
 
 def target_of(path: str) -> Target | None:

@@ -41,7 +41,7 @@ class Reader:
         return many(form, target.resource, found.objects, found.meta, self._clock.now())
 
     def _one(self, request: Request, target: Target) -> Response:
-        form = accepted(request)
+        form = accepted(request, tables=target.has_table)
         if request.flag("export"):
             raise bad_request("the export parameter, deprecated since v1.14, is no longer supported")
         check_there(version_number(request.query.get("resourceVersion", "")), self._store)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from netproxy.apiserver.access import Access, NoSigner, is_review
@@ -88,9 +88,9 @@ class Api:
             case _ if target.resource in METRICS and self._meter:
                 return metrics(request, target, self._store, self._meter, self._clock.now())
             case _ if is_review(target):
-                return self.access.review(request, target)
+                return self._reshaped(request, target, self.access.review)
             case "POST", "token":
-                return self.access.token(request, target)
+                return self._reshaped(request, target, self.access.token)
             case "GET", "" | "status" | "ephemeralcontainers" | "resize" | "scale":
                 return self._reader.read(request, target)
             case _ if target.is_watch:
@@ -102,8 +102,12 @@ class Api:
             case _, "proxy":
                 return proxied(request, target, self._store)
             case _:
-                form = accepted(request)
-                return reshaped(form, target.resource, self._writer.write(request, target), self._clock.now())
+                return self._reshaped(request, target, self._writer.write)
+
+    def _reshaped(self, request: Request, target: Target, write: Callable[[Request, Target], Response]) -> Response:
+        """Write, and answer in the form that the client accepts; nothing is written when there is none."""
+        form = accepted(request, tables=target.has_table)
+        return reshaped(form, target.resource, write(request, target), self._clock.now())
 
 
 def _warned(answer: Answer, target: Target, warned: list[str]) -> Answer:

@@ -608,3 +608,33 @@ def test_a_watch_of_a_new_cluster_does_not_begin_before_it() -> None:
     assert (store.version, list(store.since(1000))) == (1000, [])
     with pytest.raises(ExpiredError, match=r"too old resource version: 1 \(1000\)"):
         store.since(1)
+
+
+REVIEW = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": {"nonResourceAttributes": {"path": "/", "verb": "get"}}}
+TABLELESS = {
+    "POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews": REVIEW,
+    "POST /api/v1/namespaces/default/serviceaccounts/robot/token": {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}},
+    "GET /api/v1/namespaces/default/pods/web/ephemeralcontainers": None,
+    "GET /api/v1/namespaces/default/pods/web/resize": None,
+    "PUT /api/v1/namespaces/default/finalize": {"metadata": {"name": "default"}, "spec": {"finalizers": ["kubernetes"]}},
+    "POST /api/v1/namespaces/default/pods/web/eviction": {"metadata": {"name": "web"}},
+    "POST /api/v1/namespaces/default/pods/none/binding": {"metadata": {"name": "none"}, "target": {"name": "n"}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", TABLELESS)
+def test_what_has_no_table(what: str) -> None:
+    method, path = what.split()
+    client = Client()
+    assert client("POST", f"{BASE}/pods", pod_object("web"))[0] == 201
+    status, answer = client(method, path, TABLELESS[what], accept=TABLE)
+    assert (status, answer["reason"], answer["message"]) == (406, "NotAcceptable", ONLY.format(MADE))
+    assert client("GET", f"{BASE}/pods/web")[1]["metadata"].get("deletionTimestamp") is None, "nothing was written"
+
+
+@pytest.mark.parametrize("accept", ["application/json;as=PartialObjectMetadata;" + META, f"{TABLE},application/json"])
+def test_a_review_in_other_forms(accept: str) -> None:
+    status, answer = Client()("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", REVIEW, accept=accept)
+    assert status == 201
+    assert answer["kind"] == ("PartialObjectMetadata" if "Partial" in accept else "SelfSubjectAccessReview")
+    assert answer["metadata"]["managedFields"][0]["apiVersion"] == "authorization.k8s.io/v1"
