@@ -610,7 +610,11 @@ def test_a_watch_of_a_new_cluster_does_not_begin_before_it() -> None:
         store.since(1)
 
 
-REVIEW = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": {"nonResourceAttributes": {"path": "/", "verb": "get"}}}
+REVIEW = {
+    "apiVersion": "authorization.k8s.io/v1",
+    "kind": "SelfSubjectAccessReview",
+    "spec": {"nonResourceAttributes": {"path": "/", "verb": "get"}},
+}
 TABLELESS = {
     "POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews": REVIEW,
     "POST /api/v1/namespaces/default/serviceaccounts/robot/token": {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}},
