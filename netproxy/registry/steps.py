@@ -15,14 +15,18 @@ from netproxy.objects.cluster import ClusterSpec
 from netproxy.objects.defaulting import with_defaults
 from netproxy.objects.kinds import (
     DAEMON_SETS,
+    DEPLOYMENTS,
     IP_ADDRESSES,
     JOBS,
     NAMESPACES,
     NODES,
     PODS,
     PRIORITY_CLASSES,
+    REPLICA_SETS,
+    REPLICATION_CONTROLLERS,
     RESOURCE_QUOTAS,
     SERVICES,
+    STATEFUL_SETS,
     Resource,
 )
 from netproxy.objects.meta import Object, key, metadata, name
@@ -58,7 +62,7 @@ from netproxy.registry.versions import (
     with_owners_once,
     without_system_fields,
 )
-from netproxy.registry.workloads import DaemonSetStrategy, JobStrategy
+from netproxy.registry.workloads import DaemonSetStrategy, JobStrategy, TemplateStrategy
 from netproxy.store.store import Store
 from netproxy.store.transaction import Transaction
 
@@ -76,6 +80,8 @@ class Steps:
             PODS.stored: PodStrategy(PODS, lambda: store.all(PRIORITY_CLASSES), lambda: timestamp(store.clock.now())),
             JOBS.stored: JobStrategy(JOBS),
             DAEMON_SETS.stored: DaemonSetStrategy(DAEMON_SETS),
+            **{kind.stored: TemplateStrategy(kind) for kind in (DEPLOYMENTS, REPLICA_SETS, STATEFUL_SETS)},
+            REPLICATION_CONTROLLERS.stored: TemplateStrategy(REPLICATION_CONTROLLERS),
             NODES.stored: NodeStrategy(NODES),
             NAMESPACES.stored: NamespaceStrategy(NAMESPACES),
         }

@@ -13,7 +13,20 @@ from netproxy.registry.strategy import Strategy
 _OWN = {f"{domain}{name}" for domain in ("", "batch.kubernetes.io/") for name in ("controller-uid", "job-name")}
 
 
-class JobStrategy(Strategy):
+class TemplateStrategy(Strategy):
+    """It makes Pods from a template."""
+
+    def check(self, new: Object, old: Object | None, options: WriteOptions = PLAIN) -> None:
+        """A patch that takes the last label of the template leaves a map of labels, which is empty."""
+        template = spec(new).get("template") or {}
+        meta, before = template.get("metadata") or {}, (spec(old or {}).get("template") or {}).get("metadata") or {}
+        if options.is_patch and before.get("labels") and "labels" not in meta:
+            template = {**template, "metadata": {**meta, "labels": {}}}
+            new = {**new, "spec": {**spec(new), "template": template}}
+        super().check(new, old, options)
+
+
+class JobStrategy(TemplateStrategy):
     """It selects its Pods by its own uid, unless it says otherwise."""
 
     def new(self, obj: Object, *, with_status: bool = False) -> Object:
@@ -53,7 +66,7 @@ def _selecting(job: Object) -> Object:
     }
 
 
-class DaemonSetStrategy(Strategy):
+class DaemonSetStrategy(TemplateStrategy):
     """An annotation counts the changes of its template."""
 
     def new(self, obj: Object, *, with_status: bool = False) -> Object:

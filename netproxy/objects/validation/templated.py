@@ -33,13 +33,10 @@ def labels_shown(template: Part) -> dict[str, str] | None:
     return None if labels is None else dict(sorted(labels.items()))
 
 
-def mismatch_problems(template: Part, path: str, *, is_match: bool, before: Part | None = None) -> Problems:
-    """The refusal of a template whose Pods are not selected. That which took the last label of the one BEFORE left none."""
+def mismatch_problems(template: Part, path: str, *, is_match: bool) -> Problems:
+    """The refusal of a template whose Pods are not selected."""
     if not is_match:
-        shown = labels_shown(template)
-        if shown is None and labels_shown(before or {}):
-            shown = {}
-        yield invalid(f"{path}.metadata.labels", shown, _MISMATCH)
+        yield invalid(f"{path}.metadata.labels", labels_shown(template), _MISMATCH)
 
 
 def is_selected(selector: Part | None, template: Part) -> bool:

@@ -35,9 +35,9 @@ Part = Mapping[str, Any]
 # --- Deployment
 
 
-def _deployment(given: Part, before: Part) -> Problems:
+def _deployment(given: Part) -> Problems:
     yield from not_negative(given, "spec", "replicas")
-    yield from _selected_template(given, before)
+    yield from _selected_template(given)
     yield from _strategy(given.get("strategy") or {}, "spec.strategy")
     yield from not_negative(given, "spec", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds")
     deadline_s = given.get("progressDeadlineSeconds")
@@ -45,7 +45,7 @@ def _deployment(given: Part, before: Part) -> Problems:
         yield invalid("spec.progressDeadlineSeconds", deadline_s, "must be greater than minReadySeconds")
 
 
-def _selected_template(given: Part, before: Part) -> Problems:
+def _selected_template(given: Part) -> Problems:
     selector, template = given.get("selector"), given.get("template") or {}
     yield from selector_of_set_problems(selector, "spec.selector", "deployment")
     if not is_readable(selector):
@@ -53,7 +53,7 @@ def _selected_template(given: Part, before: Part) -> Problems:
         return
     is_empty = selector is not None and not selector_shown(selector)
     is_match = is_empty or is_selected(selector, template)
-    yield from mismatch_problems(template, "spec.template", is_match=is_match, before=before.get("template"))
+    yield from mismatch_problems(template, "spec.template", is_match=is_match)
     yield from template_problems(template, "spec.template")
     yield from lasting_problems(template, "spec.template", "ReplicaSet")
 
@@ -85,7 +85,7 @@ def _strategy_shown(strategy: Part) -> dict[str, Any]:
 
 def _deployment_update(new: Object, old: Object, meta: Meta) -> Problems:
     yield from meta.change
-    yield from _deployment(spec(new), spec(old))
+    yield from _deployment(spec(new))
     yield from unchanged_selector(spec(new), spec(old))
 
 
@@ -101,14 +101,14 @@ def _deployment_status(new: Object, old: Object, meta: Meta) -> Problems:
 # --- ReplicaSet
 
 
-def _replica_set(given: Part, before: Part) -> Problems:
+def _replica_set(given: Part) -> Problems:
     yield from not_negative(given, "spec", "replicas", "minReadySeconds")
-    yield from _selected_template(given, before)
+    yield from _selected_template(given)
 
 
 def _replica_set_update(new: Object, old: Object, meta: Meta) -> Problems:
     yield from meta.change
-    yield from _replica_set(spec(new), spec(old))
+    yield from _replica_set(spec(new))
     yield from unchanged_selector(spec(new), spec(old))
 
 
@@ -123,7 +123,7 @@ def _replica_set_status(new: Object, old: Object, meta: Meta) -> Problems:
 # --- ReplicationController
 
 
-def _controller(given: Part, before: Part) -> Problems:
+def _controller(given: Part) -> Problems:
     selector, template = given.get("selector"), given.get("template")
     yield from not_negative(given, "spec", "minReadySeconds")
     if not selector:
@@ -134,26 +134,26 @@ def _controller(given: Part, before: Part) -> Problems:
     else:
         labels = (template.get("metadata") or {}).get("labels") or {}
         is_match = (selector or {}).items() <= labels.items()
-        yield from mismatch_problems(template, "spec.template", is_match=is_match, before=before.get("template"))
+        yield from mismatch_problems(template, "spec.template", is_match=is_match)
         yield from template_problems(template, "spec.template")
         yield from lasting_problems(template, "spec.template", "ReplicationController")
 
 
 def _controller_update(new: Object, old: Object, meta: Meta) -> Problems:
     yield from meta.change
-    yield from _controller(spec(new), spec(old))
+    yield from _controller(spec(new))
 
 
 # --- DaemonSet
 
 
-def _daemon_set(given: Part, before: Part) -> Problems:
+def _daemon_set(given: Part) -> Problems:
     selector, template = given.get("selector"), given.get("template") or {}
     wrong = [] if selector is None else list(selector_of_set_problems(selector, "spec.selector", "daemonset"))
     yield from (problem for problem in wrong if "empty selector" not in problem.message)
     if is_readable(selector):
         is_match = is_selected(selector, template)
-        yield from mismatch_problems(template, "spec.template", is_match=is_match, before=before.get("template"))
+        yield from mismatch_problems(template, "spec.template", is_match=is_match)
     yield from (problem for problem in wrong if "empty selector" in problem.message)
     yield from template_problems(template, "spec.template")
     yield from lasting_problems(template, "spec.template", "DaemonSet")
@@ -183,7 +183,7 @@ def _daemon_strategy(strategy: Part, path: str) -> Problems:
 def _daemon_set_update(new: Object, old: Object, meta: Meta) -> Problems:
     yield from meta.change
     yield from unchanged_selector(spec(new), spec(old))
-    yield from _daemon_set(spec(new), spec(old))
+    yield from _daemon_set(spec(new))
 
 
 def _daemon_set_status(new: Object, old: Object, meta: Meta) -> Problems:
@@ -205,7 +205,7 @@ def _rules(
 ) -> Rules:
     def create(obj: Object, meta: Found) -> Problems:
         yield from meta
-        yield from check(spec(obj), {})
+        yield from check(spec(obj))
 
     def warnings(new: Object, old: Object | None) -> Any:  # is_turned: of a change, it looks at the old template
         if warns_of_name and old is None:
