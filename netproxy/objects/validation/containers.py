@@ -69,9 +69,7 @@ def container_problems(around: Around, path: str) -> Problems:
             yield duplicate(f"{place}.name", name)
         names.add(name)
         if item.get("lifecycle") is not None:
-            yield from lifecycle_problems(
-                item["lifecycle"], f"{place}.lifecycle", around.grace_s, around.spec.get("os")
-            )
+            yield from lifecycle_problems(item["lifecycle"], f"{place}.lifecycle", around.grace_s)
         yield from probes_problems(item, place, around.grace_s)
         yield from _restart(item, place, is_init=False)
     yield from _host_ports(containers, path)
@@ -91,8 +89,7 @@ def init_container_problems(around: Around, path: str) -> Problems:
         yield from _host_ports((item,), path)
         if item.get("restartPolicy") == "Always":
             if item.get("lifecycle") is not None:
-                system = around.spec.get("os")
-                yield from lifecycle_problems(item["lifecycle"], f"{place}.lifecycle", around.grace_s, system)
+                yield from lifecycle_problems(item["lifecycle"], f"{place}.lifecycle", around.grace_s)
             yield from probes_problems(item, place, around.grace_s)
         else:
             yield from _before(item, place)

@@ -21,14 +21,6 @@ from netproxy.objects.validation.words import (
 )
 
 _SECONDS = ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold")
-_SIGNALS = (
-    "SIGABRT", "SIGALRM", "SIGBUS", "SIGCHLD", "SIGCLD", "SIGCONT", "SIGFPE", "SIGHUP", "SIGILL", "SIGINT", "SIGIO",
-    "SIGIOT", "SIGKILL", "SIGPIPE", "SIGPOLL", "SIGPROF", "SIGPWR", "SIGQUIT",
-    "SIGRTMAX", *sorted(f"SIGRTMAX-{n}" for n in range(1, 15)), "SIGRTMIN", *sorted(f"SIGRTMIN+{n}" for n in range(1, 16)),
-    "SIGSEGV", "SIGSTKFLT", "SIGSTOP", "SIGSYS", "SIGTERM", "SIGTRAP", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGURG", "SIGUSR1",
-    "SIGUSR2", "SIGVTALRM", "SIGWINCH", "SIGXCPU", "SIGXFSZ",
-)  # fmt: skip
-_WINDOWS_SIGNALS = ("SIGKILL", "SIGTERM")
 
 Part = Mapping[str, Any]
 
@@ -56,24 +48,12 @@ def _probe(probe: Part, path: str, grace_s: int | None, *, is_readiness: bool) -
         yield invalid(f"{path}.successThreshold", probe["successThreshold"], "must be 1")
 
 
-def lifecycle_problems(lifecycle: Part, path: str, grace_s: int | None, system: Part | None) -> Problems:
+def lifecycle_problems(lifecycle: Part, path: str, grace_s: int | None) -> Problems:
     """What is wrong with the hooks of a container."""
     for field in ("postStart", "preStop"):
         if lifecycle.get(field) is not None:
             kinds = ("exec", "httpGet", "tcpSocket", "sleep")
             yield from _handler(lifecycle[field], f"{path}.{field}", kinds, grace_s)
-    signal = lifecycle.get("stopSignal")
-    if signal is not None:
-        yield from _stop_signal(signal, f"{path}.stopSignal", system)
-
-
-def _stop_signal(signal: str, path: str, system: Part | None) -> Problems:
-    if system is None:
-        yield forbidden(path, "may not be set for containers with empty `spec.os.name`")
-        return
-    known = {"linux": _SIGNALS, "windows": _WINDOWS_SIGNALS}.get(system.get("name", ""), (signal,))
-    if signal not in known:
-        yield unsupported(path, signal, known)
 
 
 def _handler(handler: Part, path: str, kinds: tuple[str, ...], grace_s: int | None) -> Problems:

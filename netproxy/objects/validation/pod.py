@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from netproxy.objects.meta import Object, metadata, spec, status
+from netproxy.objects.meta import Object, metadata, spec
 from netproxy.objects.validation.addresses import address_problems
 from netproxy.objects.validation.containers import (
     Around,
@@ -229,17 +229,7 @@ def _rest(given: Part, path: str) -> Problems:
     if given.get("overhead"):
         yield from requirement_problems({"limits": given["overhead"]}, f"{path}.overhead", ())
     yield from system_problems(given, path)
-    group = given.get("schedulingGroup")
-    if group is not None:
-        yield from _group(group.get("podGroupName"), f"{path}.schedulingGroup.podGroupName")
     yield from _file_volumes(given, path)
-
-
-def _group(name: str | None, path: str) -> Problems:
-    if name is None:
-        yield invalid(path, None, "must specify one of: `podGroupName`")
-    else:
-        yield from invalids(path, name, dns_subdomain(name))
 
 
 def _file_volumes(given: Part, path: str) -> Problems:
@@ -284,9 +274,3 @@ def _resource_claim(item: Part, path: str, seen: set[str]) -> Problems:
     for field, value in (("resourceClaimName", own), ("resourceClaimTemplateName", template)):
         if value is not None:
             yield from invalids(f"{path}.{field}", value, dns_subdomain(value))
-
-
-def pod_status_problems(obj: Object) -> Problems:
-    """What is wrong with the addresses in a Pod's status."""
-    for index, item in enumerate(status(obj).get("podIPs") or ()):
-        yield from address_problems(f"status.podIPs[{index}]", item.get("ip") or "")

@@ -15,6 +15,7 @@ from netproxy.objects.validation.names import dns_subdomain, qualified
 from netproxy.objects.validation.words import Problems, duplicate, forbidden, invalid, invalids, unchanged
 
 _SYSTEM_CONDITIONS = ("PodScheduled", "Ready", "Initialized")
+_OVER = "may not be transitioned to non-terminated state"
 _NOT_NEGATIVE = "must be a non-negative integer"
 
 Part = Mapping[str, Any]
@@ -64,18 +65,16 @@ def _nominated(given: Part, before: Part, placed: Part) -> Problems:
 def _revived(given: Part, before: Part, placed: Part) -> Problems:
     """Whether a container that ended for good is said to run again."""
     groups = {"containerStatuses": "containers", "initContainerStatuses": "initContainers"}
-    containers = {group: placed.get(group) or () for group in groups.values()}
-    for own in (*containers["containers"], *containers["initContainers"]):
-        if any(rule.get("action") == "RestartAllContainers" for rule in own.get("restartPolicyRules") or ()):
-            return
-    for field, group in groups.items():
-        may = {item.get("name"): item for item in containers[group]}
+    owns = [own for group in groups.values() for own in placed.get(group) or ()]
+    rules = [rule.get("action") for own in owns for rule in own.get("restartPolicyRules") or ()]
+    for field, group in groups.items() if "RestartAllContainers" not in rules else ():
+        may = {item.get("name"): item for item in placed.get(group) or ()}
         for index, name, code in _alive_again(given.get(field) or (), before.get(field) or ()):
             if name not in may or not _restarts(may[name], placed, code):
-                yield forbidden(f"status.{field}[{index}].state", "may not be transitioned to non-terminated state")
+                yield forbidden(f"status.{field}[{index}].state", _OVER)
     field = "ephemeralContainerStatuses"
     for index, _, _ in _alive_again(given.get(field) or (), before.get(field) or ()):
-        yield forbidden(f"status.{field}[{index}].state", "may not be transitioned to non-terminated state")
+        yield forbidden(f"status.{field}[{index}].state", _OVER)
 
 
 def _alive_again(now: Sequence[Part], then: Sequence[Part]) -> Iterable[tuple[int, str, int]]:

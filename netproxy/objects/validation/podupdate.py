@@ -125,9 +125,6 @@ def _fixed(given: Part, before: Part) -> dict[str, Any]:
         if given.get(group):
             pairs = zip(given[group], before[group], strict=True)
             fixed[group] = [{**new, **({"image": old["image"]} if "image" in old else {})} for new, old in pairs]
-    seconds = before.get("terminationGracePeriodSeconds")
-    if seconds is not None and seconds < 0 and fixed.get("terminationGracePeriodSeconds") == 1:
-        fixed["terminationGracePeriodSeconds"] = seconds
     return fixed
 
 

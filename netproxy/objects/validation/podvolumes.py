@@ -83,8 +83,6 @@ def _source(item: Part, path: str, name: str, pod: str | None) -> Problems:
             yield from _needed(item[kind], f"{path}.{kind}", _NEEDED.get(kind, ()))
         if kind == "iscsi":
             yield from _iscsi_name(item[kind], name, f"{path}.name")
-    if not found:
-        yield required(path, "must specify a volume type")
 
 
 def _needed(source: Part, path: str, fields: tuple[str, ...]) -> Problems:

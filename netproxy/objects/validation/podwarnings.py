@@ -64,10 +64,9 @@ def is_renewed(new: Object, old: Object | None) -> bool:
     return old is None or metadata(new).get("generation") != metadata(old).get("generation")
 
 
-def template_warnings(template: Part | None, path: str) -> Iterator[str]:
+def template_warnings(template: Part, path: str) -> Iterator[str]:
     """What is said about a template."""
-    if template is not None:
-        yield from _all(template.get("metadata") or {}, template.get("spec") or {}, f"{path}.", is_template=True)
+    yield from _all(template.get("metadata") or {}, template.get("spec") or {}, f"{path}.", is_template=True)
 
 
 def _all(meta: Part, given: Part, path: str, *, is_template: bool) -> Iterator[str]:

@@ -37,7 +37,8 @@ def volume_warnings(volumes: Sequence[Part], path: str) -> Iterator[str]:
                 continue
             if kind != "ephemeral":
                 yield f"{path}[{index}].{spelt}: {why}"
-            elif template := item[kind].get("volumeClaimTemplate"):
+            else:
+                template = item[kind].get("volumeClaimTemplate") or {}
                 place = f"{path}[{index}].ephemeral.volumeClaimTemplate.spec"
                 yield from claim_warnings(template.get("spec") or {}, place)
 
@@ -85,13 +86,7 @@ def _paths(part: Part) -> Iterable[Place]:
         return [(item.get("path") or "", "DownwardAPI") for item in part["downwardAPI"]["items"]]
     if part.get("serviceAccountToken") is not None:
         return [(part["serviceAccountToken"].get("path") or "", "ServiceAccountToken")]
-    if part.get("clusterTrustBundle") is not None:
-        bundle = part["clusterTrustBundle"]
-        called = quoted(bundle.get("name") or bundle.get("signerName") or "")
-        return [(bundle.get("path") or "", f"ClusterTrustBundle {called}")]
-    certificate = part.get("podCertificate") or {}
-    fields = (("certificateChainPath", "chain"), ("keyPath", "key"), ("credentialBundlePath", "credential bundle"))
-    return [(certificate[field], f"PodCertificate {what}") for field, what in fields if certificate.get(field)]
+    return []
 
 
 def _told(name: str, what: str, paths: Sequence[Place]) -> Iterator[str]:
