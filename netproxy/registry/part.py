@@ -6,7 +6,7 @@ pkg/registry/core/namespace/strategy.go.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from netproxy.objects.meta import Object, spec
 from netproxy.registry.versions import with_fixed
@@ -31,21 +31,23 @@ def resized(sent: Object, old: Object) -> Object:
     groups = ("containers", "initContainers")
     if any(len(spec(sent).get(group) or ()) != len(spec(old).get(group) or ()) for group in groups):
         return {**sent, "metadata": old["metadata"]}
-    fields = {**spec(old)}
+    fields = {field: value for field, value in spec(old).items() if field != "resources"}
     for group in groups:
         if group in fields:
-            before = {item["name"]: item for item in fields[group]}
-            fields[group] = [_resized(item, before.get(item.get("name"))) for item in spec(sent)[group]]
+            fields[group] = _resized(spec(sent)[group], fields[group])
     if "resources" in spec(sent):
         fields["resources"] = spec(sent)["resources"]
     return {**old, "spec": fields}
 
 
-def _resized(sent: Object, old: Object | None) -> Object:
-    if old is None:
+def _resized(sent: Sequence[Object], old: Sequence[Object]) -> Sequence[Object]:
+    if any(new.get("name") != item.get("name") for new, item in zip(sent, old, strict=True)):
         return sent
-    kept = {field: value for field, value in old.items() if field not in ("resources", "resizePolicy")}
-    return {**kept, **{field: sent[field] for field in ("resources", "resizePolicy") if field in sent}}
+    sizes = ("resources", "resizePolicy")
+    kept = [{field: value for field, value in item.items() if field not in sizes} for item in old]
+    return [
+        {**item, **{field: new[field] for field in sizes if field in new}} for item, new in zip(kept, sent, strict=True)
+    ]
 
 
 PARTS: dict[str, Callable[[Object, Object], Object]] = {

@@ -30,10 +30,9 @@ class PodStrategy(Strategy):
         return {**pod, "status": {**first_status(pod, self._now()), **said}}
 
     def kept(self, obj: Object, old: Object) -> Object:
-        """Where it runs, and its priority."""
+        """With its priority."""
         before = {field: spec(old)[field] for field in ("priority", "preemptionPolicy") if field in spec(old)}
-        node = spec(old).get("nodeName")
-        return {**obj, "spec": {**before, **({"nodeName": node} if node else {}), **spec(obj)}}
+        return {**obj, "spec": {**before, **spec(obj)}}
 
     def updated(self, obj: Object, old: Object) -> Object:
         """With tolerations for a node that is lost, which it has from its creation on."""

@@ -99,3 +99,35 @@ def test_whole_objects_are_refused_in_the_same_words(index):
         path += f"/{row['sub']}" if "sub" in row else ""
     found = asked(ask, method, path, obj)
     assert found == (row["status"], row["causes"], row["warnings"])
+
+
+RUN = re.compile(r"~(.)\*([0-9]+)~")
+"""How one letter many times is written in pods.json."""
+
+PODS = json.loads(RUN.sub(lambda found: found[1] * int(found[2]), (CASES / "pods.json").read_text()))
+
+PLACES = {
+    "Pod": ("v1", "/api/v1/namespaces/fz2/pods"),
+    "PodTemplate": ("v1", "/api/v1/namespaces/fz2/podtemplates"),
+    "Job": ("batch/v1", "/apis/batch/v1/namespaces/fz2/jobs"),
+}
+
+
+@pytest.mark.parametrize("index", range(len(PODS)), ids=lambda index: f"{index}-{PODS[index]['kind']}")
+def test_pods_are_refused_in_the_same_words(index):
+    row, ask = PODS[index], Client(a_registry(ipFamilies=["IPv4", "IPv6"]))
+    ask("POST", "/api/v1/namespaces", {"metadata": {"name": "fz2"}})
+    version, path = PLACES[row["kind"]]
+    answers = []
+    for how, given in row["steps"]:
+        method, *sub = how.split()
+        obj = {
+            "apiVersion": version,
+            "kind": row["kind"],
+            **given,
+            "metadata": {"name": "x", **given.get("metadata", {})},
+        }
+        answers.append(asked(ask, method, "/".join([path, *["x"][: method == "PUT"], *sub]), obj))
+    *made, last = answers
+    assert all(status < 300 for status, _, _ in made)
+    assert last == (row["status"], row.get("causes", []), row.get("warnings", []))

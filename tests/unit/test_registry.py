@@ -149,14 +149,15 @@ def test_some_fields_stay_what_they_were(before, after, message):
     assert str(error.value).startswith(message)
 
 
-def test_an_image_may_change_and_a_pod_keeps_its_node():
+def test_an_image_may_change_but_not_the_node():
     registry = a_registry()
     registry.create(pod_object(spec={"containers": [{"name": "c", "image": "one:1"}]}))
     wanted = pod_object(spec={"containers": [{"name": "c", "image": "other:1"}]})
-    del wanted["spec"]["nodeName"], wanted["metadata"]["uid"]
-    changed = registry.replace(wanted)
-    assert changed["spec"]["containers"][0]["image"] == "other:1"
-    assert changed["spec"]["nodeName"] == "node1"
+    del wanted["metadata"]["uid"]
+    assert registry.replace(wanted)["spec"]["containers"][0]["image"] == "other:1"
+    del wanted["spec"]["nodeName"]
+    with pytest.raises(ManifestError, match="pod updates may not change fields other than"):
+        registry.replace(wanted)
 
 
 def test_a_pod_is_bound_once():

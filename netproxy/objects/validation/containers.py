@@ -34,7 +34,10 @@ _MESSAGES = ("File", "FallbackToLogsOnError")
 _RESTARTS = ("Always", "Never", "OnFailure")
 _OPERATORS = ("In", "NotIn")
 _MOST_RULES, _MOST_VALUES = 20, 255
-_NOT_LATER = ("ports", "resources", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle")
+_NOT_LATER = (
+    "ports", "resources", "resizePolicy", "restartPolicy", "restartPolicyRules",
+    "livenessProbe", "readinessProbe", "startupProbe", "lifecycle",
+)  # fmt: skip
 _ONLY_SIDECARS = ("lifecycle", "livenessProbe", "readinessProbe", "startupProbe")
 
 Part = Mapping[str, Any]
@@ -125,8 +128,8 @@ def ephemeral_container_problems(around: Around, path: str) -> Problems:
 
 def _later(item: Part, path: str) -> Problems:
     why = "cannot be set for an Ephemeral Container"
-    for field in (*_NOT_LATER, "resizePolicy", "restartPolicy", "restartPolicyRules"):
-        if item.get(field):
+    for field in _NOT_LATER:
+        if item.get(field) is not None and (field != "resources" or item[field]):
             yield forbidden(f"{path}.{field}", why)
     for index, mount in enumerate(item.get("volumeMounts") or ()):
         for field in ("subPath", "subPathExpr"):

@@ -14,6 +14,8 @@ from typing import Any
 _AS_IT_IS = object()
 """Of what has Kubernetes' names in Go, too."""
 
+_NOT_IN_JSON = {ord(sign): f"\\u{ord(sign):04x}" for sign in "&<>\u2028\u2029"}
+
 
 @dataclass(frozen=True, slots=True)
 class Struct:
@@ -54,11 +56,12 @@ def difference(old: Any, new: Any) -> str:
 
 
 def _lines(value: Any) -> list[str]:
-    return _escaped(json.dumps(value, indent=1, ensure_ascii=False)).split("\n")
+    return escaped(json.dumps(value, indent=1, ensure_ascii=False)).split("\n")
 
 
-def _escaped(text: str) -> str:
-    return text.replace("&", r"\u0026").replace("<", r"\u003c").replace(">", r"\u003e")
+def escaped(text: str) -> str:
+    """A JSON text as Go writes it: some signs are not in it."""
+    return text.translate(_NOT_IN_JSON)
 
 
 _REFERENCE = {"APIGroup": ("apiGroup", None), "Kind": ("kind", ""), "Name": ("name", "")}

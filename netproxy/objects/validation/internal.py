@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from netproxy.objects.schema import internal_fields
+from netproxy.objects.validation.gostructs import escaped
 
 _OF_SPEC = {
     "HostNetwork": "hostNetwork", "HostPID": "hostPID", "HostIPC": "hostIPC",
@@ -66,7 +67,7 @@ def internal_diff(old: Part, new: Part, kind: str = "PodSpec") -> str:
 
 
 def _lines(value: Any) -> list[str]:
-    return [f"{line}\n" for line in json.dumps(value, indent=1, ensure_ascii=False).split("\n")]
+    return [f"{line}\n" for line in escaped(json.dumps(value, indent=1, ensure_ascii=False)).split("\n")]
 
 
 def _hunks(lines: Iterable[str]) -> Iterable[str]:

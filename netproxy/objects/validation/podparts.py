@@ -19,6 +19,7 @@ from netproxy.objects.validation.words import Problems, forbidden, invalid
 _NOWHERE = "[]"
 _SIZES = ("cpu", "memory")
 _GROUPS = ("containers", "initContainers")
+_MUTABLE = "only cpu and memory resources are mutable"
 
 Part = Mapping[str, Any]
 
@@ -49,15 +50,43 @@ def resize_problems(new: Object, old: Object, meta: Meta) -> Problems:
     if (spec(old).get("os") or {}).get("name") == "windows":
         yield forbidden(_NOWHERE, "windows pods cannot be resized")
         return
-    yield from meta.change
-    yield from whole_problems(new, meta.whole)
+    found = [*meta.change, *whole_problems(new, meta.whole), *_size_problems(new, old)]
+    yield from found
+    if not found and spec(new).get("resources") != spec(old).get("resources") and not _is_sized(spec(new)):
+        yield forbidden("spec", _MUTABLE)
+
+
+def _size_problems(new: Object, old: Object) -> Problems:
     given, before = spec(new), spec(old)
     if quality(given) != (status(old).get("qosClass") or quality(before)):
         yield invalid("spec", status(new).get("qosClass") or "", "Pod QOS Class may not change as a result of resizing")
+    running = (item for item in status(old).get("containerStatuses") or () if (item.get("state") or {}).get("running"))
+    if next(running, {"resources": {}}).get("resources") is None:
+        yield forbidden("spec", "Pod running on node without support for resize")
+    if _is_sized(given) or _is_sized(before):
+        yield from _whole_size(given.get("resources"), before.get("resources"))
     others = [problem for group in _GROUPS for problem in _others(given, before, group)]
     yield from others
     if not others:
         yield from _sizes(given, before)
+
+
+def _is_sized(given: Part) -> bool:
+    sizes = given.get("resources") or {}
+    return bool(sizes.get("requests") or sizes.get("limits"))
+
+
+def _whole_size(now: Part | None, then: Part | None) -> Problems:
+    """What is wrong with the new size of the Pod as a whole."""
+    path = "spec.resources"
+    if now is None:
+        yield forbidden(path, "pod-level resources cannot be removed")
+        return
+    for side in ("requests", "limits"):
+        if _is_removed(now, then or {}, side):
+            yield forbidden(f"{path}.{side}", f"pod-level resource {side} cannot be removed")
+    if _masked(now, then or {}) != _filled(then or {}):
+        yield forbidden("spec", "only cpu and memory resources are mutable at pod-level")
 
 
 def _others(given: Part, before: Part, group: str) -> Problems:
@@ -71,35 +100,51 @@ def _others(given: Part, before: Part, group: str) -> Problems:
 
 
 def _sizes(given: Part, before: Part) -> Problems:
-    for group in _GROUPS:
+    for group in reversed(_GROUPS):
         for index, (new, old) in enumerate(_pairs(given, before, group)):
-            yield from _removed(new, old, f"spec.{group}[{index}].resources")
-    if any(_rest(new, old) != old for new, old in _pairs(given, before, "containers")):
-        yield forbidden("spec", "only cpu and memory resources are mutable")
+            for side in ("requests", "limits"):
+                if _is_removed(new.get("resources") or {}, old.get("resources") or {}, side):
+                    yield forbidden(f"spec.{group}[{index}].resources.{side}", f"resource {side} cannot be removed")
+    for new, old in _pairs(given, before, "containers"):
+        if not _is_same_but_for_sizes(new, old):
+            yield forbidden("spec", _MUTABLE)
     for index, (new, old) in enumerate(_pairs(given, before, "initContainers")):
-        if _rest(new, old) != old:
-            why = "only cpu and memory resources for init or sidecar containers are mutable"
-            yield forbidden(f"spec.initContainers[{index}]", why)
+        yield from _of_init(new, old, f"spec.initContainers[{index}]")
+
+
+def _of_init(new: Part, old: Part, path: str) -> Problems:
+    if not _is_same_but_for_sizes(new, old):
+        yield forbidden(path, "only cpu and memory resources for init or sidecar containers are mutable")
+    if new == old or new.get("restartPolicy") == "Always":
+        return
+    for policy in new.get("resizePolicy") or ():
+        if policy.get("restartPolicy") == "RestartContainer":
+            why = "non-sidecar init containers with a resize policy of RestartContainer cannot be resized"
+            yield forbidden(path, why)
 
 
 def _pairs(given: Part, before: Part, group: str) -> Sequence[tuple[Part, Part]]:
     return list(zip(given.get(group) or (), before.get(group) or (), strict=True))
 
 
-def _removed(new: Part, old: Part, path: str) -> Problems:
-    now, then = new.get("resources") or {}, old.get("resources") or {}
-    for side in ("requests", "limits"):
-        if (then.get(side) or {}).keys() - (now.get(side) or {}).keys():
-            yield forbidden(f"{path}.{side}", f"resource {side} cannot be removed")
+def _is_removed(now: Part, then: Part, side: str) -> bool:
+    return bool((then.get(side) or {}).keys() - (now.get(side) or {}).keys())
 
 
-def _rest(new: Part, old: Part) -> dict[str, Any]:
-    """The new container, with the old one's processors and memory."""
+def _is_same_but_for_sizes(new: Part, old: Part) -> bool:
     now, then = new.get("resources") or {}, old.get("resources") or {}
-    resources = {field: value for field, value in now.items() if field not in ("requests", "limits")}
+    sizes = {side: now.get(side) for side in ("requests", "limits")}
+    return {**new, "resources": _masked(sizes, then)} == {**old, "resources": _filled(then)}
+
+
+def _masked(now: Part, then: Part) -> dict[str, Any]:
+    """The new resources, with the old ones' processors and memory."""
+    sides = {}
     for side in ("requests", "limits"):
         kept = {item: amount for item, amount in (now.get(side) or {}).items() if item not in _SIZES}
-        kept |= {item: amount for item, amount in (then.get(side) or {}).items() if item in _SIZES}
-        if kept or side in then:
-            resources[side] = kept
-    return {**new, "resources": resources}
+        sides[side] = kept | {item: amount for item, amount in (then.get(side) or {}).items() if item in _SIZES}
+    return _filled({**now, **sides})
+
+
+def _filled(resources: Part) -> dict[str, Any]:
+    return {field: value for field, value in resources.items() if value}

@@ -196,7 +196,7 @@ def _template_update(new: Object, old: Object, meta: Meta) -> Problems:
 
 def _template_warnings(new: Object, old: Object | None) -> Any:
     if is_renewed(new, old):
-        yield from template_warnings(new.get("template"), "template")
+        yield from template_warnings(new["template"], "template")
 
 
 def _template_create(obj: Object, meta: Found) -> Problems:

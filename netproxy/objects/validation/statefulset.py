@@ -128,7 +128,7 @@ def _status(new: Object, old: Object, meta: Meta) -> Problems:
 
 def _warnings(new: Object, old: Object | None) -> Any:
     if is_renewed(new, old):
-        yield from template_warnings(spec(new).get("template"), "spec.template")
+        yield from template_warnings(spec(new)["template"], "spec.template")
     for index, claim in enumerate(spec(new).get("volumeClaimTemplates") or ()):
         place = f"spec.volumeClaimTemplates[{index}]" + ("" if old is None else ".Spec")
         yield from claim_warnings(claim.get("spec") or {}, place)
