@@ -134,9 +134,9 @@ class Steps:
         new = strategy.updated(with_fixed(admitted(change, as_kept(sent, resource), old, resource), old), old)
         new = strategy.settled(new, old, options)
         strategy.check(new, old, options)
+        new = next_generation(new, old, resource)
         _warn(strategy, new, old, options)
         self._permit(change, new, old)
-        new = next_generation(new, old, resource)
         entries = self._tracked(old, sent, options) if entries is None else entries
         return self._put(change, with_entries(new, entries), old)
 
