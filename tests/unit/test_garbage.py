@@ -269,14 +269,30 @@ def content(world, namespace="shop"):
     return [f"{obj['kind']}/{name(obj)}" for resource in STORED for obj in world.by_namespace(resource, namespace)]
 
 
+FINE = (
+    ("ResourcesDiscovered", "All resources successfully discovered"),
+    ("ParsedGroupVersions", "All legacy kube types successfully parsed"),
+    ("ContentDeleted", "All content successfully deleted, may be waiting on finalization"),
+    ("ContentRemoved", "All content successfully removed"),
+    ("ContentHasNoFinalizers", "All content-preserving finalizers finished"),
+)
+
+
+def told(world):
+    conditions = world.find(NAMESPACES, at("shop", ""))["status"]["conditions"]
+    return {item["type"]: (item["status"], item["reason"], item["message"]) for item in conditions}
+
+
 def test_nothing_is_left_in_a_namespace_that_is_deleted():
     world = full_world()
     world.settle(*ALL)
     assert len(content(world)) == 9
     delete(world, world.find(NAMESPACES, at("shop", "")))
     world.settle(*ALL)
-    assert sorted({word.partition("/")[0] for word in content(world)}) == ["Pod"], "Pods have their grace"
+    assert len(content(world)) == 9, "Pods have their grace, and go first"
+    assert all(is_deleting(pod) for pod in world.all(PODS))
     assert world.find(NAMESPACES, at("shop", ""))["status"]["phase"] == "Terminating"
+    assert {*told(world).values()} == {("False", *fine) for fine in FINE}
     for pod in list(world.all(PODS)):
         world.remove(PODS, key(pod))
     world.settle(*ALL)
@@ -291,7 +307,50 @@ def test_what_holds_a_namespaces_content_holds_the_namespace():
     delete(world, world.find(NAMESPACES, at("shop", "")))
     world.settle(NAMESPACE_CONTROLLER)
     assert content(world) == ["ConfigMap/held"]
-    assert world.find(NAMESPACES, at("shop", "")) is not None
+    remaining = ("True", "SomeResourcesRemain", "Some resources are remaining: configmaps. has 1 resource instances")
+    holders = "Some content in the namespace has finalizers remaining: somebody/holds in 1 resource instances"
+    assert told(world)["NamespaceContentRemaining"] == remaining
+    assert told(world)["NamespaceFinalizersRemaining"] == ("True", "SomeFinalizersRemain", holders)
+    assert told(world)["NamespaceDeletionContentFailure"] == ("False", *FINE[2])
+    world.settle(NAMESPACE_CONTROLLER)
+    assert world.settle(NAMESPACE_CONTROLLER) == 0
+
+
+def test_what_a_namespace_is_told_has_the_time_of_its_last_change():
+    held = [
+        thing(name, namespace="shop", finalizers=finalizers)
+        for name, finalizers in (("a", ["z/z", "a/a"]), ("b", ["a/a"]))
+    ]
+    world = World(space(), *held)
+    delete(world, world.find(NAMESPACES, at("shop", "")))
+    world.settle(NAMESPACE_CONTROLLER)
+    first = world.find(NAMESPACES, at("shop", ""))["status"]["conditions"]
+    assert told(world)["NamespaceFinalizersRemaining"][2].endswith(
+        ": a/a in 2 resource instances, z/z in 1 resource instances"
+    )
+    world.clock.time += 5
+    world.remove(CONFIG_MAPS, at("a", "shop"))
+    world.settle(NAMESPACE_CONTROLLER)
+    second = world.find(NAMESPACES, at("shop", ""))["status"]["conditions"]
+    assert told(world)["NamespaceFinalizersRemaining"][2].endswith(": a/a in 1 resource instances")
+    assert [item["lastTransitionTime"] for item in second] == [item["lastTransitionTime"] for item in first]
+    assert [item["type"] for item in second] == [item["type"] for item in first]
+
+
+def test_pods_go_before_all_else():
+    world = World(
+        space(),
+        thing("config", namespace="shop"),
+        pod_object("held", metadata={"namespace": "shop", "finalizers": ["a/a"]}),
+    )
+    delete(world, world.find(NAMESPACES, at("shop", "")))
+    world.settle(NAMESPACE_CONTROLLER)
+    assert sorted(content(world)) == ["ConfigMap/config", "Pod/held"]
+    assert not is_deleting(world.find(CONFIG_MAPS, at("config", "shop")))
+    assert told(world)["NamespaceContentRemaining"] == ("False", *FINE[3]), "Pods are not counted"
+    world.remove(PODS, at("held", "shop"))
+    world.settle(NAMESPACE_CONTROLLER)
+    assert world.find(NAMESPACES, at("shop", "")) is None
 
 
 def test_a_namespace_that_others_finalize_waits_for_them():
