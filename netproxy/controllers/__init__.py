@@ -11,7 +11,7 @@ from netproxy.controllers.namespace import NAMESPACE_CONTROLLER
 from netproxy.controllers.podgarbage import POD_GARBAGE_COLLECTOR
 from netproxy.controllers.port import Controller
 from netproxy.controllers.protection import PROTECTION_CONTROLLER
-from netproxy.controllers.replicaset import REPLICA_SET_CONTROLLER
+from netproxy.controllers.replicaset import REPLICA_SET_CONTROLLER, REPLICATION_CONTROLLER
 from netproxy.controllers.resourcequota import RESOURCE_QUOTA_CONTROLLER
 from netproxy.controllers.scheduler import SCHEDULER
 
@@ -19,6 +19,7 @@ ALL: tuple[Controller[Any], ...] = (
     SCHEDULER,
     DEPLOYMENT_CONTROLLER,
     REPLICA_SET_CONTROLLER,
+    REPLICATION_CONTROLLER,
     ENDPOINT_SLICE_CONTROLLER,
     MIRRORING_CONTROLLER,
     GARBAGE_COLLECTOR,

@@ -1,4 +1,4 @@
-"""ReplicaSet → Pods: as many as are asked for.
+"""ReplicaSet, or ReplicationController → Pods: as many as are asked for.
 
 Source: kubernetes pkg/controller/replicaset (names, owner references, status), pkg/controller/controller_utils.go
 (ActivePodsWithRanks: which Pods go first).
@@ -16,7 +16,7 @@ from netproxy.core.clock import seconds
 from netproxy.core.names import NamespacedName
 from netproxy.objects.canonical import canonical_field
 from netproxy.objects.change import Change, Create, Delete, Event, IndexedView, UpdateStatus
-from netproxy.objects.kinds import NAMESPACES, PODS, REPLICA_SETS
+from netproxy.objects.kinds import NAMESPACES, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, Resource
 from netproxy.objects.meta import (
     Object,
     annotations_of,
@@ -40,9 +40,20 @@ BURST = 500
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 
 
-def reconcile(view: IndexedView, at: NamespacedName, now: float) -> Outcome:
+def _controller(name: str, resource: Resource) -> Controller[NamespacedName]:
+    """The controller of one of the two kinds: they have the same fields, but for the selector's form."""
+
+    def reconcile(view: IndexedView, at: NamespacedName, now: float) -> Outcome:
+        return _reconcile(view, view.find(resource, at), now)
+
+    def of_pod(view: IndexedView, event: Event) -> Iterable[NamespacedName]:
+        return _of_pod(resource, view, event)
+
+    return Controller(name, {resource: itself, PODS: of_pod, NAMESPACES: in_namespace_of(resource)}, reconcile)
+
+
+def _reconcile(view: IndexedView, replica_set: Object | None, now: float) -> Outcome:
     """Adopt and release, create or delete Pods until as many as asked for exist."""
-    replica_set = view.find(REPLICA_SETS, at)
     if replica_set is None or is_leaving(view, replica_set):
         return NOTHING
     claimed = claim(view, replica_set, PODS, _is_active)
@@ -121,13 +132,13 @@ def _pod(replica_set: Object, suffix: str) -> Object:
     }  # fmt: skip
 
 
-def _of_pod(view: IndexedView, event: Event) -> Iterable[NamespacedName]:
+def _of_pod(resource: Resource, view: IndexedView, event: Event) -> Iterable[NamespacedName]:
     """Who has the Pod, or had it; of a Pod that nobody has: who could adopt it."""
     if event.old is not None and event.type == "MODIFIED" and _counted(event.old) == _counted(event.obj):
         return ()
-    keys = controllers_of(event, "ReplicaSet")
+    keys = controllers_of(event, resource.kind)
     if event.type != "DELETED" and not controller_of(event.obj):
-        keys += [key(item) for item in selecting(view, REPLICA_SETS, event.obj)]
+        keys += [key(item) for item in selecting(view, resource, event.obj)]
     return keys
 
 
@@ -136,6 +147,5 @@ def _counted(pod: Object) -> tuple[Any, ...]:
     return labels(pod), controller_of(pod), _is_active(pod), condition(pod, "Ready")
 
 
-REPLICA_SET_CONTROLLER = Controller(
-    "replicaset", {REPLICA_SETS: itself, PODS: _of_pod, NAMESPACES: in_namespace_of(REPLICA_SETS)}, reconcile
-)
+REPLICA_SET_CONTROLLER = _controller("replicaset", REPLICA_SETS)
+REPLICATION_CONTROLLER = _controller("replication-controller", REPLICATION_CONTROLLERS)

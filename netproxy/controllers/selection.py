@@ -13,11 +13,14 @@ from netproxy.objects.kinds import Resource
 from netproxy.objects.meta import Object, labels, name, namespace, spec
 from netproxy.objects.selector import Selector, label_selector, matches
 
+_BY_LABELS = ("Service", "ReplicationController")
+
 
 def terms_of(obj: Object) -> Selector:
-    """What an object's `spec.selector` asks for: a Service's are labels, all others' may have expressions."""
+    """What an object's `spec.selector` asks for: a Service's and a ReplicationController's are labels, others may have
+    expressions."""
     selector = spec(obj).get("selector") or {}
-    return label_selector({"matchLabels": selector} if obj["kind"] == "Service" else selector)
+    return label_selector({"matchLabels": selector} if obj["kind"] in _BY_LABELS else selector)
 
 
 def selected(view: IndexedView, resource: Resource, in_namespace: str, terms: Selector) -> list[Object]:

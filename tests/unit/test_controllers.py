@@ -6,11 +6,20 @@ from support.world import World
 
 from netproxy.controllers.deployment import DEPLOYMENT_CONTROLLER, HASH_LABEL
 from netproxy.controllers.endpointslice import ENDPOINT_SLICE_CONTROLLER
-from netproxy.controllers.replicaset import DELETION_COST, REPLICA_SET_CONTROLLER
+from netproxy.controllers.replicaset import DELETION_COST, REPLICA_SET_CONTROLLER, REPLICATION_CONTROLLER
 from netproxy.controllers.scheduler import SCHEDULER
 from netproxy.core.names import NamespacedName
 from netproxy.objects.change import Bind, Create, Delete, Update
-from netproxy.objects.kinds import DEPLOYMENTS, ENDPOINT_SLICES, NAMESPACES, NODES, PODS, REPLICA_SETS, SERVICES
+from netproxy.objects.kinds import (
+    DEPLOYMENTS,
+    ENDPOINT_SLICES,
+    NAMESPACES,
+    NODES,
+    PODS,
+    REPLICA_SETS,
+    REPLICATION_CONTROLLERS,
+    SERVICES,
+)
 from netproxy.objects.meta import controller_of, key, name, spec, status, uid
 
 WEB = NamespacedName("default", "web")
@@ -50,6 +59,31 @@ def test_a_deployment_makes_its_pods_and_scales():
     (rs,) = world.list(REPLICA_SETS)
     assert controller_of(pods(world)[0])["uid"] == uid(rs)
     assert status(world.find(DEPLOYMENTS, WEB))["replicas"] == 1
+
+
+def replication_controller(replicas=2, image="a"):
+    template = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "image": image}]}}
+    return {"apiVersion": "v1", "kind": "ReplicationController", "metadata": {"name": "web", "namespace": "default"},
+            "spec": {"replicas": replicas, "selector": {"app": "web"}, "template": template}}  # fmt: skip
+
+
+def test_a_replication_controller_has_as_many_pods_as_it_asks_for():
+    orphan, other = pod_object("orphan", node=""), pod_object("other", metadata={"labels": {"app": "other"}})
+    world = World(replication_controller(3), orphan, other)
+    world.settle(REPLICATION_CONTROLLER, REPLICA_SET_CONTROLLER)
+    (owner,) = world.list(REPLICATION_CONTROLLERS)
+    mine = [pod for pod in pods(world) if controller_of(pod)]
+    assert len(mine) == 3
+    assert name(mine[0]) == "orphan", "a Pod that is there is taken over"
+    assert all(controller_of(pod)["kind"] == "ReplicationController" for pod in mine)
+    assert status(owner)["replicas"] == status(owner)["fullyLabeledReplicas"] == 3
+    world.put({**mine[1], "metadata": {**mine[1]["metadata"], "labels": {"app": "freed"}}})
+    world.settle(REPLICATION_CONTROLLER)
+    assert not controller_of(world.find(PODS, key(mine[1]))), "one that is no longer picked is let go"
+    world.put(replication_controller(1))
+    world.settle(REPLICATION_CONTROLLER)
+    assert len([pod for pod in pods(world) if controller_of(pod)]) == 1
+    assert world.settle(REPLICATION_CONTROLLER) == 0
 
 
 def test_a_second_pass_does_nothing():
