@@ -24,6 +24,8 @@ from netproxy.store.order import place
 from netproxy.store.store import Store
 
 _TOKEN_VERSION = "meta.k8s.io/v1"
+PAGES_LAST_S = 300
+"""So long a list can be continued as it was when it began: every so often a real one forgets what is older."""
 _EXPIRED = "The resourceVersion for the provided list is too old."
 _INCONSISTENT = (
     "The provided continue parameter is too old to display a consistent list result. You can start a new list without the"
@@ -64,18 +66,23 @@ class _From(NamedTuple):
     """The first that may be in it."""
     at_least: int = 0
     """A version that must be there."""
+    since: int = 0
+    """When the list began of which this is the rest, in seconds since the epoch; 0 when that is not known."""
 
 
 def page(store: Store, target: Target, options: ListOptions) -> Page:
     """What a list is answered. Raises ApiError: 400 for a token or a version that is none, 504 for one still to come;
     ExpiredError for one that is forgotten.
     """
-    begins = _begins(options)
+    begins, now = _begins(options), int(store.clock.now())
+    if begins.version is not None and begins.since and now - begins.since > PAGES_LAST_S:
+        raise _expired(begins.key)
     version = store.version if begins.version is None else begins.version
     check_there(max(version, begins.at_least), store)
     found = _objects(store, target, options, begins)
     limit = 0 if options.version == "0" or options.is_single else options.limit
-    return _cut(found, target, options, version, max(limit, 0))
+    since = (begins.version is not None and begins.since) or now
+    return _cut(found, target, options, version, max(limit, 0), since)
 
 
 def check_there(version: int, store: Store) -> None:
@@ -93,10 +100,10 @@ def too_large(version: int, current: int) -> ApiError:
 
 def _begins(options: ListOptions) -> _From:
     if options.token:
-        version, start = _decoded(options.token)
+        version, start, since = _decoded(options.token)
         if options.version not in ("", "0"):
             raise bad_request("specifying resource version is not allowed when using continue")
-        return _From(version if version > 0 else None, start)
+        return _From(version if version > 0 else None, start, since=since)
     version = list_version(options.version)
     is_page = options.limit > 0 and version > 0 and not options.match and not options.is_single
     if options.match == EXACT or is_page:
@@ -116,17 +123,17 @@ def _objects(store: Store, target: Target, options: ListOptions, begins: _From) 
 def _expired(key: str) -> ExpiredError:
     if not key:
         return ExpiredError(_EXPIRED)
-    return ExpiredError(_INCONSISTENT, token=_encoded(-1, key))
+    return ExpiredError(_INCONSISTENT, token=_encoded(-1, key, 0))
 
 
-def _cut(found: Sequence[Object], target: Target, options: ListOptions, version: int, limit: int) -> Page:
+def _cut(found: Sequence[Object], target: Target, options: ListOptions, version: int, limit: int, since: int) -> Page:
     picks = options.picks(target.resource)
     if not limit:
         return Page(found if picks is None else [obj for obj in found if picks(obj)], version)
     taken, seen = _first(found, picks, limit)
     if seen == len(found):
         return Page(taken, version)
-    token = _encoded(version, _key_of(taken[-1], target) + "\0")
+    token = _encoded(version, _key_of(taken[-1], target) + "\0", since)
     return Page(taken, version, token, len(found) - seen if options.picks_all else None)
 
 
@@ -151,13 +158,13 @@ def _key_of(obj: Object, target: Target) -> str:
 # --- tokens
 
 
-def _encoded(version: int, start: str) -> str:
-    token = orjson.dumps({"v": _TOKEN_VERSION, "rv": version, "start": start})
+def _encoded(version: int, start: str, since: int) -> str:
+    token = orjson.dumps({"v": _TOKEN_VERSION, "rv": version, "start": start, **({"since": since} if since else {})})
     return base64.urlsafe_b64encode(token).rstrip(b"=").decode()
 
 
-def _decoded(token: str) -> tuple[int, str]:
-    """Version and first key of a token. Raises ApiError (400) for what is none."""
+def _decoded(token: str) -> tuple[int, str, int]:
+    """Version and first key of a token, and since when it is one. Raises ApiError (400) for what is none."""
     try:
         found = _token_fields(token)
     except ValueError as error:
@@ -172,7 +179,8 @@ def _decoded(token: str) -> tuple[int, str]:
     key = start if start.startswith("/") else f"/{start}"
     if posixpath.normpath(key) != key or key.startswith("//"):
         raise _no_token(f": {start}")
-    return version, key[1:]
+    since = found.get("since")
+    return version, key[1:], since if isinstance(since, int) else 0
 
 
 _GO_TYPES = {"v": "string", "rv": "int64", "start": "string"}

@@ -360,6 +360,27 @@ def test_a_version_that_is_still_to_come(ask: Client, path: str) -> None:
     assert answer["details"] == {"causes": causes, "retryAfterSeconds": 1}
 
 
+def test_a_list_can_be_continued_for_a_while(ask: Client) -> None:
+    clock = ask.registry.store.clock
+    first = ask("GET", MAPS, limit="1")[1]["metadata"]["continue"]
+    clock.time += 200
+    second = ask("GET", MAPS, limit="1", **{"continue": first})[1]["metadata"]["continue"]
+    clock.time += 101
+    for given, rest in ((first, "qrtu"), (second, "rtu")):
+        status, answer = ask("GET", MAPS, limit="1", **{"continue": given})
+        assert (status, answer["reason"]) == (410, "Expired")
+        assert "too old to display a consistent list result" in answer["message"]
+        assert names(ask("GET", MAPS, **{"continue": answer["metadata"]["continue"]})) == rest
+    anew = ask("GET", MAPS, limit="1", **{"continue": answer["metadata"]["continue"]})[1]["metadata"]["continue"]
+    clock.time += 300
+    assert names(ask("GET", MAPS, **{"continue": anew})) == "tu", "what is continued as it is now is a list of its own"
+
+
+@pytest.mark.parametrize("since", ["x", None, 0, 1.5])
+def test_a_token_that_says_no_time_is_good(ask: Client, since: object) -> None:
+    assert names(ask("GET", MAPS, **{"continue": token(rv=ask.registry.store.version, start="t", since=since)})) == "tu"
+
+
 def test_versions_and_tokens_that_are_forgotten(ask: Client) -> None:
     store = ask.registry.store
     store._history.clear()
