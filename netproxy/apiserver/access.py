@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from netproxy.apiserver.authorize import Authorizer, attributes
 from netproxy.apiserver.body import TOKEN_REQUEST, expected_of, object_of
@@ -16,7 +17,7 @@ from netproxy.apiserver.paths import Target
 from netproxy.apiserver.request import Request, Response, json_response
 from netproxy.apiserver.reviews import answered
 from netproxy.apiserver.status import bad_request, not_allowed
-from netproxy.apiserver.tokens import Signer, requested, user_of
+from netproxy.apiserver.tokens import Signer, published, requested, user_of
 from netproxy.core.clock import Clock, timestamp
 from netproxy.core.errors import ApiError, ManifestError
 from netproxy.core.user import User
@@ -39,6 +40,10 @@ class NoSigner:
 
     def claims(self, token: str) -> None:
         """Nothing was signed."""
+
+    def key_set(self) -> dict[str, Any]:
+        """No key signs."""
+        return {"keys": []}
 
 
 class Access:
@@ -67,6 +72,10 @@ class Access:
             return
         watch = request.flag("watch")
         self._authorizer.check(request.user, attributes(request.method, request.path, target, watch=watch))
+
+    def published(self, request: Request) -> Response | None:
+        """The pages that say by what to check a token; None for any other path."""
+        return published(request, self._signer)
 
     def token_user(self, token: str) -> User | None:
         """Whose a bearer token is; None for one that is good for nobody."""

@@ -8,6 +8,7 @@ from netproxy.apiserver import discovery, openapi
 from netproxy.apiserver.negotiate import accepted
 from netproxy.apiserver.request import JSON, Request, Response, json_response
 from netproxy.apiserver.status import status
+from netproxy.apiserver.tokens import CONFIGURATION, KEYS
 from netproxy.objects.kinds import METRICS, Resource
 
 TEXT = "text/plain; charset=utf-8"
@@ -44,7 +45,9 @@ def paths(served: Sequence[Resource]) -> list[str]:
     found = ["/api", "/api/v1", "/apis", "/apis/", *(f"/apis/{group}" for group in groups), "/metrics", "/openapi/v2", "/openapi/v3",
              "/version", *(f"/{name[5:] and name}" for name in openapi.names(_described(served)))]  # fmt: skip
     health = [f"/{name}{step}" for name, checks in CHECKS.items() for step in ("", *(f"/{check}" for check in checks))]
-    return sorted({*found, *health, *(f"/openapi/v3/{name}" for name in openapi.names(_described(served)))})
+    return sorted(
+        {*found, *health, CONFIGURATION, KEYS, *(f"/openapi/v3/{name}" for name in openapi.names(_described(served)))}
+    )
 
 
 def _described(served: Sequence[Resource]) -> Sequence[Resource]:

@@ -68,7 +68,7 @@ class Api:
         try:
             target = meant(request.path)
             request = self.access.admitted(request, target)
-            found = page(request, self._served)
+            found = self.access.published(request) or page(request, self._served)
             if found:
                 return found
             target = target_of(request.path.rstrip("/"))

@@ -1,6 +1,6 @@
 """Tokens of service accounts: what is in one, who gets one, and whose one is. Pure: whoever signs is a port.
 
-Source: kubernetes 1.36 pkg/serviceaccount/claims.go and pkg/registry/core/serviceaccount/storage/token.go (behaviour).
+Source: kubernetes 1.36 pkg/serviceaccount/{claims,openidmetadata}.go and pkg/registry/core/serviceaccount/storage/token.go (behaviour).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from netproxy.apiserver.request import Request, Response, json_response
 from netproxy.apiserver.status import bad_request
 from netproxy.core.clock import timestamp
 from netproxy.core.errors import ConflictError, ManifestError, Problem
@@ -20,6 +21,8 @@ from netproxy.store.store import Store
 
 ISSUER = "https://kubernetes.default.svc"
 AUDIENCE = ISSUER
+CONFIGURATION, KEYS = "/.well-known/openid-configuration", "/openid/v1/jwks"
+_KEPT = (("Cache-Control", "public, max-age=3600"),)
 PRIVATE = "kubernetes.io"
 """The claim that has everything of Kubernetes' own."""
 PREFIX = "authentication.kubernetes.io/"
@@ -43,6 +46,27 @@ class Signer(Protocol):
     def claims(self, token: str) -> Claims | None:
         """What a token says; None when it is not one of ours, or its time is over or has not come."""
         ...
+
+    def key_set(self) -> dict[str, Any]:
+        """What others check its tokens with: a JSON web key set."""
+        ...
+
+
+def published(request: Request, signer: Signer) -> Response | None:
+    """How others find out by what to check a token: the pages that OpenID Connect gives an issuer. None for any other path."""
+    path = request.path.rstrip("/")
+    if path not in (CONFIGURATION, KEYS):
+        return None
+    if request.method != "GET":
+        return Response(405, b"405: Method Not Allowed", "text/plain; charset=utf-8")
+    keys = signer.key_set()
+    if path == KEYS:
+        return Response(200, json_response(keys).body, "application/jwk-set+json", _KEPT)
+    said = {
+        "issuer": ISSUER, "jwks_uri": ISSUER + KEYS, "response_types_supported": ["id_token"], "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": sorted({key["alg"] for key in keys["keys"]}),
+    }  # fmt: skip
+    return json_response(said, headers=_KEPT)
 
 
 def requested(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import stat
 
 import pytest
-from support.api import Plain
+from support.api import Client, Plain
 from support.build import FixedClock
 
 from netproxy.apiserver.tokens import AUDIENCE, ISSUER, requested, user_of
@@ -178,3 +179,21 @@ def test_others_can_check_a_token(tmp_path):
     (key,) = jwt.PyJWKSet.from_dict(signer.key_set()).keys
     assert jwt.get_unverified_header(token)["kid"] == key.key_id
     assert jwt.decode(token, key.key, ["ES256"], options={"verify_exp": False})["a"] == "b"
+
+
+def test_who_signs_and_by_which_keys_is_told(tmp_path):
+    signer = KeySigner(tmp_path / "sa.key", lambda: NOW)
+    ask = Client(signer=signer)
+    status, said = ask("GET", "/.well-known/openid-configuration")
+    assert (status, said) == (200, {
+        "issuer": "https://kubernetes.default.svc", "jwks_uri": "https://kubernetes.default.svc/openid/v1/jwks",
+        "response_types_supported": ["id_token"], "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["ES256"],
+    })  # fmt: skip
+    keys = ask("GET", "/openid/v1/jwks/")
+    assert (keys.status, keys.content_type) == (200, "application/jwk-set+json")
+    assert json.loads(keys.body) == signer.key_set()
+    assert keys.headers == (("Cache-Control", "public, max-age=3600"),)
+    assert ask("POST", "/openid/v1/jwks").status == 405
+    assert {"/.well-known/openid-configuration", "/openid/v1/jwks"} < set(ask("GET", "/")[1]["paths"])
+    assert json.loads(Client()("GET", "/openid/v1/jwks").body) == {"keys": []}, "where nobody signs"
