@@ -225,5 +225,6 @@ def serve(kind: str, ports: Ports, text: str = "") -> None:
 
 
 def pause() -> None:
-    """Do nothing until the process is told to end."""
+    """Say so, and do nothing until the process is told to end."""
+    os.write(1, b"Paused\n")
     threading.Event().wait()

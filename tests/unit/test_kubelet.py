@@ -1,5 +1,8 @@
 """What a kubelet decides: images, environments, files, restarts, probes' verdicts."""
 
+import subprocess
+import sys
+
 import pytest
 from support.build import pod_object, service_object
 
@@ -224,3 +227,11 @@ def test_addresses_of_pods():
     assert pod_addresses(node, ("192.0.2.9",), {"10.244.0.2"}) == ("10.244.0.3",), "not of its node"
     link = pod_link("web-1", "uid", ("10.244.0.5",), node)
     assert (link.namespace, link.addresses) == ("web-1", (("10.244.0.5", "10.244.0.1"),))
+
+
+def test_what_pauses_says_so_and_stays():
+    program = "from netproxy.kubelet.netexec import pause; pause()"
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as paused:
+        assert paused.stdout.readline() == b"Paused\n"
+        assert paused.poll() is None
+        paused.kill()
