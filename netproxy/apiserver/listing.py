@@ -75,6 +75,12 @@ def list_options(request: Request, target: Target) -> ListOptions:
     return _named(options, target.name) if target.name else options
 
 
+def whole(options: ListOptions) -> ListOptions:
+    """The options of the deletion of many, which lists them in pieces even if nobody says how large these are."""
+    is_at = list_version(options.version) > 0 and not options.token and not options.is_single
+    return replace(options, match=EXACT) if is_at and not options.limit and not options.match else options
+
+
 def _read(request: Request) -> ListOptions:
     query = request.query
     timeout_s, limit = (integer(query[field]) if field in query else 0 for field in ("timeoutSeconds", "limit"))

@@ -9,7 +9,7 @@ import dataclasses
 from contextlib import suppress
 
 from netproxy.apiserver.body import SCALE, check_size, expected_of, object_of
-from netproxy.apiserver.listing import list_options
+from netproxy.apiserver.listing import list_options, whole
 from netproxy.apiserver.options import APPLY, delete_options, write_options
 from netproxy.apiserver.page import page
 from netproxy.apiserver.parts import bind, evict_pod
@@ -110,7 +110,7 @@ class Writer:
     def delete_collection(self, request: Request, target: Target) -> Response:
         """DELETE of all that is selected; the answer lists what was there before."""
         resource = target.resource
-        picked = page(self._registry.store, target, list_options(request, target))
+        picked = page(self._registry.store, target, whole(list_options(request, target)))
         asked, options = delete_options(request)
         for obj in picked.objects:
             with suppress(NotFoundError):  # it went with another one

@@ -123,12 +123,14 @@ def _counted(budget: Object, pod: str, now: str) -> Object:
     left = seen["disruptionsAllowed"] - 1
     new = {**seen, "disruptionsAllowed": left, "disruptedPods": {**(seen.get("disruptedPods") or {}), pod: now}}
     if not left:
+        before = condition(budget, "DisruptionAllowed")
+        since = before.get("lastTransitionTime") if before.get("status") == "False" else now
         none = {
             "type": "DisruptionAllowed", "status": "False", "observedGeneration": seen.get("observedGeneration") or 0,
-            "lastTransitionTime": now, "reason": "InsufficientPods", "message": "",
+            "lastTransitionTime": since, "reason": "InsufficientPods", "message": "",
         }  # fmt: skip
-        others = [item for item in seen.get("conditions") or () if item.get("type") != "DisruptionAllowed"]
-        new["conditions"] = [*others, none]
+        there = [none if item.get("type") == none["type"] else item for item in seen.get("conditions") or ()]
+        new["conditions"] = there if before else [*there, none]
     return {**budget, "status": new}
 
 

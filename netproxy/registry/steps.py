@@ -20,6 +20,7 @@ from netproxy.objects.kinds import (
     JOBS,
     NAMESPACES,
     NODES,
+    PERSISTENT_VOLUMES,
     PODS,
     PRIORITY_CLASSES,
     REPLICA_SETS,
@@ -62,6 +63,7 @@ from netproxy.registry.versions import (
     with_owners_once,
     without_system_fields,
 )
+from netproxy.registry.volume import VolumeStrategy
 from netproxy.registry.workloads import DaemonSetStrategy, JobStrategy, TemplateStrategy
 from netproxy.store.store import Store
 from netproxy.store.transaction import Transaction
@@ -75,9 +77,14 @@ class Steps:
         self.cluster = cluster
         holdings = Holdings(cluster)
         store.index(SERVICES, holdings)
+
+        def now() -> str:
+            return timestamp(store.clock.now())
+
         self._strategies: dict[str, Strategy] = {
             SERVICES.stored: ServiceStrategy(lambda: self.cluster, holdings),
-            PODS.stored: PodStrategy(PODS, lambda: store.all(PRIORITY_CLASSES), lambda: timestamp(store.clock.now())),
+            PODS.stored: PodStrategy(PODS, lambda: store.all(PRIORITY_CLASSES), now),
+            PERSISTENT_VOLUMES.stored: VolumeStrategy(now),
             JOBS.stored: JobStrategy(JOBS),
             DAEMON_SETS.stored: DaemonSetStrategy(DAEMON_SETS),
             **{kind.stored: TemplateStrategy(kind) for kind in (DEPLOYMENTS, REPLICA_SETS, STATEFUL_SETS)},
@@ -148,12 +155,13 @@ class Steps:
         strategy = self.strategy(resource)
         if not strategy.has_status:
             raise NotFoundError("the server could not find the requested resource")
-        new = strategy.reported(with_fixed(with_defaults(obj), old), old)
+        sent = with_fixed(with_defaults(obj), old)
+        new = strategy.reported(sent, old)
         strategy.check_status(new, old)
         for text in strategy.status_warnings(new, old):
             options.warn(text)
         self._permit(change, new, old, "status")
-        entries = self._tracked(old, new, options, "status") if entries is None else entries
+        entries = self._tracked(old, sent, options, "status") if entries is None else entries
         return self._put(change, with_defaults(with_entries(new, entries)), old)
 
     def _rescale(
