@@ -16,6 +16,7 @@ from netproxy.objects.manifest import Loaded
 from netproxy.objects.meta import Object, key, name, status
 from netproxy.registry.bootstrap import default_bindings, default_roles
 from netproxy.registry.options import WriteOptions
+from netproxy.registry.priority import OF_THE_SYSTEM
 from netproxy.registry.registry import Registry
 
 DNS_LABELS = {"k8s-app": "kube-dns"}
@@ -23,6 +24,8 @@ KUBERNETES = "v1.36.2"
 """Whose kubelet the Pods of a node see."""
 MOST_PODS = 110
 """As a kubelet says that is not told otherwise."""
+SERVER = WriteOptions(manager="kube-apiserver")
+"""Who writes what every API server has."""
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 
 
@@ -34,10 +37,16 @@ def put_first(registry: Registry, incoming: list[Loaded], *, restored: bool, run
     cluster = registry.cluster
     with registry.transaction() as change:
         if not restored:
-            base = [cluster_object(cluster), *map(_namespace, NAMESPACES), *default_roles(), *default_bindings()]
+            base = [
+                cluster_object(cluster),
+                *map(_namespace, NAMESPACES),
+                *OF_THE_SYSTEM,
+                *default_roles(),
+                *default_bindings(),
+            ]
             if not any(item.obj["kind"] == "ServiceCIDR" for item in incoming):
                 base.append(_service_cidr(cluster))
-            registry.apply(_own(base))
+            registry.apply(_own(base), SERVER)
         given = {name(item.obj): item.obj for item in incoming if item.obj["kind"] == "Node"}
         facts, nodes = _facts(this_machine()) if runs_pods else {}, []
         for node in cluster.nodes:
@@ -48,7 +57,7 @@ def put_first(registry: Registry, incoming: list[Loaded], *, restored: bool, run
         registry.apply(_own(nodes))
         registry.apply(item for item in incoming if item.obj["kind"] not in ("Cluster", "Node"))
         if not runs_pods and not restored:
-            registry.apply(_own(_kubernetes(cluster)), WriteOptions(manager="kube-apiserver"))
+            registry.apply(_own(_kubernetes(cluster)), SERVER)
         for obj in _dns(cluster) if runs_pods else ():
             resource = resource_of(obj)
             assert resource is not None

@@ -77,6 +77,14 @@ def to_v2(obj: Object) -> Object:
     return _with(obj, wanted, seen, {key: text for key, text in notes.items() if key not in _OURS})
 
 
+def without_notes(obj: Object) -> Object:
+    """The autoscaler of v2, which has fields for all that the annotations say; the object itself when it has none of them."""
+    notes = annotations_of(obj)
+    if notes.keys().isdisjoint(_OURS):
+        return obj
+    return _noted_alone(obj, {key: text for key, text in notes.items() if key not in _OURS})
+
+
 def _cpu_percent(metric: Any, side: str) -> int | None:
     """The utilization of the CPU, which v1 has a field for."""
     resource = _dict(_dict(metric).get("resource"))
@@ -237,9 +245,12 @@ def _dict(value: Any) -> Fields:
     return value if isinstance(value, dict) else {}
 
 
-def _with(obj: Object, wanted: Object, seen: Object, notes: Mapping[str, str]) -> Object:
+def _noted_alone(obj: Object, notes: Mapping[str, str]) -> Object:
+    """With these annotations and no others."""
     meta = {field: value for field, value in metadata(obj).items() if field != "annotations"}
-    if notes:
-        meta["annotations"] = dict(notes)
-    result = {**obj, "metadata": meta, "spec": wanted}
+    return {**obj, "metadata": {**meta, "annotations": dict(notes)} if notes else meta}
+
+
+def _with(obj: Object, wanted: Object, seen: Object, notes: Mapping[str, str]) -> Object:
+    result = {**_noted_alone(obj, notes), "spec": wanted}
     return {**result, "status": seen} if "status" in obj or seen else result

@@ -18,7 +18,7 @@ from netproxy.objects.kinds import (
     stored_resource,
 )
 from netproxy.objects.meta import Object
-from netproxy.registry.autoscalers import to_v1, to_v2
+from netproxy.registry.autoscalers import to_v1, to_v2, without_notes
 
 Conversion = Callable[[Object], Object]
 
@@ -37,6 +37,8 @@ def in_version(obj: Object, resource: Resource) -> Object:
 
 def as_stored(obj: Object, resource: Resource) -> Object:
     """The object of RESOURCE in the group and version in which it is kept."""
+    if resource is HORIZONTAL_POD_AUTOSCALERS:
+        return without_notes(obj)
     return in_version(obj, stored_resource(resource))
 
 

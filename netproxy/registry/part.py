@@ -14,7 +14,9 @@ from netproxy.registry.versions import with_fixed
 
 def finalized(sent: Object, old: Object) -> Object:
     """A Namespace with the finalizers that were sent."""
-    fields = {**spec(old), "finalizers": spec(sent).get("finalizers") or []}
+    fields = {field: value for field, value in spec(old).items() if field != "finalizers"}
+    if spec(sent).get("finalizers"):
+        fields["finalizers"] = spec(sent)["finalizers"]
     return {**with_fixed(sent, old), "spec": fields, "status": old.get("status") or {}}
 
 

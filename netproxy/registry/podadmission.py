@@ -15,11 +15,11 @@ from netproxy.objects.resources import quality
 from netproxy.objects.validation.names import path_segment
 from netproxy.objects.validation.podannotations import APP_ARMOR, ARMOR_IS_OLD, armor_field
 from netproxy.objects.validation.security import armor_problems
+from netproxy.registry.priority import OF_THE_SYSTEM
 from netproxy.registry.refusal import forbidden
 
 _LOST = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 _BEARS_S = 300
-_BUILT_IN = {"system-cluster-critical": 2000000000, "system-node-critical": 2000001000}
 
 Classes = Callable[[], Iterable[Object]]
 """The PriorityClasses that there are."""
@@ -126,12 +126,10 @@ def _class(pod: Object, wanted: str | None, classes: list[Object]) -> Object:
     if not wanted:
         usual = [item for item in classes if item.get("globalDefault")]
         return min(usual, key=lambda item: item.get("value") or 0) if usual else {}
-    for item in classes:
+    for item in (*classes, *OF_THE_SYSTEM):
         if name(item) == wanted:
             return item
-    if wanted not in _BUILT_IN:
-        raise _forbidden(pod, f"no PriorityClass with name {wanted} was found")
-    return {"metadata": {"name": wanted}, "value": _BUILT_IN[wanted]}
+    raise _forbidden(pod, f"no PriorityClass with name {wanted} was found")
 
 
 def _forbidden(pod: Object, why: str) -> ApiError:

@@ -49,6 +49,7 @@ from netproxy.registry.node import NodeStrategy
 from netproxy.registry.options import WriteOptions
 from netproxy.registry.part import PARTS
 from netproxy.registry.pod import PodStrategy
+from netproxy.registry.priority import PriorityClassStrategy
 from netproxy.registry.scale import scaled
 from netproxy.registry.scaled import rescaled
 from netproxy.registry.service import ServiceStrategy
@@ -85,6 +86,7 @@ class Steps:
             SERVICES.stored: ServiceStrategy(lambda: self.cluster, holdings),
             PODS.stored: PodStrategy(PODS, lambda: store.all(PRIORITY_CLASSES), now),
             PERSISTENT_VOLUMES.stored: VolumeStrategy(now),
+            PRIORITY_CLASSES.stored: PriorityClassStrategy(PRIORITY_CLASSES),
             JOBS.stored: JobStrategy(JOBS),
             DAEMON_SETS.stored: DaemonSetStrategy(DAEMON_SETS),
             **{kind.stored: TemplateStrategy(kind) for kind in (DEPLOYMENTS, REPLICA_SETS, STATEFUL_SETS)},
