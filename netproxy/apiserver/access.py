@@ -17,7 +17,7 @@ from netproxy.apiserver.paths import Target
 from netproxy.apiserver.request import Request, Response, json_response
 from netproxy.apiserver.reviews import answered
 from netproxy.apiserver.status import bad_request, not_allowed
-from netproxy.apiserver.tokens import Signer, published, requested, user_of
+from netproxy.apiserver.tokens import Signer, check_request, published, requested, user_of, with_time
 from netproxy.core.clock import Clock, timestamp
 from netproxy.core.errors import ApiError, ManifestError
 from netproxy.core.user import User
@@ -103,10 +103,11 @@ class Access:
     def token(self, request: Request, target: Target) -> Response:
         """POST of a TokenRequest to a ServiceAccount. Raises NetproxyError."""
         options = write_options(request)
-        account = self._store.get(target.resource, target.key)
-        obj: Object = object_of(request, TOKEN_REQUEST, options)
+        obj: Object = with_time(object_of(request, TOKEN_REQUEST, options))
         if namespace(obj) not in ("", target.namespace):
             raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
+        check_request(obj, target.name)
+        account = self._store.get(target.resource, target.key)
         made = requested(
             account, obj, self._store, self._signer, now=self._clock.now(), uid=self._new_uid(), dry_run=options.dry_run
         )

@@ -14,7 +14,7 @@ from netproxy.apiserver.status import bad_request
 from netproxy.core.errors import ApiError
 from netproxy.core.names import quoted
 from netproxy.objects.decoding import DecodingError, read, word
-from netproxy.objects.gojson import SyntaxFaultError, parsed, plain
+from netproxy.objects.gojson import SyntaxFaultError, numerals, parsed, plain
 from netproxy.objects.kinds import Resource
 from netproxy.objects.meta import Object
 from netproxy.objects.schema import root_of
@@ -115,7 +115,7 @@ def object_of(request: Request, expected: Expected, options: WriteOptions) -> Ob
     try:
         reading = read(value, of, is_plain=is_plain)
     except DecodingError as error:
-        raise _unhandled(given, expected, str(error)) from error
+        raise _unhandled(given, expected, _retold(error, request.body, of) if kind == JSON else str(error)) from error
     _check_kind(given, expected)
     if (told or reading.told) and options.field_validation == "Strict":
         first = "\n  ".join(("yaml: unmarshal errors:", *told))
@@ -125,6 +125,16 @@ def object_of(request: Request, expected: Expected, options: WriteOptions) -> Ob
         for text in told:
             options.warn(text)
     return {**reading.obj, **given}
+
+
+def _retold(error: DecodingError, body: bytes, of: str) -> str:
+    """What is wrong with a body, with numbers as they are written in it."""
+    if "unmarshal number" in str(error):
+        try:
+            read(numerals(body), of, is_plain=False)
+        except DecodingError as again:
+            return str(again)
+    return str(error)
 
 
 def _from_protobuf(body: bytes, expected: Expected) -> Object:
@@ -188,7 +198,7 @@ def _given(value: Any, expected: Expected, body: bytes) -> dict[str, str]:
     top = plain(value) if not isinstance(value, dict) else value
     said = {}
     for field in ("apiVersion", "kind"):
-        said[field] = top.get(field) or ""
+        said[field] = "" if top.get(field) is None else top[field]
         if not isinstance(said[field], str):
             why = f"json: cannot unmarshal {word(said[field])} into Go struct field .{field} of type string"
             raise _unrecognized(f"couldn't get version/kind; json parse error: {why}", expected, body)
@@ -216,8 +226,14 @@ def _package(group: str) -> str:
     return _PACKAGES.get(group, group)
 
 
+_OF_NO_GROUP = frozenset(("Status", "APIVersions", "APIGroupList", "APIGroup", "APIResourceList"))
+"""Kinds that v1 has and no resource."""
+
+
 def _unregistered(given: Mapping[str, str]) -> str:
     version, kind = given["apiVersion"], given["kind"]
+    if version == "v1" and kind in _OF_NO_GROUP:
+        return ""
     if kind.endswith("List") and root_of({"apiVersion": version, "kind": kind.removesuffix("List")}):
         return ""
     return f"no kind {quoted(kind)} is registered for version {quoted(version)} {_SCHEME}"

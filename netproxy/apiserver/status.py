@@ -21,6 +21,7 @@ from netproxy.core.errors import (
     UnavailableError,
     UnsupportedError,
 )
+from netproxy.core.names import quoted
 from netproxy.objects.kinds import Resource, stored_resource
 
 Object = dict[str, Any]
@@ -137,7 +138,7 @@ def _invalid(error: ManifestError, resource: Resource | None, name: str) -> Resp
         return status(400, "BadRequest", said + _listed(error.problems))
     about = {"name": name, "group": stored_resource(resource).group, "kind": resource.kind, **(error.details or {})}
     kind = f"{about['kind']}.{about['group']}" if about["group"] else about["kind"]
-    said = f'{kind} "{about["name"]}" is invalid: {_listed(error.problems)}'
+    said = f"{kind} {quoted(about['name'])} is invalid: {_listed(error.problems)}"
     details = {field: value for field, value in about.items() if value} | {"causes": _causes(error.problems)}
     return status(422, "Invalid", said, details)
 

@@ -13,12 +13,13 @@ from netproxy.apiserver.request import Request, Response, json_response
 from netproxy.apiserver.status import bad_request
 from netproxy.core.clock import timestamp
 from netproxy.core.errors import ConflictError, ManifestError, Problem
-from netproxy.core.names import NamespacedName
+from netproxy.core.names import NamespacedName, quoted
 from netproxy.core.user import AUTHENTICATED, User
 from netproxy.objects.kinds import NODES, PODS, SECRETS, SERVICE_ACCOUNTS, Resource
 from netproxy.objects.meta import Object, is_deleting, metadata, name, namespace, spec
 from netproxy.store.store import Store
 
+GROUP = "authentication.k8s.io"
 ISSUER = "https://kubernetes.default.svc"
 AUDIENCE = ISSUER
 CONFIGURATION, KEYS = "/.well-known/openid-configuration", "/openid/v1/jwks"
@@ -74,10 +75,15 @@ def requested(
 ) -> Object:
     """A TokenRequest with its token (none in a dry run). UID is the token's own name. Raises ManifestError, ApiError."""
     meta, wish = metadata(account), spec(asked)
-    seconds = wish.get("expirationSeconds") or USUAL_S
-    wrong = [*_name_problems(account, asked), *_seconds_problems(seconds)]
+    if metadata(asked).get("uid") not in (None, "", meta["uid"]):
+        why = (f"the UID in the token request ({metadata(asked)['uid']}) does not match the UID of the service account"
+               f" ({meta['uid']})")  # fmt: skip
+        error = ConflictError(f'Operation cannot be fulfilled on TokenRequest.{GROUP} "{name(account)}": {why}')
+        raise error.with_details(name=name(account), group=GROUP, kind="TokenRequest")
+    seconds = wish["expirationSeconds"]
+    wrong = _seconds_problems(seconds)
     if wrong:
-        raise ManifestError(wrong).with_details(kind="TokenRequest", group="authentication.k8s.io", name="")
+        raise ManifestError(wrong).with_details(kind="TokenRequest", group=GROUP, name="")
     audiences = list(wish.get("audiences") or [AUDIENCE])
     said: dict[str, Any] = {
         "namespace": meta["namespace"],
@@ -85,26 +91,29 @@ def requested(
     }
     bound = wish.get("boundObjectRef")
     if bound is not None:
-        said |= _bound(bound, meta["namespace"], store)
+        said |= _bound(bound, account, store)
     begin, end = int(now), int(now) + seconds
     claims = {"aud": audiences, "exp": end, "iat": begin, "iss": ISSUER, "jti": uid, PRIVATE: said, "nbf": begin,
               "sub": f"system:serviceaccount:{meta['namespace']}:{meta['name']}"}  # fmt: skip
     kept = {field: meta[field] for field in ("name", "namespace", "uid")}
     return {
-        **asked, "metadata": {**kept, "creationTimestamp": timestamp(now)},
+        **asked, "metadata": {**metadata(asked), **kept, "creationTimestamp": timestamp(now)},
         "spec": {"audiences": audiences, "expirationSeconds": seconds, "boundObjectRef": bound},
         "status": {"token": "" if dry_run else signer.sign(claims), "expirationTimestamp": timestamp(end)},
     }  # fmt: skip
 
 
-def _name_problems(account: Object, asked: Object) -> list[Problem]:
-    wrong = []
-    for field, found in (("name", name), ("namespace", namespace)):
-        given = found(asked)
-        if given and given != found(account):
-            why = f"Invalid value: {json.dumps(given)}: must match the service account {field} if specified"
-            wrong.append(Problem(f"metadata.{field}", why))
-    return wrong
+def check_request(asked: Object, account: str) -> None:
+    """Raise ManifestError for a TokenRequest that names another account than the path does."""
+    if name(asked) not in ("", account):
+        why = f"Invalid value: {json.dumps(name(asked))}: must match the service account name if specified"
+        error = ManifestError([Problem("metadata.name", why)])
+        raise error.with_details(kind="TokenRequest", group=GROUP, name=account)
+
+
+def with_time(asked: Object) -> Object:
+    """A TokenRequest that says how long the token is to be good."""
+    return {**asked, "spec": {"expirationSeconds": USUAL_S, **spec(asked)}}
 
 
 def _seconds_problems(seconds: int) -> list[Problem]:
@@ -118,19 +127,24 @@ def _seconds_problems(seconds: int) -> list[Problem]:
     return [Problem("spec.expirationSeconds", f"Invalid value: {seconds}: {why}")]
 
 
-def _bound(bound: Mapping[str, Any], in_namespace: str, store: Store) -> dict[str, Any]:
+def _bound(bound: Mapping[str, Any], account: Object, store: Store) -> dict[str, Any]:
     """What a token says of the object that it ends with. Raises NotFoundError, ApiError, ConflictError."""
+    in_namespace = namespace(account)
     version, kind = bound.get("apiVersion", ""), bound.get("kind", "")
     resource = _BINDABLE.get((version, kind))
     if resource is None:
         group, _, short = str(version).rpartition("/")
         raise bad_request(f"cannot bind token to object of type {group}/{short}, Kind={kind}")
     obj = store.get(resource, NamespacedName(in_namespace if resource.namespaced else "", str(bound.get("name", ""))))
+    if resource is PODS and spec(obj).get("serviceAccountName") != name(account):
+        why = "to pod running with different serviceaccount name."
+        raise bad_request(f"cannot bind token for serviceaccount {quoted(name(account))} {why}")
     uid = metadata(obj)["uid"]
     if bound.get("uid") not in (None, "", uid):
         why = (f"the UID in the bound object reference ({bound['uid']}) does not match the UID in record. "
                "The object might have been deleted and then recreated")  # fmt: skip
-        raise ConflictError(f'Operation cannot be fulfilled on {resource.group_resource} "{name(obj)}": {why}')
+        error = ConflictError(f'Operation cannot be fulfilled on {kind} "{name(obj)}": {why}')
+        raise error.with_details(name=name(obj), kind=kind)
     said: dict[str, Any] = {kind.lower(): {"name": name(obj), "uid": uid}}
     if resource is PODS and spec(obj).get("nodeName"):
         said["node"] = _node(spec(obj)["nodeName"], store)

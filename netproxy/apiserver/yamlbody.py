@@ -5,6 +5,7 @@ Source: sigs.k8s.io/yaml (YAMLToJSON, YAMLToJSONStrict); go.yaml.in/yaml/v2 yaml
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -36,11 +37,21 @@ def _other(body: bytes, error: ManifestError) -> tuple[Any, tuple[str, ...]]:
         repeated = tuple(_repeated(next(yaml.compose_all(body, _Loader), None)))
         if repeated:
             return _sorted(next(yaml.load_all(body, _Loader))), repeated
+    except yaml.composer.ComposerError:  # told below
+        pass
     except yaml.MarkedYAMLError as fault:
         raise ValueError(_words(fault)) from fault
+    except yaml.reader.ReaderError as fault:
+        raise ValueError(f"yaml: {fault.reason}") from fault
     except (yaml.YAMLError, RecursionError, ValueError):
         pass
-    raise ValueError(f"yaml: {error.problems[0].message}") from error
+    why = error.problems[0].message
+    found = _SAME_WORDS.search(why)
+    raise ValueError(f"yaml: {found[0] if found else why}") from error
+
+
+_SAME_WORDS = re.compile("cannot decode .*|unknown anchor '.*' referenced")
+"""What our reader says as Go's does, only with more around it."""
 
 
 def _words(fault: yaml.MarkedYAMLError) -> str:

@@ -211,13 +211,13 @@ class _Reader:
     def _integer(self, value: Any, bits: int, named: str = "") -> Any:
         name = named or ("int32" if bits == 31 else "int64")
         if type(value) is not int:
-            shown = f"number {value!r}" if type(value) is float else ""
+            shown = f"number {value!r}" if isinstance(value, float) else ""
             return self._is_wrong(value, name, shown)
         return value if -1 << bits <= value < 1 << bits else self._is_wrong(value, name, f"number {value}")
 
     def _special(self, value: Any, what: str) -> Any:
         """A type that reads itself: a Quantity, a time, an IntOrString."""
-        if isinstance(value, str) or (what == "q" and type(value) in (int, float)):
+        if isinstance(value, str) or (what == "q" and isinstance(value, int | float) and not isinstance(value, bool)):
             if reason := _reason(value, what):
                 raise DecodingError(reason)
             return value
@@ -226,7 +226,7 @@ class _Reader:
         if what == "x" and type(value) is int:
             return self._integer(value, 31)
         self.wrong = ""  # it is the last word: nothing is read after it
-        shown = f"number {value!r}" if what == "x" and type(value) is float else ""
+        shown = f"number {value!r}" if what == "x" and isinstance(value, float) else ""
         self._is_wrong(value, "int32" if what == "x" else "string", shown)
         raise DecodingError(self.wrong)
 

@@ -82,6 +82,32 @@ def _object(pairs: list[tuple[str, Any]]) -> Any:
     return made if len(made) == len(pairs) else Pairs(pairs)
 
 
+class Numeral(float):
+    """A number that is printed as it was written."""
+
+    written = ""
+
+    def __new__(cls, text: str) -> Numeral:
+        """The number that a text is."""
+        made = super().__new__(cls, text)
+        made.written = text
+        return made
+
+    def __repr__(self) -> str:
+        return self.written
+
+
+def numerals(text: bytes) -> Any:
+    """The value of a good JSON text, in which numbers that are not whole know how they are written.
+
+    >>> numerals(b"[1.50, 100000000000000000000]")
+    [1.50, 100000000000000000000]
+    """
+    import json
+
+    return json.loads(text.decode(errors="replace"), object_pairs_hook=_object, parse_float=Numeral)
+
+
 def plain(value: Any) -> Any:
     """The value with only the last of what is there twice."""
     if isinstance(value, Pairs):

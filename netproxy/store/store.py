@@ -16,13 +16,13 @@ from itertools import takewhile
 from typing import Protocol
 
 from netproxy.core.clock import Clock
-from netproxy.core.errors import ExpiredError, NotFoundError
+from netproxy.core.errors import ExpiredError
 from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import RESOURCES, Resource, resource_of, stored_resource
 from netproxy.objects.meta import Object, key
 from netproxy.store.order import Placed, place, span
 from netproxy.store.shared import Shared
-from netproxy.store.transaction import Index, Transaction, Write
+from netproxy.store.transaction import Index, Transaction, Write, missing
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ class Store:
         """One object. Raises NotFoundError, in the API server's words."""
         found = self.find(resource, name)
         if found is None:
-            raise NotFoundError(f'{resource.group_resource} "{name.name}" not found')
+            raise missing(resource, name.name)
         return found
 
     def find(self, resource: Resource, name: NamespacedName) -> Object | None:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from netproxy.core.clock import Clock, timestamp
 from netproxy.core.errors import AlreadyExistsError, ConflictError, NotFoundError
-from netproxy.core.names import NamespacedName
+from netproxy.core.names import NamespacedName, quoted
 from netproxy.objects.kinds import Resource, resource_of
 from netproxy.objects.meta import Object, key, metadata
 from netproxy.store.order import place
@@ -82,7 +82,7 @@ class Transaction:
         """One object. Raises NotFoundError."""
         found = self.find(resource, name)
         if found is None:
-            raise NotFoundError(f'{resource.group_resource} "{name.name}" not found')
+            raise missing(resource, name.name)
         return found
 
     def list(self, resource: Resource, in_namespace: str = "") -> Sequence[Object]:
@@ -214,6 +214,13 @@ class Transaction:
             for index in self._indexes.get(write.resource.stored, ()):
                 index.changed(write.after, write.old)
         del self.writes[begun:]
+
+
+def missing(resource: Resource, called: str) -> NotFoundError:
+    """There is no such object, in the API server's words."""
+    return NotFoundError(f"{resource.group_resource} {quoted(called)} not found").with_details(
+        **resource.details(called)
+    )
 
 
 def _resource(obj: Object) -> Resource:

@@ -20,6 +20,7 @@ from netproxy.linux.clock import SystemClock
 from netproxy.objects.cluster import ClusterSpec, cluster_spec
 from netproxy.registry.registry import Registry
 from netproxy.serve import http
+from netproxy.serve.jwt import KeySigner
 from netproxy.store.store import Store
 
 DUAL_STACK = {
@@ -43,7 +44,8 @@ async def serve(socket: Path, ready: threading.Event) -> None:
     async def extra(_: Request) -> Response:
         return status(404, "NotFound", "nothing is here", {})
 
-    runner = await http.serve(socket, Api(registry, clock), store, clock, extra)
+    signer = KeySigner(socket.with_name("service-accounts.key"), clock.now)
+    runner = await http.serve(socket, Api(registry, clock, signer), store, clock, extra)
     ready.set()
     try:
         await asyncio.Event().wait()

@@ -9,7 +9,7 @@ import pytest
 from support.api import Client, Plain
 from support.build import FixedClock
 
-from netproxy.apiserver.tokens import AUDIENCE, ISSUER, requested, user_of
+from netproxy.apiserver.tokens import AUDIENCE, ISSUER, check_request, requested, user_of, with_time
 from netproxy.core.errors import ApiError, ConflictError, ManifestError, NotFoundError
 from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import NODES, PODS, SERVICE_ACCOUNTS
@@ -30,21 +30,22 @@ def store():
         change.create({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node1"}})
         change.create({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "shop"}})
         for name, node in (("web", "node1"), ("lost", "gone"), ("idle", "")):
-            spec = {"containers": [], **({"nodeName": node} if node else {})}
+            spec = {"containers": [], "serviceAccountName": "bot", **({"nodeName": node} if node else {})}
             change.create(
                 {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "shop"}, "spec": spec}
             )
     return made
 
 
-def ask(store, signer, name="", uid="token", **spec):
+def ask(store, signer, name="", uid="token", metadata=None, **spec):
     obj = {
         "apiVersion": "authentication.k8s.io/v1",
         "kind": "TokenRequest",
-        "metadata": {"name": name} if name else {},
+        "metadata": metadata or ({"name": name} if name else {}),
         "spec": spec,
     }
-    return requested(store.get(SERVICE_ACCOUNTS, BOT), obj, store, signer, now=NOW, uid=uid)
+    check_request(obj, "bot")
+    return requested(store.get(SERVICE_ACCOUNTS, BOT), with_time(obj), store, signer, now=NOW, uid=uid)
 
 
 def test_a_token_is_its_accounts(store):
@@ -134,6 +135,16 @@ def test_a_token_without_a_name_of_its_own(store):
 def test_what_cannot_be_had(store, name, spec, error, said):
     with pytest.raises(error, match=said):
         ask(store, Plain(), name=name, **spec)
+
+
+def test_a_token_is_of_one_account_and_of_a_pod_that_runs_as_it(store):
+    with pytest.raises(ConflictError, match="does not match the UID of the service account"):
+        ask(store, Plain(), metadata={"uid": "other"})
+    with store.transaction() as change:
+        pod = store.get(PODS, POD)
+        change.replace({**pod, "spec": {**pod["spec"], "serviceAccountName": "default"}})
+    with pytest.raises(ApiError, match='cannot bind token for serviceaccount "bot" to pod running with different'):
+        ask(store, Plain(), boundObjectRef=bound_to("Pod", "web"))
 
 
 def test_what_is_refused_is_the_request_for_it_not_the_account(store):
