@@ -17,17 +17,25 @@ NAMES = sorted(
 )
 WORKERS = 12
 
-DIFFERENT = {}
-"""Steps that differ on purpose, with why."""
+_PROTOBUF = "answers are never in protobuf"
+_GROUPS = "only groups that have a resource here are served"
+_LABELS = "labels that a status write takes away are there again at once, by default"
+DIFFERENT = {
+    "api/c-content-types/accept-pb": _PROTOBUF,
+    "api/c-content-types/accept-pb-json": _PROTOBUF,
+    "api/e-self-subject/whoami": "who comes by the Unix socket shows no certificate",
+    "api/f-aggregated/apis": _GROUPS,
+    "api/f-api-root/apis-post": _GROUPS,
+    "api-writes/errors/s18": "a method that HTTP does not know is refused before it is a request",
+    "api-writes/status/jobs-main": _LABELS,
+    "api-writes/status/jobs-get": _LABELS,
+    "api-writes/status/replicationcontrollers-main": _LABELS,
+    "api-writes/status/replicationcontrollers-get": _LABELS,
+}
+"""Steps that differ on purpose, with why (docs/api.md)."""
 
 
-UNFINISHED = frozenset((
-    "api/c-content-types", "api/d-table-services", "api/e-custom-resource",
-    "api/e-self-subject", "api/e-status-subresource", "api/f-aggregated", "api/f-api-root", "api-writes/bind",
-    "api-writes/collections", "api-writes/delete", "api-writes/errors", "api-writes/evict", "api-writes/hpa", "api-writes/json",
-"api-writes/metadata", "api-writes/namespace", "api-writes/priority", "api-writes/put-create",
-    "api-writes/status", "api-writes/token",
-))  # fmt: skip
+UNFINISHED = frozenset(("api/e-custom-resource",))
 """Cases of which not all steps are the same yet."""
 
 
@@ -65,7 +73,9 @@ def test_the_answers_are_those_of_a_real_api_server(name, answers):
     assert not wrong
 
 
-def test_steps_that_differ_do():
+def test_steps_that_differ_do(answers):
     for listed in DIFFERENT:
         name, _, step = listed.rpartition("/")
-        assert step in {answer["id"] for answer in loaded(CASES / name / "answers.yaml")}
+        (wanted,) = (answer for answer in loaded(CASES / name / "answers.yaml") if answer["id"] == step)
+        (got,) = (answer for answer in answers[name] if answer["id"] == step)
+        assert difference(wanted, got), listed
