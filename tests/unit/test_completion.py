@@ -7,18 +7,26 @@ import sys
 import pytest
 from support.cluster import REPO
 
+from netproxy.cli.main import main
 
-def offered(words: str, at: int, *, shell: str = "bash", env: dict[str, str] | None = None) -> list[str]:
+
+@pytest.fixture
+def offered(monkeypatch, capfd):
     """What is offered for word AT of a command line; in zsh three lines an item, in bash and fish one."""
-    asked = {"COMP_WORDS": words, "COMP_CWORD": str(at), "_NETPROXY_COMPLETE": f"{shell}_complete"}
-    if shell == "fish":
-        asked["COMP_CWORD"] = words.split(" ")[at]
-    done = subprocess.run(
-        [sys.executable, "-m", "netproxy"], capture_output=True, text=True, cwd=REPO,
-        env={**os.environ, "NETPROXY_STATE": "/nowhere", **asked, **(env or {})},
-    )  # fmt: skip
-    assert (done.returncode in (0, 1), done.stderr) == (True, "")
-    return done.stdout.splitlines() if done.stdout.strip() else []  # click says nothing by an empty line
+    monkeypatch.chdir(REPO)
+    monkeypatch.setenv("NETPROXY_STATE", "/nowhere")
+
+    def ask(words: str, at: int, *, shell: str = "bash") -> list[str]:
+        monkeypatch.setenv("COMP_WORDS", words)
+        monkeypatch.setenv("COMP_CWORD", words.split(" ")[at] if shell == "fish" else str(at))
+        monkeypatch.setenv("_NETPROXY_COMPLETE", f"{shell}_complete")
+        with pytest.raises(SystemExit) as ended:
+            main([])
+        found, complaint = capfd.readouterr()
+        assert (ended.value.code in (0, 1), complaint) == (True, "")
+        return found.splitlines() if found.strip() else []  # click says nothing by an empty line
+
+    return ask
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -52,7 +60,7 @@ def test_each_shell_gets_the_script_that_switches_it_on(shell):
     ],
 )
 @pytest.mark.parametrize("shell", ["bash", "fish"])
-def test_what_is_offered_without_a_cluster(words, wanted, shell):
+def test_what_is_offered_without_a_cluster(offered, words, wanted, shell):
     lines = offered(words, words.count(" "), shell=shell)
     assert [line.partition(",")[2].partition("\t")[0] for line in lines] == wanted
 
@@ -60,6 +68,6 @@ def test_what_is_offered_without_a_cluster(words, wanted, shell):
 @pytest.mark.parametrize(
     "words", ["netproxy up -f ", "netproxy render ", "netproxy capture -o ", "netproxy verify --flows "]
 )
-def test_files_are_the_shells_own(words):
+def test_files_are_the_shells_own(offered, words):
     assert offered(words, words.count(" ")) == ["file,"]
     assert offered(words, words.count(" "), shell="zsh") == ["file", "", "_"]
