@@ -272,3 +272,4 @@ def test_a_target_without_a_group_that_was_taken_once_is_taken_again():
     assert said(refusals(one(apiVersion="v1"), None)) == why
     assert said(refusals(one(apiVersion="v1"), one(apiVersion="apps/v1"))) == why
     assert said(refusals(one(apiVersion="v1", name="e"), one(apiVersion="v1"))) == []
+    assert said(refusals(one(apiVersion="/v1"), None)) == [why[0].replace('"v1"', '"/v1"')]

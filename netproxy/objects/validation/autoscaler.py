@@ -82,7 +82,7 @@ def _reference(ref: Part, path: str, *, needs_group: bool) -> Problems:
     version = ref.get("apiVersion") or ""
     if version.count("/") > 1:
         yield invalid(f"{path}.apiVersion", version, f"unexpected GroupVersion string: {version}")
-    elif needs_group and not version.partition("/")[1]:
+    elif needs_group and not version.rpartition("/")[0]:
         yield invalid(f"{path}.apiVersion", version, "apiVersion must specify API group")
 
 
