@@ -23,7 +23,7 @@ _KEPT = ("policies",)
 
 _Step = Callable[[Any], Any]
 _ABSENT: Any = object()
-_PLAIN_TIME = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3])(:[0-5][0-9]){2}Z")
+_PLAIN_TIME = re.compile(r"[1-9][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3])(:[0-5][0-9]){2}Z")
 """Most of the times that stay as they are."""
 
 
@@ -168,11 +168,11 @@ def _time(value: Any) -> str | None:
     """RFC 3339 in UTC, whole seconds."""
     if value is None or _PLAIN_TIME.fullmatch(value):
         return value  # type: ignore[no-any-return]
-    return moment(value).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment(value)
 
 
-def _micro_time(value: Any) -> str:
-    return moment(value, MICROSECONDS).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+def _micro_time(value: Any) -> str | None:
+    return moment(value, MICROSECONDS)
 
 
 _FORMS: dict[str, _Step] = {"q": _quantity, "t": _time, "u": _micro_time}

@@ -12,6 +12,9 @@ from datetime import UTC, datetime, timedelta, timezone
 SECONDS = "2006-01-02T15:04:05Z07:00"
 MICROSECONDS = "2006-01-02T15:04:05.000000Z07:00"
 
+_ZERO = "0001-01-01T00:00:00"
+_CYCLE = 400
+"""So many years the calendar repeats."""
 _FIELDS = (("2006", ""), ("01", "-"), ("02", "-"), ("15", "T"), ("04", ":"), ("05", ":"))
 """The parts of a layout, and what stands before each."""
 _RANGES = {"01": (1, 12, "month"), "15": (0, 23, "hour"), "04": (0, 59, "minute"), "05": (0, 59, "second")}
@@ -22,11 +25,13 @@ _SIX = re.compile(r"[.,][0-9]{6}")
 _ZONE = re.compile(r"([+-])([0-9]{2}):([0-9]{2})")
 
 
-def moment(text: str, layout: str = SECONDS) -> datetime:
-    """The time that a text is, in UTC. Raises ValueError in Go's words.
+def moment(text: str, layout: str = SECONDS) -> str | None:
+    """The time that a text is, as it is written: in UTC, with the layout's fraction; None for Go's zero time.
 
-    >>> moment("2026-01-02T03:04:05+01:00").isoformat()
-    '2026-01-02T02:04:05+00:00'
+    >>> moment("2026-01-02T03:04:05+01:00"), moment("9999-12-31T23:59:59.5-01:00"), moment("0001-01-01T00:00:00Z")
+    ('2026-01-02T02:04:05Z', '10000-01-01T00:59:59Z', None)
+
+    Raises ValueError in Go's words.
     """
     numbers, rest = [], text
     for field, before in _FIELDS:
@@ -46,9 +51,18 @@ def moment(text: str, layout: str = SECONDS) -> datetime:
     if rest:
         raise ValueError(f"parsing time {quoted(text)}: extra text: {quoted(rest)}")
     year, month, day, hour, minute, second = numbers
-    if not 1 <= day <= monthrange(year or 4, month)[1]:
+    alike = _CYCLE * 5 + year % _CYCLE  # Go has years that Python has not; every so many the calendar is the same
+    if not 1 <= day <= monthrange(alike, month)[1]:
         raise _out_of_range(text, "day")
-    return datetime(year or 4, month, day, hour, minute, second, micro, zone).astimezone(UTC)
+    at = datetime(alike, month, day, hour, minute, second, micro, zone).astimezone(UTC)
+    return _written(at, at.year - alike + year, layout)
+
+
+def _written(at: datetime, year: int, layout: str) -> str | None:
+    fraction = f".{at.microsecond:06}" if layout == MICROSECONDS else ""
+    years = f"-{-year:04}" if year < 0 else f"{year:04}"
+    written = f"{years}-{at:%m-%dT%H:%M:%S}{fraction}Z"
+    return None if written.startswith(_ZERO) and not at.microsecond else written
 
 
 def _fraction(text: str, layout: str, rest: str) -> tuple[int, str]:
