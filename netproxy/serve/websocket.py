@@ -20,10 +20,14 @@ def is_websocket(request: web.Request) -> bool:
     return request.headers.get("Upgrade", "").lower() == "websocket"
 
 
+def asked_protocols(request: web.Request) -> list[str]:
+    """What the messages may be, as the client likes it best."""
+    return [each.strip() for each in ",".join(request.headers.getall("Sec-WebSocket-Protocol", ())).split(",")]
+
+
 def protocol_of(request: web.Request) -> Protocol:
     """The first of ours that the client asks for."""
-    asked = [each.strip() for each in ",".join(request.headers.getall("Sec-WebSocket-Protocol", ())).split(",")]
-    return next((each for name in asked for each in PROTOCOLS if each.name == name), UNSAID)
+    return next((each for name in asked_protocols(request) for each in PROTOCOLS if each.name == name), UNSAID)
 
 
 async def answer_command(request: web.Request, stream: Stream, wanted: Terminal, nodes: Nodes) -> web.StreamResponse:

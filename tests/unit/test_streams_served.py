@@ -7,14 +7,14 @@ import base64
 import json
 import socket
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSServerHandshakeError, web
 from aiohttp.test_utils import TestServer
 
-from netproxy.apiserver.connect import Kubelet, PortForward, Stream, Terminal
+from netproxy.apiserver.connect import Kubelet, LogOptions, PortForward, Stream, Terminal
 from netproxy.apiserver.status import status_of
 from netproxy.core.errors import ApiError, KernelError
 from netproxy.serve.connected import connected
@@ -23,6 +23,8 @@ from netproxy.serve.nodes import NoNodes
 POD = {"metadata": {"name": "p", "namespace": "ns", "uid": "u"}}
 NODE = Kubelet("n", "10.0.0.1", 10250)
 COMMAND = Stream(POD, "c", NODE, Terminal(("cat",), stdin=True, stdout=True, stderr=True))
+RUNS = {**POD, "status": {"containerStatuses": [{"name": "c", "state": {"running": {}}}]}}
+ENDED: list[str] = []
 PORTS = Stream(POD, "", NODE, PortForward((80, 81)))
 
 
@@ -71,6 +73,15 @@ class Near(NoNodes):
 
     async def run(self, stream: Stream) -> Any:
         return Cat()
+
+    async def log(self, stream: Stream) -> AsyncIterator[bytes]:  # type: ignore[override]  # a generator is one
+        try:
+            yield b"one\n"
+            yield b"two\n"
+            while stream.wanted.follow:  # type: ignore[union-attr]
+                await asyncio.sleep(10)
+        finally:
+            ENDED.append(stream.container)
 
     async def connect(self, stream: Stream, port: int) -> socket.socket:
         if port != 80:
@@ -216,3 +227,30 @@ def test_without_ports_there_is_nothing_to_forward() -> None:
         return refused.value.status
 
     assert served(Stream(POD, "", NODE, PortForward()), talk) == 400
+
+
+@pytest.mark.parametrize(
+    ("asked", "spoken_", "first"),
+    [
+        (("binary.k8s.io",), "binary.k8s.io", b"one\n"), ((), None, b"one\n"), (("base64.binary.k8s.io",), "base64.binary.k8s.io", b"b25lCg=="),
+        (("other", "binary.k8s.io"), "binary.k8s.io", b"one\n"),
+    ],
+)  # fmt: skip
+def test_a_log_in_messages(asked: tuple[str, ...], spoken_: str | None, first: bytes) -> None:
+    async def talk(open_: Any) -> list[bytes]:
+        async with open_(*asked) as socket:
+            assert socket.protocol == spoken_
+            return await spoken(socket)
+
+    assert served(Stream(RUNS, "c", NODE, LogOptions()), talk)[:2] == [b"", first]
+
+
+def test_a_log_that_is_followed_in_messages_ends_when_its_reader_goes() -> None:
+    async def talk(open_: Any) -> None:
+        async with open_("binary.k8s.io") as socket:
+            await socket.send_str("nobody hears this")
+            assert [(await socket.receive()).data for _ in range(3)] == [b"", b"one\n", b"two\n"]
+
+    ENDED.clear()
+    served(Stream(RUNS, "c", NODE, LogOptions(follow=True)), talk)
+    assert ENDED == ["c"]
