@@ -58,6 +58,7 @@ ROOTS = {
     "v1/DeleteOptions": "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions",
 }  # fmt: skip
 SCALARS = {"string": "s", "integer": "i", "number": "n", "boolean": "b"}
+PREFIXES = ("io.k8s.api.", "io.k8s.apimachinery.pkg.", "io.k8s.apiextensions-apiserver.pkg.")
 FREE = {"Quantity", "IntOrString", "FieldsV1", "RawExtension"}
 
 
@@ -73,7 +74,9 @@ class Schema:
 
     def visit(self, name: str) -> str:
         """The code of a type; its fields are noted."""
-        short = name.removeprefix("io.k8s.api.").removeprefix("io.k8s.apimachinery.pkg.")
+        short = name
+        for prefix in PREFIXES:
+            short = short.removeprefix(prefix)
         if short.rsplit(".", 1)[1] in FREE:
             return "*"
         definition = self._definitions[name]

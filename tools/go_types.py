@@ -23,7 +23,9 @@ _OPAQUE = {"RawExtension", "FieldsV1"}
 class GoTypes:
     """The structs of all packages below a folder, by the short names that the schema uses."""
 
-    def __init__(self, folder: Path, modules: tuple[str, ...] = ("api", "apimachinery")) -> None:
+    def __init__(
+        self, folder: Path, modules: tuple[str, ...] = ("api", "apiextensions-apiserver", "apimachinery")
+    ) -> None:
         self._structs: dict[str, list[tuple[str, str, str]]] = {}
         self._aliases: dict[str, str] = {}
         for module in sorted(folder.iterdir()):

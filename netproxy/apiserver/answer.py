@@ -42,9 +42,14 @@ def many(
         kind, version = form.shape, form.api_version
         items: list[Any] | None = [_partial(form, obj) for obj in objects] or None
     else:
-        kind, version = f"{resource.kind}List", resource.api_version
-        items = [_item(in_version(obj, resource)) for obj in objects]
+        kind, version, meta = resource.list_kind, resource.api_version, list_meta(resource, meta)
+        items = [item_of(in_version(obj, resource), resource) for obj in objects]
     return form.response({"kind": kind, "apiVersion": version, "metadata": meta, "items": items})
+
+
+def list_meta(resource: Resource, meta: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The metadata of a list; that of a custom kind says where to go on even when there is nothing more."""
+    return meta if resource.custom is None else {"continue": "", **meta}
 
 
 def shaped(form: Form, resource: Resource, obj: Object, now: float) -> Object:
@@ -61,14 +66,17 @@ def reshaped(form: Form, resource: Resource, answer: Response, now: float) -> Re
     if not form.shape or answer.status >= 400:
         return answer
     found = orjson.loads(answer.body)
-    if found["kind"] == f"{resource.kind}List":
+    if found["kind"] == resource.list_kind:
         objects = [
             _stored({**item, "kind": resource.kind, "apiVersion": resource.api_version}) for item in found["items"]
         ]
         return replace(many(form, resource, objects, found["metadata"], now), headers=answer.headers)
     if found["kind"] == "Status":
         return answer
-    made = resource_of(found) or replace(resource, group="autoscaling", kind=found["kind"])
+    made = resource_of(found)
+    if made is None:
+        is_own = resource.custom is not None and found["kind"] == resource.kind
+        made = resource if is_own else replace(resource, group="autoscaling", kind=found["kind"], custom=None)
     return one(form, made, found, now, code=answer.status, headers=answer.headers)
 
 
@@ -113,6 +121,8 @@ def _inner(meta: Object) -> Object:
     }
 
 
-def _item(obj: Object) -> Object:
-    """An object in a list, which says once what all of them are."""
+def item_of(obj: Object, resource: Resource) -> Object:
+    """An object in a list, which says once what all of them are; custom ones say it themselves, too."""
+    if resource.custom is not None:
+        return obj
     return {field: value for field, value in obj.items() if field not in ("kind", "apiVersion")}

@@ -106,20 +106,20 @@ def object_of(request: Request, expected: Expected, options: WriteOptions) -> Ob
     check_size(request)
     if kind == PROTOBUF:
         return _from_protobuf(request.body, expected)
-    value, is_plain, told = _value(request.body, kind, expected)
+    value, is_plain, told = value_of(request.body, kind, expected)
     value = {} if value is None else value
-    given = _as_expected(_given(value, expected, request.body), expected)
+    given = _as_expected(given_of(value, expected, request.body), expected)
     of = root_of(given)
     if not of:
-        raise _unhandled(given, expected, _unregistered(given))
+        raise unhandled(given, expected, _unregistered(given))
     try:
         reading = read(value, of, is_plain=is_plain)
     except DecodingError as error:
-        raise _unhandled(given, expected, _retold(error, request.body, of) if kind == JSON else str(error)) from error
+        raise unhandled(given, expected, _retold(error, request.body, of) if kind == JSON else str(error)) from error
     _check_kind(given, expected)
     if (told or reading.told) and options.field_validation == "Strict":
         first = "\n  ".join(("yaml: unmarshal errors:", *told))
-        raise _unhandled(given, expected, strict_error((*((first,) if told else ()), *reading.told)))
+        raise unhandled(given, expected, strict_error((*((first,) if told else ()), *reading.told)))
     told = (*told, *reading.told)
     if options.field_validation == "Warn":
         for text in told:
@@ -144,16 +144,16 @@ def _from_protobuf(body: bytes, expected: Expected) -> Object:
     try:
         sent = envelope(body)
     except ProtobufError as error:
-        raise _unrecognized(str(error), expected, body) from error
+        raise unrecognized(str(error), expected, body) from error
     said = {"apiVersion": sent.api_version or expected.api_version, "kind": sent.kind or expected.kind}
     given = _as_expected(said, expected)
     of = type_of(given["apiVersion"], given["kind"])
     if not of:
-        raise _unhandled(given, expected, _unregistered(given))
+        raise unhandled(given, expected, _unregistered(given))
     try:
         obj = message(sent.raw, of)
     except ProtobufError as error:
-        raise _unhandled(given, expected, str(error)) from error
+        raise unhandled(given, expected, str(error)) from error
     _check_kind(given, expected)
     return {**given, **obj}
 
@@ -161,7 +161,7 @@ def _from_protobuf(body: bytes, expected: Expected) -> Object:
 def _as_expected(given: dict[str, str], expected: Expected) -> dict[str, str]:
     """What is given, in the version that is expected where it says the same. Raises ApiError for one of another place."""
     if given["apiVersion"] in _OLD.get(f"{expected.api_version}/{given['kind']}", ()):
-        raise _elsewhere(given, expected)
+        raise elsewhere(given, expected)
     return {**given, "apiVersion": expected.api_version} if given["apiVersion"] in expected.also else given
 
 
@@ -174,7 +174,7 @@ def strict_error(told: tuple[str, ...]) -> str:
     return f"strict decoding error: {', '.join(told)}"
 
 
-def _value(body: bytes, kind: str, expected: Expected) -> tuple[Any, bool, tuple[str, ...]]:
+def value_of(body: bytes, kind: str, expected: Expected) -> tuple[Any, bool, tuple[str, ...]]:
     """The value of a body, whether it is plain, and what was wrong with the text that can be overlooked."""
     if kind == YAML:
         from netproxy.apiserver.yamlbody import yaml_value  # few send it
@@ -182,28 +182,28 @@ def _value(body: bytes, kind: str, expected: Expected) -> tuple[Any, bool, tuple
         try:
             value, told = yaml_value(body)
         except ValueError as error:
-            raise _unrecognized(str(error), expected, body) from error
+            raise unrecognized(str(error), expected, body) from error
         return value, True, told
     try:
         return *parsed(body), ()
     except SyntaxFaultError as error:
-        raise _unrecognized(f"couldn't get version/kind; json parse error: {error}", expected, body) from error
+        raise unrecognized(f"couldn't get version/kind; json parse error: {error}", expected, body) from error
 
 
-def _given(value: Any, expected: Expected, body: bytes) -> dict[str, str]:
+def given_of(value: Any, expected: Expected, body: bytes) -> dict[str, str]:
     """The apiVersion and kind of a value; what is not said is as expected."""
     if word(value) != "object":
         why = f"json: cannot unmarshal {word(value)} into Go value of type {_TYPE_META}"
-        raise _unrecognized(f"couldn't get version/kind; json parse error: {why}", expected, body)
+        raise unrecognized(f"couldn't get version/kind; json parse error: {why}", expected, body)
     top = plain(value) if not isinstance(value, dict) else value
     said = {}
     for field in ("apiVersion", "kind"):
         said[field] = "" if top.get(field) is None else top[field]
         if not isinstance(said[field], str):
             why = f"json: cannot unmarshal {word(said[field])} into Go struct field .{field} of type string"
-            raise _unrecognized(f"couldn't get version/kind; json parse error: {why}", expected, body)
+            raise unrecognized(f"couldn't get version/kind; json parse error: {why}", expected, body)
     if said["apiVersion"].count("/") > 1:
-        raise _unrecognized(f"unexpected GroupVersion string: {said['apiVersion']}", expected, body)
+        raise unrecognized(f"unexpected GroupVersion string: {said['apiVersion']}", expected, body)
     return {
         field: said[field] or getattr(expected, "api_version" if field == "apiVersion" else "kind") for field in said
     }
@@ -213,10 +213,10 @@ def _check_kind(given: Mapping[str, str], expected: Expected) -> None:
     """Raise ApiError for an object of another kind."""
     if given == expected.meta:
         return
-    raise _unhandled(given, expected, "")
+    raise unhandled(given, expected, "")
 
 
-def _elsewhere(given: Mapping[str, str], expected: Expected) -> ApiError:
+def elsewhere(given: Mapping[str, str], expected: Expected) -> ApiError:
     """The same kind, in a version that is not the one of the path."""
     said, here = given["apiVersion"], expected.api_version
     return bad_request(f"the API version in the data ({said}) does not match the expected API version ({here})")
@@ -239,7 +239,7 @@ def _unregistered(given: Mapping[str, str]) -> str:
     return f"no kind {quoted(kind)} is registered for version {quoted(version)} {_SCHEME}"
 
 
-def _unhandled(given: Mapping[str, str], expected: Expected, why: str) -> ApiError:
+def unhandled(given: Mapping[str, str], expected: Expected, why: str) -> ApiError:
     version, kind = given["apiVersion"].rpartition("/")[2], given["kind"]
     if not why:  # it has a type, and is not what is expected
         own = _package(expected.api_version.rpartition("/")[0])
@@ -247,7 +247,7 @@ def _unhandled(given: Mapping[str, str], expected: Expected, why: str) -> ApiErr
     return bad_request(f'{kind} in version "{version}" cannot be handled as a {expected.kind}: {why}')
 
 
-def _unrecognized(why: str, expected: Expected, body: bytes) -> ApiError:
+def unrecognized(why: str, expected: Expected, body: bytes) -> ApiError:
     return bad_request(
         f"the object provided is unrecognized (must be of type {expected.kind}): {why} ({_summary(body)})"
     )

@@ -21,6 +21,7 @@ ORDER = (
 """Groups in the order in which they are listed; others come after them, by name."""
 
 _VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
+_CUSTOM_VERBS = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"]
 _CHANGE = ["get", "patch", "update"]
 _FORWARD = ["create", "delete", "get", "patch", "update"]
 
@@ -86,13 +87,15 @@ def _of(served: Sequence[Resource], api_version: str) -> list[Resource]:
 
 def parts(resource: Resource) -> list[str]:
     """The names of a resource's subresources, in order."""
-    return sorted(resource.subresources)
+    return sorted(resource.subresources) if resource.custom is None else list(resource.subresources)
 
 
 def verbs(resource: Resource, part: str = "") -> list[str]:
     """What can be done with a resource, or with a subresource of it."""
     if part:
         return _PARTS[part][1] if part in _PARTS else _CHANGE
+    if resource.custom is not None:
+        return _CUSTOM_VERBS
     if resource in REVIEWS:
         return ["create"]
     if resource in METRICS:

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 from netproxy.apiserver.status import bad_request
 from netproxy.core.names import quoted
+from netproxy.objects.custom.definition import Version
+from netproxy.objects.custom.jsonpath import found_at
 from netproxy.objects.kinds import (
     EVENTS,
     EVENTS_V1,
@@ -113,9 +115,25 @@ FIELDS: Mapping[Resource, Mapping[str, Value]] = {
 """The fields of the kinds that have others than name and namespace."""
 
 
+def _custom_fields(version: Version) -> Mapping[str, Value]:
+    """The fields that objects of a custom kind are picked by."""
+    placed = _PLACED if version.definition.is_namespaced else {_NAME: _PLACED[_NAME]}
+    return {**placed, **{path.removeprefix("."): _found(path) for path in version.selectable}}
+
+
+def _found(path: str) -> Value:
+    def value(obj: Object) -> str:
+        found = found_at(path, obj)
+        if not found or found[0] is None:
+            return ""
+        return str(found[0]).lower() if isinstance(found[0], bool) else str(found[0])
+
+    return value
+
+
 def check_fields(resource: Resource, selector: FieldSelector) -> None:
     """Raise ApiError (400) when a selector asks for a field that objects are not picked by."""
-    known = FIELDS.get(resource)
+    known = _custom_fields(resource.custom) if resource.custom is not None else FIELDS.get(resource)
     for field, *_ in selector:
         if known is None and field not in _PLACED:
             raise bad_request(f'{quoted(field)} is not a known field selector: only "{_NAME}", "{_SPACE}"')
@@ -126,7 +144,7 @@ def check_fields(resource: Resource, selector: FieldSelector) -> None:
 
 def field_picks(resource: Resource, selector: FieldSelector) -> Callable[[Object], bool] | None:
     """Whether a selector that has been checked picks an object as it is kept; None when it picks all."""
-    known = FIELDS.get(resource, _PLACED)
+    known = _custom_fields(resource.custom) if resource.custom is not None else FIELDS.get(resource, _PLACED)
     terms = [(known[field], value, negated) for field, value, negated in selector]
     if not terms:
         return None

@@ -12,6 +12,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from netproxy.apiserver.customschema import custom_definitions, definition_name
 from netproxy.apiserver.discovery import groups, kind_of, parts, verbs, versions
 from netproxy.objects.kinds import REVIEWS, Resource
 
@@ -99,7 +100,8 @@ def index(served: Sequence[Resource]) -> Definition:
 
 def fingerprint(served: Sequence[Resource], name: str) -> str:
     """A hash that changes with what a document says."""
-    said = repr([r for r in (*served, *REVIEWS) if r.api_version == api_version(name)])
+    mine = [r for r in (*served, *REVIEWS) if r.api_version == api_version(name)]
+    said = f"{mine!r}{[r.custom.definition.digest for r in mine if r.custom is not None] or ''}"
     return hashlib.sha512(f"{TITLE['version']} {said}".encode()).hexdigest().upper()
 
 
@@ -112,13 +114,13 @@ def api_version(name: str) -> str:
     return name.partition("/")[2]
 
 
-def document(served: Sequence[Resource], name: str, extra: Mapping[str, Definition] | None = None) -> Definition:
-    """The v3 document of this name; EXTRA are definitions of kinds that are not official."""
+def document(served: Sequence[Resource], name: str) -> Definition:
+    """The v3 document of this name."""
     mine = [r for r in (*served, *REVIEWS) if r.api_version == api_version(name)]
     paths = {path: made for resource in mine for path, made in _paths(resource).items()}
     if name == "version":
         paths = {"/version/": {"get": {"operationId": "getCodeVersion", "responses": {"200": {"description": "OK"}}}}}
-    schemas = {**definitions(), **(extra or {})}
+    schemas = {**definitions(), **custom_definitions(mine)}
     wanted = _closure(schemas, _names_in(paths))
     return {
         "openapi": "3.0.0", "info": TITLE, "paths": _v3(paths),
@@ -129,7 +131,8 @@ def document(served: Sequence[Resource], name: str, extra: Mapping[str, Definiti
 def document_v2(served: Sequence[Resource]) -> Definition:
     """`/openapi/v2`: everything in one document."""
     paths = {path: _v2_paths(made) for resource in (*served, *REVIEWS) for path, made in _paths(resource).items()}
-    found = {name: _with_prefix(_v2(definition), V2) for name, definition in definitions().items()}
+    known = {**definitions(), **custom_definitions(served)}
+    found = {name: _with_prefix(_v2(definition), V2) for name, definition in known.items()}
     return {"swagger": "2.0", "info": TITLE, "paths": paths, "definitions": found}
 
 
@@ -162,9 +165,11 @@ def _operations(resource: Resource, part: str, wanted: Iterable[str]) -> Definit
 def _operation(resource: Resource, part: str, verb: str) -> Definition:
     group, version, kind = kind_of(resource, part) if part else ("", "", resource.kind)
     group, version = (group, version) if version else (resource.group, resource.version)
-    definition = _by_kind().get((group, version, kind), "")
+    is_custom = resource.custom is not None and kind == resource.kind
+    definition = definition_name(resource) if is_custom else _by_kind().get((group, version, kind), "")
     shape = {"$ref": definition} if definition else {"type": "string"}
-    given = {"$ref": f"{definition}List"} if verb == "list" and definition else shape
+    listed = definition_name(resource, resource.list_kind) if is_custom else f"{definition}List"
+    given = {"$ref": listed} if verb == "list" and definition else shape
     method = _METHODS.get(verb, verb)
     made: Definition = {
         "operationId": f"{verb}{kind}{part.title()}", "x-kubernetes-action": verb,
@@ -176,7 +181,7 @@ def _operation(resource: Resource, part: str, verb: str) -> Definition:
         made["requestBody"] = {"required": True, "content": {"*/*": {"schema": shape}}}
     if method == "patch":
         body = {"schema": {"$ref": "io.k8s.apimachinery.pkg.apis.meta.v1.Patch"}}
-        made["requestBody"] = {"required": True, "content": dict.fromkeys(_PATCHES, body)}
+        made["requestBody"] = {"required": True, "content": dict.fromkeys(_PATCHES[: len(_PATCHES) - is_custom], body)}
     return made
 
 

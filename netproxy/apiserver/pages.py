@@ -36,7 +36,7 @@ def page(request: Request, served: Sequence[Resource]) -> Response | None:
     found = _PAGES.get(steps[0])
     if found:
         return found(request, served, steps[1:])
-    return None if steps[0] in ("api", "apis") else _lost()
+    return None if steps[0] in ("api", "apis") else lost()
 
 
 def paths(served: Sequence[Resource]) -> list[str]:
@@ -55,7 +55,8 @@ def _described(served: Sequence[Resource]) -> Sequence[Resource]:
     return [resource for resource in served if resource not in METRICS]
 
 
-def _lost() -> Response:
+def lost() -> Response:
+    """Nothing at all is here."""
     return Response(404, b"404 page not found\n", TEXT)
 
 
@@ -80,9 +81,9 @@ def _groups(request: Request, served: Sequence[Resource], steps: Sequence[str]) 
         return _negotiated(request, plain, lambda: discovery.aggregated(served, core=False))
     if len(steps) == 1:
         found = discovery.one_group(served, steps[0])
-        return json_response(found) if found else _lost()
+        return json_response(found) if found else lost()
     if steps[0] not in discovery.groups(served):
-        return _lost() if len(steps) > 2 else None
+        return lost() if len(steps) > 2 else None
     return _resources(request, served, "/".join(steps)) if len(steps) == 2 else None
 
 
@@ -124,7 +125,7 @@ def _openapi(request: Request, served: Sequence[Resource], steps: Sequence[str])
         case ["v3", *rest]:
             return _document(request, served, "/".join(rest))
         case _:
-            return _lost()
+            return lost()
 
 
 def _document(request: Request, served: Sequence[Resource], name: str) -> Response:
@@ -142,14 +143,14 @@ def _document(request: Request, served: Sequence[Resource], name: str) -> Respon
 
 def _version(request: Request, _: Sequence[Resource], steps: Sequence[str]) -> Response:
     if steps:
-        return _lost()
+        return lost()
     return json_response(VERSION) if request.method == "GET" else _refused()
 
 
 def _health(request: Request, _: Sequence[Resource], steps: Sequence[str]) -> Response:
     name = next(step for step in request.path.split("/") if step)
     if steps:
-        return Response(200, b"ok", TEXT) if "/".join(steps) in CHECKS[name] else _lost()
+        return Response(200, b"ok", TEXT) if "/".join(steps) in CHECKS[name] else lost()
     if "verbose" not in request.query:
         return Response(200, b"ok", TEXT)
     left_out = request.values("exclude")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from netproxy.core.errors import NotFoundError
 from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import PODS, REVIEWS, Resource, by_path
+
+Lookup = Callable[[str, str], Resource | None]
+"""The resource of a group and version and a plural."""
 
 UNKNOWN = "the server could not find the requested resource"
 _TABLELESS = frozenset(("binding", "ephemeralcontainers", "eviction", "finalize", "resize", "token"))
@@ -34,7 +38,7 @@ class Target:
         return self.subresource not in _TABLELESS and self.resource not in REVIEWS
 
 
-def target_of(path: str) -> Target | None:
+def target_of(path: str, lookup: Lookup = by_path) -> Target | None:
     """Read `/api/v1/namespaces/NS/pods/NAME/status` and its relatives; None for a path that names no resource.
 
     >>> target_of("/api/v1/namespaces/a/pods/b/status").key
@@ -56,8 +60,11 @@ def target_of(path: str) -> Target | None:
         at, rest = rest[1], rest[2:]
     if at and version == "v1" and rest == ["bindings"]:
         return Target(PODS, at, "", "binding", is_watch)
-    resource = by_path(version, rest[0])
+    resource = lookup(version, rest[0])
     name, sub = rest[1] if len(rest) > 1 else "", rest[2] if len(rest) > 2 else ""
+    if resource is not None and resource.custom is not None and sub and sub not in resource.subresources:
+        missing = NotFoundError(f'{resource.group_resource} "{name}" not found')
+        raise missing.with_details(**resource.details(name))
     if (
         resource is None
         or (rest[3:] and sub != "proxy")
@@ -68,13 +75,13 @@ def target_of(path: str) -> Target | None:
     return Target(resource, at, name, sub, is_watch)
 
 
-def meant(path: str) -> Target | None:
+def meant(path: str, lookup: Lookup = by_path) -> Target | None:
     """What a path names, if that is served.
 
     >>> meant("/healthz"), meant("/api/v1/nonsense")
     (None, None)
     """
     try:
-        return target_of(path.rstrip("/"))
+        return target_of(path.rstrip("/"), lookup)
     except NotFoundError:
         return None

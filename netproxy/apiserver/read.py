@@ -15,6 +15,7 @@ from netproxy.apiserver.status import bad_request
 from netproxy.apiserver.watch import Watch
 from netproxy.core.clock import Clock
 from netproxy.objects.kinds import Resource
+from netproxy.registry.convert import in_version
 from netproxy.registry.scale import scale_of
 from netproxy.store.store import Store
 
@@ -47,7 +48,7 @@ class Reader:
         check_there(version_number(request.query.get("resourceVersion", "")), self._store)
         obj, resource = self._store.get(target.resource, target.key), target.resource
         if target.subresource == "scale":
-            obj, resource = scale_of(obj), SCALES
+            obj, resource = scale_of(in_version(obj, resource), resource), SCALES
         return one(form, resource, obj, self._clock.now())
 
 

@@ -11,7 +11,7 @@ from netproxy.apiserver.answer import reshaped
 from netproxy.apiserver.connect import PARTS, Stream, connect
 from netproxy.apiserver.metrics import Meter, metrics
 from netproxy.apiserver.negotiate import accepted, in_form
-from netproxy.apiserver.pages import page
+from netproxy.apiserver.pages import lost, page
 from netproxy.apiserver.paths import UNKNOWN, Target, meant, target_of
 from netproxy.apiserver.proxied import Proxied, proxied
 from netproxy.apiserver.read import Reader
@@ -21,8 +21,8 @@ from netproxy.apiserver.tokens import Signer
 from netproxy.apiserver.watch import Watch
 from netproxy.apiserver.write import Writer
 from netproxy.core.clock import Clock
-from netproxy.core.errors import NetproxyError
-from netproxy.objects.kinds import ENDPOINTS, METRICS, RESOURCES, Resource
+from netproxy.core.errors import NetproxyError, NotFoundError
+from netproxy.objects.kinds import ENDPOINTS, METRICS, Resource
 from netproxy.registry.registry import Registry
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,8 @@ class Api:
     ) -> None:  # fmt: skip
         """SIGNER signs the tokens of service accounts, METER measures what Pods use; without one there are none."""
         self._meter = meter
-        self._served = RESOURCES if meter is None else (*RESOURCES, *METRICS)
+        self._measured = () if meter is None else METRICS
+        self._customs = registry.customs
         self._clock = clock
         self.access = Access(registry.store, clock, signer or NoSigner(), registry.store.new_uid)
         self._store = registry.store
@@ -66,22 +67,36 @@ class Api:
         warned: list[str] = []
         request = replace(request, warn=warned.append)
         try:
-            target = meant(request.path)
+            target = meant(request.path, self._customs.by_path)
             request = self.access.admitted(request, target)
-            found = self.access.published(request) or page(request, self._served)
+            served = (*self._customs.resources, *self._measured)
+            found = self.access.published(request) or page(request, served)
             if found:
                 return found
-            target = target_of(request.path.rstrip("/"))
+            target = target_of(request.path.rstrip("/"), self._customs.by_path)
+            if self._is_lost(request, target):
+                return lost()
+            if target is None and self._customs.has_group(request.path):
+                return lost()
             if target is None:
                 return status(404, "NotFound", UNKNOWN, {})
             return _warned(self._serve(request, target), target, warned)
         except NetproxyError as error:
+            if target is None and isinstance(error, NotFoundError) and self._customs.has_group(request.path):
+                return lost() if error.details is None else status_of(error)
             return (
                 _warned(status_of(error, target.resource, target.name), target, warned) if target else status_of(error)
             )
         except Exception as error:  # a fault of ours in one request ends no other
             log.exception("%s %s", request.method, request.path)
             return status_of(error)
+
+    def _is_lost(self, request: Request, target: Target | None) -> bool:
+        """Whether there is nothing at all at a path of a custom group."""
+        if target is None or target.resource.custom is None:
+            return False
+        needs_namespace = bool(target.name) or request.method != "GET"
+        return target.resource.namespaced and not target.namespace and needs_namespace
 
     def _serve(self, request: Request, target: Target) -> Answer:
         match request.method, target.subresource:
@@ -114,8 +129,11 @@ def _warned(answer: Answer, target: Target, warned: list[str]) -> Answer:
     """The answer with what the client is warned of, and what there is to say against its resource, whatever was asked of it."""
     if isinstance(answer, Stream | Proxied):
         return answer
-    why = OUTDATED.get(target.resource)
+    resource = target.resource
+    why = OUTDATED.get(resource)
     if why is not None:
-        warned = [f"{target.resource.version} {target.resource.kind} is deprecated in {why}", *warned]
+        warned = [f"{resource.version} {resource.kind} is deprecated in {why}", *warned]
+    if resource.custom is not None and resource.custom.warning:
+        warned = [resource.custom.warning, *warned]
     headers = tuple(("Warning", warning(text)) for text in dict.fromkeys(warned))
     return replace(answer, headers=(*headers, *answer.headers)) if headers else answer

@@ -22,7 +22,7 @@ from netproxy.core.errors import (
     UnsupportedError,
 )
 from netproxy.core.names import quoted
-from netproxy.objects.kinds import Resource, stored_resource
+from netproxy.objects.kinds import CUSTOM_RESOURCE_DEFINITIONS, Resource, stored_resource
 
 Object = dict[str, Any]
 
@@ -133,7 +133,8 @@ def _invalid(error: ManifestError, resource: Resource | None, name: str) -> Resp
             for p in error.problems
         ]
         return status(422, "Invalid", str(error), {"causes": causes})
-    if any(problem.reason == "FieldValueTypeInvalid" for problem in error.problems):
+    by_schema = resource.custom is not None or resource is CUSTOM_RESOURCE_DEFINITIONS
+    if not by_schema and any(problem.reason == "FieldValueTypeInvalid" for problem in error.problems):
         said = f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: '
         return status(400, "BadRequest", said + _listed(error.problems))
     about = {"name": name, "group": stored_resource(resource).group, "kind": resource.kind, **(error.details or {})}

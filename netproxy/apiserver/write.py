@@ -8,7 +8,9 @@ from __future__ import annotations
 import dataclasses
 from contextlib import suppress
 
+from netproxy.apiserver.answer import item_of, list_meta
 from netproxy.apiserver.body import SCALE, check_size, expected_of, object_of
+from netproxy.apiserver.custombody import custom_object_of
 from netproxy.apiserver.listing import list_options, whole
 from netproxy.apiserver.options import APPLY, delete_options, write_options
 from netproxy.apiserver.page import page
@@ -18,17 +20,22 @@ from netproxy.apiserver.paths import Target
 from netproxy.apiserver.request import Request, Response, json_response
 from netproxy.apiserver.status import bad_request, not_allowed, success
 from netproxy.core.errors import ApiError, NotFoundError
+from netproxy.core.names import quoted
 from netproxy.objects.kinds import NAMESPACES
 from netproxy.objects.meta import Object, key, metadata
 from netproxy.registry.convert import in_version
 from netproxy.registry.given import check_name
 from netproxy.registry.habits import habits_of
+from netproxy.registry.options import WriteOptions
 from netproxy.registry.registry import Registry
 
 PATCHES = (
     "application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json",
     "application/apply-patch+yaml",
 )  # fmt: skip
+
+CUSTOM_PATCHES = ("application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml")
+UNREAD = "the body of the request was in an unknown format - accepted media types include: "
 
 
 class Writer:
@@ -57,19 +64,21 @@ class Writer:
                 return self.delete(request, target)
             case "DELETE", False, "" if has_many and target.resource is not NAMESPACES:
                 return self.delete_collection(request, target)
+            case _ if target.resource.custom is not None:
+                raise unsupported(request.method, target)
             case _:
                 raise not_allowed()
 
     def create(self, request: Request, target: Target) -> Response:
         """POST to a collection."""
-        options = write_options(request)
-        obj = placed(object_of(request, expected_of(target.resource), options), target)
+        options = write_options(request).of(target.resource)
+        obj = placed(_object(request, target, options), target)
         return json_response(self._registry.create(obj, options), 201)
 
     def replace(self, request: Request, target: Target) -> Response:
         """PUT of an object, or of its status or finalizers."""
-        options = write_options(request)
-        obj = placed(object_of(request, expected_of(target.resource), options), target)
+        options = write_options(request).of(target.resource)
+        obj = placed(_object(request, target, options), target)
         check_name(obj, target.key)
         options = dataclasses.replace(options, is_put=target.subresource in ("", "status"))
         if not target.subresource:
@@ -87,7 +96,10 @@ class Writer:
     def patch(self, request: Request, target: Target) -> Response:
         """PATCH of an object or of its status."""
         kind = request.content_type.partition(";")[0].strip()
-        if kind not in PATCHES:
+        if target.resource.custom is not None:
+            if kind not in CUSTOM_PATCHES:
+                raise ApiError(415, "UnsupportedMediaType", UNREAD + ", ".join(CUSTOM_PATCHES))
+        elif kind not in PATCHES:
             raise ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type").with_details()
         check_size(request)
         options = write_options(request)
@@ -116,14 +128,27 @@ class Writer:
             with suppress(NotFoundError):  # it went with another one
                 self._registry.delete(resource, key(obj), asked, options)
         return json_response({
-            "kind": f"{resource.kind}List", "apiVersion": resource.api_version, "metadata": picked.meta,
-            "items": [_in_list(in_version(obj, resource)) for obj in picked.objects],
+            "kind": resource.list_kind, "apiVersion": resource.api_version, "metadata": list_meta(resource, picked.meta),
+            "items": [item_of(in_version(obj, resource), resource) for obj in picked.objects],
         })  # fmt: skip
 
 
-def _in_list(obj: Object) -> Object:
-    """An object as an item of a list, which says for all of them what they are."""
-    return {field: value for field, value in obj.items() if field not in ("apiVersion", "kind")}
+def _object(request: Request, target: Target, options: WriteOptions) -> Object:
+    """The object that a request brings."""
+    custom = target.resource.custom
+    if custom is not None:
+        return custom_object_of(request, custom, options)
+    return object_of(request, expected_of(target.resource), options)
+
+
+_VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete", "GET": "get"}
+
+
+def unsupported(method: str, target: Target) -> ApiError:
+    """Nothing is done in this way with a custom object, or a part of it."""
+    resource, verb = target.resource, _VERBS.get(method, method.lower())
+    why = f"{verb} is not supported on resources of kind {quoted(resource.group_resource)}"
+    return ApiError(405, "MethodNotAllowed", why).with_details(**resource.details(""))
 
 
 def placed(obj: Object, target: Target) -> Object:

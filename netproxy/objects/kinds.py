@@ -7,8 +7,11 @@ A row is one resource of one group and version. The same objects may be served i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from netproxy.objects.custom.definition import Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,8 @@ class Resource:
     """The group resource whose objects these are, when it is another one."""
     categories: tuple[str, ...] = ()
     """The words that stand for many resources (`kubectl get all`)."""
+    custom: Version | None = field(default=None, compare=False, repr=False)
+    """What is known of a resource that somebody defined while the server ran."""
 
     @property
     def api_version(self) -> str:
@@ -63,7 +68,12 @@ class Resource:
     @property
     def singular(self) -> str:
         """Lower-case singular, as kubectl prints it."""
-        return self.kind.lower()
+        return self.custom.definition.singular if self.custom is not None else self.kind.lower()
+
+    @property
+    def list_kind(self) -> str:
+        """The kind of a list of its objects."""
+        return self.custom.definition.list_kind if self.custom is not None else f"{self.kind}List"
 
     @property
     def prefix(self) -> str:
@@ -219,7 +229,8 @@ def stored_resource(resource: Resource) -> Resource:
     >>> stored_resource(EVENTS_V1) is EVENTS
     True
     """
-    return _STORED[resource.stored]
+    custom = resource.custom
+    return _STORED[resource.stored] if custom is None else custom.definition.storage.resource
 
 
 def resource_of_word(word: str) -> Resource | None:

@@ -21,6 +21,7 @@ from netproxy.objects.validation.addresses import STRICT
 from netproxy.objects.validation.autoscaler import HORIZONTAL_POD_AUTOSCALER
 from netproxy.objects.validation.cluster import cluster_problems
 from netproxy.objects.validation.cronjob import CRON_JOB
+from netproxy.objects.validation.definition import DEFINITION
 from netproxy.objects.validation.endpoints import RULES as ENDPOINTS
 from netproxy.objects.validation.endpointslice import RULES as ENDPOINT_SLICE
 from netproxy.objects.validation.endpointslice import port_range_problems
@@ -163,6 +164,7 @@ _RULES: dict[str, Rules] = {
     "ConfigMap": config.CONFIG_MAP,
     "ControllerRevision": policy.CONTROLLER_REVISION,
     "CronJob": CRON_JOB,
+    "CustomResourceDefinition": DEFINITION,
     "DaemonSet": DAEMON_SET,
     "Deployment": DEPLOYMENT,
     "EndpointSlice": ENDPOINT_SLICE,

@@ -31,6 +31,7 @@ from netproxy.registry.managed import (
     Entries,
     Entry,
     Kind,
+    UntypedError,
     Write,
     changes,
     entry_of,
@@ -156,6 +157,8 @@ def applied(live: Object, config: Object, write: Write, kind: Kind, *, force: bo
     """
     try:
         result = _applied(live, config, write, kind, force=force)
+    except UntypedError as error:
+        raise ApiError(500, "", str(error)) from error
     except ApplyConflictError as error:
         if write.manager != "kubectl":
             raise

@@ -29,6 +29,8 @@ def in_version(obj: Object, resource: Resource) -> Object:
     >>> in_version({"apiVersion": "v1", "kind": "Event", "message": "x"}, EVENTS_V1)["note"]
     'x'
     """
+    if resource.custom is not None:
+        return resource.custom.seen(obj)
     given = resource_of(obj)
     if given is resource or given is None:
         return obj

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
 from typing import Any
 
-from netproxy.core.errors import ApiError, ManifestError, Problem
+from netproxy.core.errors import ApiError, ManifestError
 from netproxy.core.names import NamespacedName
 from netproxy.objects.canonical import canonical
 from netproxy.objects.kinds import (
@@ -33,14 +33,6 @@ _OURS = (
     "deletionTimestamp",
     "deletionGracePeriodSeconds",
 )
-
-
-def served(obj: Object) -> Resource:
-    """The resource of an object. Raises ManifestError for a kind that is not served."""
-    found = resource_of(obj)
-    if found is None:
-        raise ManifestError([Problem("kind", f"Unsupported value: {obj.get('apiVersion')}, {obj.get('kind')}")])
-    return found
 
 
 def given_object(obj: Object, resource: Resource, cluster_name: str) -> Object:

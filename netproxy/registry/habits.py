@@ -58,6 +58,8 @@ class Habits:
 
     generation: tuple[str, ...] | None = None
     """The fields whose change makes `metadata.generation` grow; None: its objects have none."""
+    counts_all: bool = False
+    """Whatever changes but metadata makes it grow."""
     is_put: bool = False
     """A PUT makes an object that is not there."""
     needs_version: bool = False
@@ -112,8 +114,9 @@ _OF: Mapping[Resource, Habits] = {
 }
 _BY_STORED = {resource.stored: habits for resource, habits in _OF.items()}
 _USUAL = Habits()
+_CUSTOM = Habits((), counts_all=True, needs_version=True)
 
 
 def habits_of(resource: Resource) -> Habits:
     """What is peculiar to a resource; the same for all groups and versions of one kind."""
-    return _BY_STORED.get(resource.stored, _USUAL)
+    return _BY_STORED.get(resource.stored, _USUAL) if resource.custom is None else _CUSTOM

@@ -14,6 +14,7 @@ from netproxy.objects.meta import Object, metadata
 from netproxy.registry.blank import blank
 from netproxy.registry.fieldset import FieldSet, compare, difference, outside, read, union
 from netproxy.registry.shape import Shape
+from netproxy.registry.typed import type_error
 
 Entry = Mapping[str, Any]
 Entries = list[dict[str, Any]]
@@ -50,6 +51,12 @@ class Kind:
     shape: Callable[[str], Shape]
     """How an object of a group and version is owned."""
     in_version: InVersion
+    is_strict: bool = False
+    """What a version has and another one has not keeps everybody's fields from being told."""
+
+
+class UntypedError(ValueError):
+    """An object has fields that one of its versions does not know."""
 
 
 def updated(old: Object | None, new: Object, write: Write, kind: Kind) -> Entries:
@@ -108,6 +115,10 @@ def _described(obj: Object) -> Object:
 def in_other_version(old: Object, new: Object, version: str, write: Write, kind: Kind) -> tuple[FieldSet, FieldSet]:
     """What a manager of another version of the object, which is served, sees."""
     before, after = kind.in_version(old, version) or old, kind.in_version(new, version) or new
+    if kind.is_strict:
+        wrong = type_error(before, kind.shape(version)) or type_error(after, kind.shape(version))
+        if wrong:
+            raise UntypedError(wrong)
     return changes(before, after, kind.shape(version), write.reset)
 
 

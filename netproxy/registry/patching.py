@@ -11,14 +11,16 @@ from dataclasses import replace
 from typing import Any
 
 from netproxy.core.clock import timestamp
-from netproxy.core.errors import ConflictError
+from netproxy.core.errors import ApiError, ConflictError
 from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import Resource
 from netproxy.objects.meta import Object, key, metadata
 from netproxy.registry.applying import applied, check_config, check_result, tell
 from netproxy.registry.blank import blank
 from netproxy.registry.convert import as_stored, in_version
-from netproxy.registry.given import check_name, given_object, served
+from netproxy.registry.custom import given_custom
+from netproxy.registry.custompatch import custom_patched
+from netproxy.registry.given import check_name, given_object
 from netproxy.registry.managed import Write
 from netproxy.registry.options import PLAIN, WriteOptions
 from netproxy.registry.patch import Patch, patched
@@ -50,11 +52,13 @@ class Patches(Steps):
         with self.transaction(dry_run=options.dry_run) as change:
             old = change.get(resource, at)
             is_scale = subresource == "scale"
-            seen = seen_scale(old, resource) if is_scale else in_version(old, resource)
-            obj = patched(seen, Patch(content_type, body, told), options)
+            seen = seen_scale(in_version(old, resource), resource) if is_scale else in_version(old, resource)
+            way = Patch(content_type, body, told)
+            custom = None if is_scale else resource.custom
+            obj = patched(seen, way, options) if custom is None else custom_patched(seen, way, options, custom)
             new = _placed(obj, at) if is_scale else self._patched(obj, resource, at)
             made = shown(self._write(subresource)(change, new, old, options), resource, old, dry_run=options.dry_run)
-            return scale_of(made) if is_scale else made
+            return scale_of(made, resource) if is_scale else made
 
     def apply_configuration(
         self, resource: Resource, at: NamespacedName, config: Any, options: WriteOptions, *, subresource: str = "",
@@ -68,13 +72,14 @@ class Patches(Steps):
         version, kind_name = (SCALE, "Scale") if is_scale else (resource.api_version, resource.kind)
         kind = SCALES if is_scale else kind_of(resource)
         check_config(config, version, kind_name, kind.shape(version))
+        if is_scale and resource.custom is not None:
+            raise _no_such_scale(config)
         with self.transaction(dry_run=options.dry_run) as change:
             old = change.find(resource, at)
             if old is None and subresource:
                 change.get(resource, at)
-            live = (
-                blank(config) if old is None else seen_scale(old, resource) if is_scale else in_version(old, resource)
-            )
+            seen = blank(config) if old is None else in_version(old, resource)
+            live = seen_scale(seen, resource) if is_scale else seen
             now = timestamp(self.store.clock.now())
             reset = {} if is_scale else reset_of(resource, subresource)
             result = applied(
@@ -91,15 +96,29 @@ class Patches(Steps):
                 entries = of_object(old, result.entries, resource) if is_scale else result.entries
                 made = self._write(subresource)(change, new, old, options, entries)
             made = shown(made, resource, old, dry_run=options.dry_run)
-            return scale_of(made) if is_scale else made, old is None
+            return scale_of(made, resource) if is_scale else made, old is None
 
-    def _given(self, obj: Object) -> tuple[Resource, Object]:
-        resource = served(obj)
+    def _given(self, obj: Object, options: WriteOptions = PLAIN) -> tuple[Resource, Object]:
+        """The resource of an object and the object; one of a custom kind is seen in the version of its writer."""
+        wanted = options.resource
+        resource = self.customs.served(obj) if wanted is None or wanted.custom is None else wanted
+        if resource.custom is not None:
+            return resource, given_custom(obj, resource.custom)
         return resource, as_stored(given_object(obj, resource, self.cluster.name), resource)
 
     def _patched(self, obj: Object, resource: Resource, at: NamespacedName) -> Object:
         """What a patch made of an object, if it is still that object."""
+        if resource.custom is not None:
+            return given_custom(_placed(obj, at), resource.custom)
         return self._given(_placed({**obj, "apiVersion": resource.api_version, "kind": resource.kind}, at))[1]
+
+
+def _no_such_scale(config: Object) -> ApiError:
+    """Nobody can apply the scale of a custom object: the API server cannot convert it."""
+    meta = metadata(config)
+    whose = f"{meta.get('namespace') or ''}/{meta.get('name') or ''}; {SCALE}, Kind=Scale"
+    why = f"to proper version: request to convert CR to an invalid group/version: {SCALE}"
+    return ApiError(500, "", f"failed to convert new object ({whose}) {why}")
 
 
 def _unknown_uid(obj: Object, resource: Resource, at: NamespacedName) -> ConflictError:

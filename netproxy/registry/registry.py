@@ -38,14 +38,14 @@ class Registry(Patches):
 
     def create(self, obj: Object, options: WriteOptions = PLAIN) -> Object:
         """Admit and store a new object. Raises ManifestError, AlreadyExistsError, NotFoundError (no such namespace)."""
-        resource, new = self._given(obj)
+        resource, new = self._given(obj, options)
         options = options.of(resource)
         with self.transaction(dry_run=options.dry_run) as change:
             return shown(self._create(change, new, options), resource, None, dry_run=options.dry_run)
 
     def put(self, obj: Object, options: WriteOptions = PLAIN) -> tuple[Object, bool]:
         """As `replace`, but an object that is not there is made, where its resource is made so; also, whether it was."""
-        resource, new = self._given(obj)
+        resource, new = self._given(obj, options)
         options = options.of(resource)
         with self.transaction(dry_run=options.dry_run) as change:
             is_new = habits_of(resource).is_put and change.find(resource, key(new)) is None
@@ -55,7 +55,7 @@ class Registry(Patches):
 
     def replace(self, obj: Object, options: WriteOptions = PLAIN) -> Object:
         """Put a new state in an object's place; its status stays. Raises ManifestError, ConflictError, NotFoundError."""
-        resource, new = self._given(obj)
+        resource, new = self._given(obj, options)
         options = options.of(resource)
         with self.transaction(dry_run=options.dry_run) as change:
             old = change.get(resource, key(new))
@@ -64,7 +64,7 @@ class Registry(Patches):
 
     def replace_part(self, obj: Object, subresource: str, options: WriteOptions = PLAIN) -> Object:
         """Put a part of the object in the place of the stored one's; all else stays. Versions as in `replace`."""
-        resource, new = self._given(obj)
+        resource, new = self._given(obj, options)
         options = options.of(resource)
         with self.transaction(dry_run=options.dry_run) as change:
             if options.is_put and habits_of(resource).is_put and change.find(resource, key(new)) is None:
@@ -103,7 +103,7 @@ class Registry(Patches):
         with self.transaction(dry_run=options.dry_run) as change:
             old, options = change.get(resource, key(scale)), options.of(resource)
             made = self._rescale(change, scale, old, options)
-            return scale_of(shown(made, resource, old, dry_run=options.dry_run))
+            return scale_of(shown(made, resource, old, dry_run=options.dry_run), resource)
 
     def delete(
         self, resource: Resource, at: NamespacedName, wanted: Options = AS_USUAL, options: WriteOptions = PLAIN

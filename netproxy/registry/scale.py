@@ -10,30 +10,40 @@ from collections.abc import Mapping
 from typing import Any
 
 from netproxy.core.errors import ManifestError, Problem
+from netproxy.objects.kinds import Resource
 from netproxy.objects.meta import Object, metadata, spec, status
+from netproxy.registry.customscale import counts, with_copies
 
 _META = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 
 
-def scale_of(obj: Object) -> Object:
-    """The scale of an object.
+def scale_of(obj: Object, resource: Resource | None = None, *, is_new: bool = False) -> Object:
+    """The scale of an object, of a RESOURCE that may be a custom one. IS_NEW: a custom object may not say yet what it wants.
 
     >>> web = {"metadata": {"name": "web"}, "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "web"}}}}
     >>> scale_of(web)["spec"], scale_of(web)["status"]
     ({'replicas': 2}, {'replicas': 0, 'selector': 'app=web'})
     """
     meta = {field: metadata(obj)[field] for field in _META if field in metadata(obj)}
-    wanted, there = spec(obj).get("replicas"), status(obj).get("replicas") or 0
-    selector = selector_text(spec(obj).get("selector") or {})
+    scale = resource.custom.scale if resource is not None and resource.custom is not None else None
+    wanted, there, selector = counts(obj, scale, is_new=is_new) if scale is not None else _counts(obj)
     return {
         "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": meta, "spec": {"replicas": wanted} if wanted else {},
         "status": {"replicas": there, **({"selector": selector} if selector else {})},
     }  # fmt: skip
 
 
-def scaled(obj: Object, scale: Object) -> Object:
+def _counts(obj: Object) -> tuple[int | None, int, str]:
+    selector = selector_text(spec(obj).get("selector") or {})
+    return spec(obj).get("replicas"), status(obj).get("replicas") or 0, selector
+
+
+def scaled(obj: Object, scale: Object, resource: Resource | None = None) -> Object:
     """The object with the copies that its scale wants, made from the state that it names. Raises ManifestError."""
     replicas = spec(scale).get("replicas") or 0
+    custom = resource.custom.scale if resource is not None and resource.custom is not None else None
+    if custom is not None:
+        return with_copies(obj, custom, replicas)
     if replicas < 0:
         why = f"Invalid value: {replicas}: must be greater than or equal to 0"
         raise ManifestError([Problem("spec.replicas", why)]).with_details(group="autoscaling", kind="Scale")

@@ -19,21 +19,34 @@ SCALES = Kind(
 )
 
 
+def _replicas(resource: Resource, api_version: str) -> FieldSet | None:
+    """Where an object of a version says how many copies it wants; None for a version without a scale."""
+    if resource.custom is None:
+        return _REPLICAS if api_version == resource.api_version else None
+    version = resource.custom.definition.version(api_version.rpartition("/")[2])
+    if version is None or version.scale is None:
+        return None
+    found: FieldSet = {}
+    for field in reversed(version.scale.wanted):
+        found = {f"f:{field}": found}
+    return found
+
+
 def seen_scale(obj: Object, resource: Resource) -> Object:
     """The scale of an object, with those who manage its replicas."""
     entries = [
         {**entry, "apiVersion": SCALE, "fieldsV1": _REPLICAS}
         for entry in stored(obj)
-        if entry["apiVersion"] == resource.api_version and intersection(entry["fieldsV1"], _REPLICAS)
+        if (replicas := _replicas(resource, entry["apiVersion"])) and intersection(entry["fieldsV1"], replicas)
     ]
-    scale = scale_of(obj)
+    scale = scale_of(obj, resource, is_new=True)
     return {**scale, "metadata": {**scale["metadata"], "managedFields": sorted(entries, key=order)}}
 
 
 def rescaled(old: Object, new: Object, resource: Resource, manager: str, now: str) -> Entries:
     """The entries of an object after an update of its scale."""
     write = Write(manager, SCALE, now, "scale", {})
-    return of_object(old, updated(seen_scale(old, resource), scale_of(new), write, SCALES), resource)
+    return of_object(old, updated(seen_scale(old, resource), scale_of(new, resource), write, SCALES), resource)
 
 
 def of_object(obj: Object, scale_entries: Entries, resource: Resource) -> Entries:
@@ -46,9 +59,10 @@ def of_object(obj: Object, scale_entries: Entries, resource: Resource) -> Entrie
     result: Entries = []
     before = stored(obj)
     for entry in before:
-        if entry["apiVersion"] != resource.api_version:
+        replicas = _replicas(resource, entry["apiVersion"])
+        if replicas is None:
             continue
-        rest = difference(entry["fieldsV1"], _REPLICAS)
+        rest = difference(entry["fieldsV1"], replicas)
         if rest is entry["fieldsV1"] or claims.pop(identity(entry), None) is not None:
             result.append(entry)
         elif rest:
@@ -58,5 +72,6 @@ def of_object(obj: Object, scale_entries: Entries, resource: Resource) -> Entrie
         if intersection(entry["fieldsV1"], _REPLICAS):
             kept = {field: value for field, value in entry.items() if field != "time"}
             time = {"time": times[who]} if times.get(who) else {}
-            result.append({**kept, **time, "apiVersion": resource.api_version, "fieldsV1": _REPLICAS})
+            own = _replicas(resource, resource.api_version)
+            result.append({**kept, **time, "apiVersion": resource.api_version, "fieldsV1": own})
     return sorted(result, key=order)

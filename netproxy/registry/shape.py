@@ -70,9 +70,15 @@ _SCALARS = {
     code: Shape(Owned.WHOLE, scalar=word)
     for code, word in (("s", "string"), ("i", "numeric"), ("n", "numeric"), ("b", "boolean"))
 }
-_ANY = Shape(Owned.WHOLE, scalar="any")
+ANY = Shape(Owned.WHOLE, scalar="any")
+_KINDS = {"string": "s", "integer": "i", "number": "n", "boolean": "b"}
 _READ_BY_THEMSELVES = "qtuxd"
 """Codes of times, quantities and the like, which may be written in more than one way."""
+
+
+def scalar(kind: str) -> Shape:
+    """The shape of a `string`, `integer`, `number` or `boolean`."""
+    return _SCALARS[_KINDS[kind]]
 
 
 def shape_of(obj: Object) -> Shape:
@@ -95,7 +101,7 @@ def _of_type(of: str) -> Shape:
 
 def _of_field(of: str, field: str, code: str) -> Shape:
     if is_atomic(of, field):
-        return _as_whole(_of_type(code[1:]) if code.startswith(":") else _of_code(code))
+        return as_whole(_of_type(code[1:]) if code.startswith(":") else _of_code(code))
     what = encoding_of(of).get(field, "").lstrip("!&")
     if not code.startswith("[]"):
         return _of_code(code, what)
@@ -111,13 +117,14 @@ def _of_field(of: str, field: str, code: str) -> Shape:
 def _of_code(code: str, what: str = "") -> Shape:
     if code.startswith(":"):
         shape = _of_type(code[1:])
-        return _as_whole(shape) if code[1:] in atomic_types() else shape
+        return as_whole(shape) if code[1:] in atomic_types() else shape
     if code.startswith("{}"):
         return Shape(Owned.FIELDS, items=_of_code(code[2:], what))
     if code.startswith("[]"):
-        return _as_whole(Shape(Owned.PLACES, items=_of_code(code[2:], what)))
-    return _ANY if what[:1] in _READ_BY_THEMSELVES and what else _SCALARS.get(code, WHOLE)
+        return as_whole(Shape(Owned.PLACES, items=_of_code(code[2:], what)))
+    return ANY if what[:1] in _READ_BY_THEMSELVES and what else _SCALARS.get(code, WHOLE)
 
 
-def _as_whole(shape: Shape) -> Shape:
+def as_whole(shape: Shape) -> Shape:
+    """The same, owned as a whole."""
     return Shape(Owned.WHOLE, inside=shape)

@@ -27,11 +27,18 @@ class Strategy:
     status_is_given = False
     """Nothing in the cluster writes the status, so what a manifest says about it counts at every time."""
 
+    end_counts = True
+    """Asking for an object's end is a change of what is wanted: its generation grows."""
+
     def __init__(self, resource: Resource) -> None:
         self.resource = resource
         self.has_status = "status" in resource.subresources
 
     # --- a write
+
+    def defaulted(self, obj: Object) -> Object:
+        """What its writer means, who left out what everybody knows."""
+        return with_defaults(obj)
 
     def new(self, obj: Object, *, with_status: bool = False) -> Object:
         """A new object, complete; its status is the first one, with what the object says about it if WITH_STATUS."""

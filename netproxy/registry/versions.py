@@ -55,7 +55,7 @@ def _check_field(obj: Object, old: Object, resource: Resource, field: str, word:
 
 
 def _folder(resource: Resource) -> str:
-    return stored_resource(resource).plural
+    return stored_resource(resource).plural if resource.custom is None else f"{resource.group}/{resource.plural}"
 
 
 def _conflict(old: Object, resource: Resource, why: str) -> ConflictError:
@@ -123,12 +123,21 @@ def next_generation(new: Object, old: Object, resource: Resource) -> Object:
     """The new state of OLD with its generation: one more when something changed that counts."""
     meta, before = {**metadata(new)}, metadata(old).get("generation")
     meta.pop("generation", None)
-    counts = habits_of(resource).generation or ()
-    if any((_at(new, path) or None) != (_at(old, path) or None) for path in counts):
+    habits = habits_of(resource)
+    counts = habits.generation or ()
+    if habits.counts_all:
+        is_newer = _without_metadata(new) != _without_metadata(old)
+    else:
+        is_newer = any((_at(new, path) or None) != (_at(old, path) or None) for path in counts)
+    if is_newer:
         before = (before or 0) + 1
     if before is not None:
         meta["generation"] = before
     return {**new, "metadata": meta}
+
+
+def _without_metadata(obj: Object) -> Object:
+    return {field: value for field, value in obj.items() if field != "metadata"}
 
 
 def _at(obj: Object, path: str) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from bisect import bisect_left, insort
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +18,8 @@ from typing import Protocol
 from netproxy.core.clock import Clock
 from netproxy.core.errors import ExpiredError
 from netproxy.core.names import NamespacedName
-from netproxy.objects.kinds import RESOURCES, Resource, resource_of, stored_resource
+from netproxy.objects.custom.definition import group_kind, places
+from netproxy.objects.kinds import CUSTOM_RESOURCE_DEFINITIONS, RESOURCES, Resource, resource_of, stored_resource
 from netproxy.objects.meta import Object, key
 from netproxy.store.order import Placed, place, span
 from netproxy.store.shared import Shared
@@ -71,7 +72,8 @@ class Store:
         self.clock = clock
         self.new_uid = new_uid
         self._backing = backing
-        self._objects: dict[str, dict[NamespacedName, Object]] = {resource.stored: {} for resource in RESOURCES}
+        self._objects: defaultdict[str, dict[NamespacedName, Object]] = defaultdict(dict)
+        self._objects.update({resource.stored: {} for resource in RESOURCES})
         self._sorted: dict[str, list[Placed]] = {}
         self._history: deque[Event] = deque(maxlen=HISTORY)
         self._indexes: dict[str, list[Index]] = {}
@@ -82,17 +84,23 @@ class Store:
         self._open: Transaction | None = None
         self._shared = Shared()
         self.version = begins
-        for obj in backing.load() if backing else ():
+        if backing:
+            self._take(list(backing.load()))
+            self.version = backing.latest() or begins
+        self._first = self.version
+
+    def _take(self, loaded: Sequence[Object]) -> None:
+        """Begin with objects that were kept, custom ones, too."""
+        customs = places(obj for obj in loaded if resource_of(obj) is CUSTOM_RESOURCE_DEFINITIONS)
+        for obj in loaded:
             resource = resource_of(obj)
-            if resource is None:
+            stored = resource.stored if resource is not None else customs.get(group_kind(obj))
+            if stored is None:
                 log.warning("a stored object of kind %s, %s is not served: left out", obj["apiVersion"], obj["kind"])
                 continue
             if obj["metadata"].get("managedFields"):
                 obj["metadata"]["managedFields"] = self._shared.entries(obj["metadata"]["managedFields"])
-            self._objects[resource.stored][key(obj)] = obj
-        if backing:
-            self.version = backing.latest() or begins
-        self._first = self.version
+            self._objects[stored][key(obj)] = obj
 
     # --- reading
 

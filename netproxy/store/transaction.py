@@ -102,12 +102,12 @@ class Transaction:
 
     # --- writing
 
-    def create(self, obj: Object) -> Object:
+    def create(self, obj: Object, resource: Resource | None = None) -> Object:
         """Add an object; the result has a uid (that which it brings, if any), times and version.
 
-        Raises AlreadyExistsError when the name is taken.
+        RESOURCE is what it is of, if that is not always there. Raises AlreadyExistsError when the name is taken.
         """
-        resource = _resource(obj)
+        resource = resource or _resource(obj)
         meta = dict(metadata(obj))
         for fixed in ("deletionTimestamp", "deletionGracePeriodSeconds", "resourceVersion"):
             meta.pop(fixed, None)
@@ -122,15 +122,15 @@ class Transaction:
         meta["creationTimestamp"] = timestamp(self._clock.now())
         return self._write("ADDED", resource, name, {**obj, "metadata": meta}, None)
 
-    def replace(self, obj: Object) -> Object:
-        """Put a new state in an object's place.
+    def replace(self, obj: Object, resource: Resource | None = None) -> Object:
+        """Put a new state in an object's place. RESOURCE is what it is of, if that is not always there.
 
         A resourceVersion in it must be the current one, else ConflictError; none means whichever. A uid, too. Raises
         NotFoundError.
         """
-        resource, name = _resource(obj), key(obj)
+        resource, name = resource or _resource(obj), key(obj)
         old = self.get(resource, name)
-        self.check(obj, old)
+        self.check(obj, old, resource)
         meta, before = dict(metadata(obj)), metadata(old)
         for fixed in FIXED:
             meta.pop(fixed, None)
@@ -142,11 +142,11 @@ class Transaction:
             return old
         return self._write("MODIFIED", resource, name, new, old)
 
-    def check(self, obj: Object, old: Object) -> None:
+    def check(self, obj: Object, old: Object, resource: Resource) -> None:
         """Raise ConflictError when OBJ was made from another state than OLD, or from another object of its name."""
         version, uid = metadata(obj).get("resourceVersion"), metadata(obj).get("uid")
         before = metadata(old)
-        what = f'Operation cannot be fulfilled on {_resource(old).group_resource} "{before["name"]}"'
+        what = f'Operation cannot be fulfilled on {resource.group_resource} "{before["name"]}"'
         if uid and uid != before.get("uid"):
             raise ConflictError(
                 f"{what}: Precondition failed: UID in precondition: {uid}, UID in object meta: {before.get('uid')}"
@@ -157,19 +157,20 @@ class Transaction:
             )
 
     def mark_deleted(
-        self, resource: Resource, name: NamespacedName, *, at: str, grace_s: int | None, changes: Mapping[str, Any]
-    ) -> Object:
+        self, resource: Resource, name: NamespacedName, *, at: str, grace_s: int | None, changes: Mapping[str, Any],
+        counts: bool = True,
+    ) -> Object:  # fmt: skip
         """Set or move the deletion timestamp: from then on, whoever has to finish the deletion does.
 
         CHANGES are made to the object with it (its finalizers, its phase); its generation, if it has one, grows at the first
-        time.
+        time when it COUNTS.
         """
         old = self.get(resource, name)
         new = {**old, **changes}
         meta = {**metadata(new), "deletionTimestamp": at}
         if grace_s is not None:
             meta["deletionGracePeriodSeconds"] = grace_s
-        if metadata(old).get("generation") and not metadata(old).get("deletionTimestamp"):
+        if counts and metadata(old).get("generation") and not metadata(old).get("deletionTimestamp"):
             meta["generation"] = metadata(old)["generation"] + 1
         new = {**new, "metadata": meta}
         return old if new == old else self._write("MODIFIED", resource, name, new, old)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from netproxy.apiserver.tables import core, network, others, pods, workloads
+from netproxy.apiserver.tables.custom import custom_printer
 from netproxy.apiserver.tables.words import NAME, Cells, Column, Printer
 from netproxy.objects.kinds import CLUSTERS, IMAGES, KUBE_PROXY_CONFIGURATIONS, Resource
 from netproxy.objects.meta import Object, metadata, name
@@ -68,6 +69,8 @@ _PRINTERS: Mapping[tuple[str, str], Printer] = {
 
 def printer_of(resource: Resource) -> Printer:
     """How objects of a resource are shown."""
+    if resource.custom is not None:
+        return custom_printer(resource.custom)
     return _PRINTERS.get((resource.group, resource.kind), DEFAULT)
 
 

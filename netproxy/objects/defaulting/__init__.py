@@ -5,10 +5,17 @@ Source: kubernetes pkg/apis/core/v1/defaults.go, apps/v1/defaults.go, discovery/
 
 from __future__ import annotations
 
-from netproxy.objects.defaulting import autoscalers, config, network, pods, workloads
+from netproxy.objects.defaulting import autoscalers, config, definitions, network, pods, workloads
 from netproxy.objects.meta import Object
 
-_FILLERS = {**config.FILLERS, **network.FILLERS, **pods.FILLERS, **workloads.FILLERS, **autoscalers.FILLERS}
+_FILLERS = {
+    **config.FILLERS,
+    **definitions.FILLERS,
+    **network.FILLERS,
+    **pods.FILLERS,
+    **workloads.FILLERS,
+    **autoscalers.FILLERS,
+}
 
 
 def with_defaults(obj: Object) -> Object:

@@ -13,6 +13,7 @@ Reasons = tuple[str, ...]
 Rule = Callable[[str], Reasons]
 
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_OLD_LABEL = "[a-z]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
 _WILDCARD = rf"\*\.{_SUBDOMAIN}"
 _KEY = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
@@ -73,6 +74,19 @@ def dns_label(text: str) -> Reasons:
         )
         dotted = "must not contain dots"
         reasons += (dotted if _is_subdomain(text) else by_regex(words, _LABEL, "my-name", "123-abc"),)
+    return reasons
+
+
+@cached
+def dns_1035_label(text: str) -> Reasons:
+    """RFC 1035 label."""
+    reasons = longer_than(text, 63)
+    if not re.fullmatch(_OLD_LABEL, text):
+        words = (
+            "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, "
+            "and end with an alphanumeric character"
+        )
+        reasons += (by_regex(words, _OLD_LABEL, "my-name", "abc-123"),)
     return reasons
 
 
