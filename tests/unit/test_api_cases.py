@@ -1,7 +1,7 @@
 """What a real API server answered (tests/cases/api*), asked of ours: every step is the same, but for those that are listed.
 
 All cases run at once against one server; cases of Services, which ask for fixed addresses and ports, one after the other. The
-cases of writes have a server of their own, so that lists of all namespaces have of each what its recording has.
+cases of writes and of custom resources have a server of their own, so that lists of all namespaces have of each what its recording has.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +13,10 @@ from support.served import served
 
 CASES = Path(__file__).parents[1] / "cases"
 NAMES = sorted(
-    f"{base}/{folder.name}" for base in ("api", "api-writes") for folder in (CASES / base).iterdir() if folder.is_dir()
+    f"{base}/{folder.name}"
+    for base in ("api", "api-crd", "api-writes")
+    for folder in (CASES / base).iterdir()
+    if folder.is_dir()
 )
 WORKERS = 12
 
@@ -47,7 +50,7 @@ def _take_turns(name):
 @pytest.fixture(scope="session")
 def answers():
     """The answers of our server to all cases, by case."""
-    writes = [name for name in NAMES if name.startswith("api-writes/")]
+    writes = [name for name in NAMES if name.startswith(("api-crd/", "api-writes/"))]
     turns = [name for name in NAMES if _take_turns(name) and name not in writes]
     at_once = sorted((name for name in NAMES if name not in (*turns, *writes)), key=lambda name: "watch" not in name)
     with served() as socket, served() as other, ThreadPoolExecutor(WORKERS) as pool:
