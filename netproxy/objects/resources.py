@@ -78,7 +78,7 @@ def quality(spec: Mapping[str, Any]) -> str:
 
     Source: kubernetes pkg/apis/core/helper/qos/qos.go.
     """
-    if spec.get("resources") and (spec["resources"].get("requests") or spec["resources"].get("limits")):
+    if spec.get("resources") is not None:
         return _quality([spec["resources"]])
     groups: Iterable[Object] = (*(spec.get("containers") or ()), *(spec.get("initContainers") or ()))
     return _quality([container.get("resources") or {} for container in groups])

@@ -23,6 +23,7 @@ from netproxy.objects.kinds import (
 )
 from netproxy.objects.meta import Object, annotations_of, is_deleting, labels, metadata, name, namespace, spec
 from netproxy.registry.limits import LIMITED, check_sizes, with_sizes
+from netproxy.registry.podadmission import check_overhead
 from netproxy.registry.quota import charged, is_counted
 from netproxy.registry.refusal import forbidden
 from netproxy.store.transaction import Transaction
@@ -62,6 +63,8 @@ def permitted(
     is_new_pod = old is None or resource is not PODS or part == "resize"
     if resource in LIMITED and is_new_pod and part in ("", "resize") and not (old and is_deleting(old)):
         check_sizes(resource, new, change.list(LIMIT_RANGES, namespace(new)))
+    if resource is PODS and old is None:
+        check_overhead(new)
     quotas = change.list(RESOURCE_QUOTAS, namespace(new))
     if not quotas or not is_counted(resource, new, old, part):
         return []

@@ -11,7 +11,7 @@ from netproxy.objects.kinds import Resource
 from netproxy.objects.meta import Object, metadata, spec, status
 from netproxy.registry.deletion import Options
 from netproxy.registry.options import PLAIN, WriteOptions
-from netproxy.registry.podadmission import Classes, admitted, check_admitted, first_status, tolerations, with_armor
+from netproxy.registry.podadmission import Classes, admitted, first_status, tolerations, with_armor
 from netproxy.registry.strategy import Strategy
 
 
@@ -43,12 +43,6 @@ class PodStrategy(Strategy):
         """A new one's annotations of AppArmor become fields."""
         new = super().settled(new, old, options)
         return new if old is not None else with_armor(new, options.warn)
-
-    def check(self, new: Object, old: Object | None, options: WriteOptions = PLAIN) -> None:
-        """Raise ManifestError for what is wrong, ApiError for what admission refuses of what is right."""
-        super().check(new, old, options)
-        if old is None:
-            check_admitted(new)
 
     def reported(self, obj: Object, old: Object) -> Object:
         """Its owners, and what it is promised, are not said by its status; what was observed is not forgotten."""

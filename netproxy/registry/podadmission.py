@@ -28,11 +28,11 @@ Classes = Callable[[], Iterable[Object]]
 def admitted(pod: Object, classes: Iterable[Object]) -> Object:
     """A new Pod with what admission adds. Raises ApiError for a class that is not there, or a priority that is not its."""
     wanted = spec(pod)
+    added = {"tolerations": tolerations(wanted.get("tolerations") or []), **_priority(pod, list(classes))}
     if "runtimeClassName" in wanted:
         _check_name(wanted["runtimeClassName"])
         raise _forbidden(pod, f'pod rejected: RuntimeClass "{wanted["runtimeClassName"]}" not found')
-    added = {"tolerations": tolerations(wanted.get("tolerations") or [])}
-    return {**pod, "spec": _matched({**wanted, **added, **_priority(pod, list(classes))}, labels(pod))}
+    return {**pod, "spec": _matched({**wanted, **added}, labels(pod))}
 
 
 def _check_name(called: str) -> None:
@@ -43,7 +43,7 @@ def _check_name(called: str) -> None:
         raise ApiError(500, "", f"invalid resource name {quoted(called)}: [{' '.join(wrong)}]")
 
 
-def check_admitted(pod: Object) -> None:
+def check_overhead(pod: Object) -> None:
     """Raise ApiError for a new Pod, which is right in itself, with an overhead that nothing here has."""
     if spec(pod).get("overhead"):
         why = "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead"

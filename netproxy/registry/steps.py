@@ -41,6 +41,7 @@ from netproxy.registry.custom import strategy_of
 from netproxy.registry.customs import Customs
 from netproxy.registry.definitions import CLEANUP, OWN, DefinitionStrategy, check_open, settled, without_instances
 from netproxy.registry.deletion import Options, is_over
+from netproxy.registry.disabled import without_disabled
 from netproxy.registry.given import (
     as_kept,
     generated_name,
@@ -210,7 +211,7 @@ class Steps:
         resource = self.customs.served(old)
         check_version(obj, old, options.resource or resource)
         sent = with_defaults(obj)
-        new = PARTS[part](admitted_part(change, sent, old, part), old)
+        new = without_disabled(PARTS[part](admitted_part(change, sent, old, part), old))
         wrong = part_refusals(new, old, part)
         if wrong:
             raise ManifestError(wrong)

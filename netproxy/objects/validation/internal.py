@@ -57,7 +57,23 @@ def _written(value: Any, code: str) -> Any:
         return _written(value, inner)
     if code.startswith(":"):
         return internal(code[1:], value or {})
+    if code == "j":
+        return _selector(value)
     return _ZERO.get(code) if value is None else value
+
+
+def _selector(given: Part) -> dict[str, Any]:
+    """A selector of labels, which the server keeps as it is sent."""
+    result: dict[str, Any] = {}
+    if given.get("matchLabels"):
+        result["matchLabels"] = dict(sorted(given["matchLabels"].items()))
+    if given.get("matchExpressions"):
+        result["matchExpressions"] = [
+            {"key": item.get("key", ""), "operator": item.get("operator", "")}
+            | ({"values": item["values"]} if item.get("values") else {})
+            for item in given["matchExpressions"]
+        ]
+    return result
 
 
 def internal_diff(old: Part, new: Part, kind: str = "PodSpec") -> str:

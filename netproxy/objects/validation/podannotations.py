@@ -9,7 +9,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from netproxy.objects.decoding import word
+from netproxy.objects.gojson import parsed, plain
 from netproxy.objects.validation.paths import descending
+from netproxy.objects.validation.scheduling import toleration_problems
 from netproxy.objects.validation.windows import visited
 from netproxy.objects.validation.words import Problems, forbidden, invalid, quoted
 
@@ -19,8 +22,18 @@ SECCOMP_POD = "seccomp.security.alpha.kubernetes.io/pod"
 SECCOMP_CONTAINER = "container.seccomp.security.alpha.kubernetes.io/"
 APP_ARMOR = "container.apparmor.security.beta.kubernetes.io/"
 ARMOR_IS_OLD = 'deprecated since v1.30; use the "appArmorProfile" field instead'
+_TOLERATIONS = "scheduler.alpha.kubernetes.io/tolerations"
 _DEFAULTS = ("runtime/default", "docker/default")
 _is_cost = re.compile(r"0|-?[1-9][0-9]*").fullmatch
+
+_FIELDS: dict[str, tuple[str, type, str]] = {
+    "key": ("key", str, "string"),
+    "operator": ("operator", str, "core.TolerationOperator"),
+    "value": ("value", str, "string"),
+    "effect": ("effect", str, "core.TaintEffect"),
+    "tolerationseconds": ("tolerationSeconds", int, "int64"),
+}
+"""The fields of a toleration, and their types in Go."""
 
 Part = Mapping[str, Any]
 
@@ -35,12 +48,43 @@ def pod_annotation_problems(annotations: Mapping[str, str] | None, spec: Part, p
     cost = annotations.get(_COST)
     if cost is not None and not (_is_cost(cost) and -(1 << 31) <= int(cost) < 1 << 31):
         yield invalid(f"{path}[{_COST}]", cost, "must be a 32bit integer")
+    if annotations.get(_TOLERATIONS):
+        yield from _tolerations(annotations[_TOLERATIONS], path)
     for key, value in annotations.items():
         if key == SECCOMP_POD or key.startswith(SECCOMP_CONTAINER):
             yield from _seccomp(value, f"{path}.{key}")
     for key, value in annotations.items():
         if key.startswith(APP_ARMOR):
             yield from _app_armor(key, value, spec, f"{path}[{key}]")
+
+
+def _tolerations(text: str, path: str) -> Problems:
+    try:
+        found = _read(plain(parsed(text.encode())[0]))
+    except ValueError as error:
+        yield invalid(path, _TOLERATIONS, str(error))
+    else:
+        yield from toleration_problems(found, f"{path}.{_TOLERATIONS}")
+
+
+def _read(value: Any) -> list[dict[str, Any]]:
+    """The tolerations in a JSON value, whose keys are written in any way. Raises ValueError in Go's words."""
+    if value is not None and not isinstance(value, list):
+        raise ValueError(f"json: cannot unmarshal {word(value)} into Go value of type []core.Toleration")
+    return [_toleration(item, f".{index}") for index, item in enumerate(value or ())]
+
+
+def _toleration(item: Any, path: str) -> dict[str, Any]:
+    if item is not None and not isinstance(item, dict):
+        raise ValueError(f"json: cannot unmarshal {word(item)} into {path} of type core.Toleration")
+    result: dict[str, Any] = {}
+    for key, value in (item or {}).items():
+        field, kind, wanted = _FIELDS.get(key.lower(), (key, object, ""))
+        if value is not None and (not isinstance(value, kind) or (kind is int and isinstance(value, bool))):
+            shown = f"number {value}" if kind is int and isinstance(value, float) else word(value)
+            raise ValueError(f"json: cannot unmarshal {shown} into Go struct field {path}.{key} of type {wanted}")
+        result[field] = value
+    return result
 
 
 def _seccomp(value: str, path: str) -> Problems:

@@ -110,8 +110,7 @@ def _without_seconds(item: Part) -> dict[str, Any]:
 
 def _gates(now: Sequence[Part], then: Sequence[Part]) -> Problems:
     known = {item.get("name") for item in then}
-    for index, item in enumerate(now):
-        name = item.get("name")
+    for name, index in {item.get("name"): index for index, item in enumerate(now)}.items():
         if name not in known:
             why = f"only deletion is allowed, but found new scheduling gate '{name}'"
             yield forbidden(f"spec.schedulingGates[{index}].name", why)
