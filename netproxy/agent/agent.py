@@ -8,30 +8,36 @@ import socket
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from netproxy.agent import machines, nodes
-from netproxy.agent.boot import name_server_settings, proxy_configuration
+from netproxy.agent import machines, nodes, secure
+from netproxy.agent.boot import api_objects, name_server_settings, proxy_configuration
 from netproxy.agent.paths import Paths
 from netproxy.agent.plane import ControlPlane
 from netproxy.agent.reach import OwnNodes
 from netproxy.agent.settle import settle
 from netproxy.agent.sweep import sweep
+from netproxy.apiserver.tokens import requested
 from netproxy.client.local import LocalApi
 from netproxy.client.recorder import Recorder
+from netproxy.controllers.kept import keeper
+from netproxy.core.names import NamespacedName
 from netproxy.kubelet.loop import Kubelet
 from netproxy.kubelet.objects import ApiObjects
 from netproxy.kubelet.ports import Place
 from netproxy.kubelet.resolv import nameservers
 from netproxy.kubelet.runtime import Runtime
 from netproxy.linux.host import resolv_conf
+from netproxy.manager.manager import Manager
 from netproxy.nodeproxy.modes import check_modes
 from netproxy.nodeproxy.node import PROXIED, NodeProxy
 from netproxy.objects.change import Event
 from netproxy.objects.cluster import cluster_object
-from netproxy.objects.kinds import IMAGES, KUBE_PROXY_CONFIGURATIONS, NODES, PODS
+from netproxy.objects.kinds import IMAGES, KUBE_PROXY_CONFIGURATIONS, NODES, PODS, SERVICE_ACCOUNTS
 from netproxy.objects.live import live_cluster, live_nodes
 from netproxy.objects.manifest import Loaded
 from netproxy.objects.meta import Object, describe, name, spec
+from netproxy.registry.ipaddresses import MANAGER
 from netproxy.serve import http
+from netproxy.serve.certificates import Certificates
 
 log = logging.getLogger(__name__)
 
@@ -60,12 +66,16 @@ class Agent(ControlPlane):
         """Bring everything up; whatever is there already is taken over. EXTRA answers below /netproxy/. Raises NetproxyError."""
         loop = asyncio.get_running_loop()
         making = loop.run_in_executor(self._executor, machines.create, self.cluster, self.paths)
+        vouching = loop.run_in_executor(self._executor, self._vouch)
         await self.runtime.connect()
         new = await making
         machines.write_client_files(self.cluster, self.paths)
+        made = await vouching
+        self.publish(made.authority.certificate.decode())
         await self.put_first()
         await self.follow()
-        objects = ApiObjects(LocalApi(self.registry, "kubelet"), self.known)
+        doors = nodes.api_sockets(self.cluster, self.paths)
+        objects = ApiObjects(LocalApi(self.registry, "kubelet"), self.known, self._new_token)
         self.kubelet = Kubelet(
             objects, self.cluster, self._place(), self.runtime, self.clock, self._executor, self._tell
         )
@@ -74,10 +84,26 @@ class Agent(ControlPlane):
         self.known.subscribe(self._observe)
         self.kubelet.start(fresh=not self.restored)
         self.keep("the controllers", self.manager.run)
+        own = keeper(api_objects(self.registry, self.cluster.nodes[0].addresses))
+        self.keep(
+            "the API's own Service", Manager(LocalApi(self.registry, MANAGER), self.known, (own,), self.clock).run
+        )
         for proxy in self.proxies.values():
             nodes.start_proxy(proxy, self.paths, LocalApi(self.registry, "kube-proxy"), self.clock, self.keep)
         reached = OwnNodes(self.kubelet, self.cluster, self.clock, self.paths.namespace_of)
-        await self.listen(extra, reached, reached)
+        runner = await self.listen(extra, reached, reached)
+        await secure.serve_inside(runner, doors, made)
+
+    def _vouch(self) -> Certificates:
+        """The cluster's certificates and the key of its tokens, made if they are not there. It takes some time."""
+        assert self.incoming_socket is not None
+        self.signer.prepare()
+        return secure.vouch(self.paths.tls, self.cluster, self.incoming_socket, now=self.clock.now())
+
+    async def _new_token(self, at: NamespacedName, asked: Object) -> Object:
+        account = self.store.get(SERVICE_ACCOUNTS, at)
+        now, uid = self.clock.now(), self.store.new_uid()
+        return requested(account, asked, self.store, self.signer, now=now, uid=uid)
 
     def _place(self) -> Place:
         text = resolv_conf()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from netproxy.agent.paths import Paths, Scope
 from netproxy.core.errors import KernelError
+from netproxy.core.names import NamespacedName
 from netproxy.core.net import join_host_port
 from netproxy.objects.cluster import ClusterSpec
 from netproxy.objects.kinds import CLUSTERS
@@ -17,6 +18,10 @@ from netproxy.objects.meta import spec
 SERVICE_CIDRS = ("10.96.0.0/16", "fd00:10:96::/112")
 """Of a control plane alone."""
 UNSPECIFIED = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+API = NamespacedName("default", "kubernetes")
+"""The Service that leads to the API, at the first address of its range."""
+API_PORT = 6443
+"""Where the API is called on the first node."""
 NAMES = ("kubernetes", "kubernetes.default", "kubernetes.default.svc")
 
 

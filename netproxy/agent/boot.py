@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from netproxy import __version__
+from netproxy.agent.begin import API, API_PORT, first_address
+from netproxy.controllers.belongings import root_ca_object
 from netproxy.core.names import NamespacedName
 from netproxy.core.net import Family
 from netproxy.linux.machine import Machine, this_machine
 from netproxy.objects.cluster import ClusterSpec, cluster_object, node_object
-from netproxy.objects.kinds import KUBE_PROXY_CONFIGURATIONS, NODES, resource_of
+from netproxy.objects.kinds import KUBE_PROXY_CONFIGURATIONS, NAMESPACES, NODES, SERVICES, resource_of
 from netproxy.objects.manifest import Loaded
-from netproxy.objects.meta import Object, key, name, status
+from netproxy.objects.meta import Object, key, name, spec, status
 from netproxy.registry.bootstrap import default_bindings, default_roles
+from netproxy.registry.ipaddresses import MANAGER
 from netproxy.registry.options import WriteOptions
 from netproxy.registry.priority import OF_THE_SYSTEM
 from netproxy.registry.registry import Registry
+from netproxy.registry.steps import CONTROLLERS
 
 DNS_LABELS = {"k8s-app": "kube-dns"}
 KUBERNETES = "v1.36.2"
@@ -26,20 +29,24 @@ MOST_PODS = 110
 """As a kubelet says that is not told otherwise."""
 SERVER = WriteOptions(manager="kube-apiserver")
 """Who writes what every API server has."""
-NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+SPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+DOCUMENTED = "192.0.2.10"
+"""Where the API of a control plane alone is said to be called, to which no Pod leads: an address of documentation."""
 
 
-def put_first(registry: Registry, incoming: list[Loaded], *, restored: bool, runs_pods: bool = True) -> None:
+def put_first(
+    registry: Registry, incoming: list[Loaded], *, restored: bool, runs_pods: bool = True, authority: str = ""
+) -> None:
     """Admit the objects that every cluster has, then those of the user; all in one transaction. Raises ManifestError.
 
-    RUNS_PODS is false where nothing would run a name server.
+    RUNS_PODS is false where nothing would run a name server. Every namespace is told of an AUTHORITY (PEM), so that no Pod waits.
     """
     cluster = registry.cluster
     with registry.transaction() as change:
         if not restored:
             base = [
                 cluster_object(cluster),
-                *map(_namespace, NAMESPACES),
+                *map(_namespace, SPACES),
                 *OF_THE_SYSTEM,
                 *default_roles(),
                 *default_bindings(),
@@ -56,13 +63,32 @@ def put_first(registry: Registry, incoming: list[Loaded], *, restored: bool, run
             nodes.append({**made, "status": {**status(made), **facts, **told, **_ours(made)}})
         registry.apply(_own(nodes))
         registry.apply(item for item in incoming if item.obj["kind"] not in ("Cluster", "Node"))
-        if not runs_pods and not restored:
-            registry.apply(_own(_kubernetes(cluster)), SERVER)
-        for obj in _dns(cluster) if runs_pods else ():
+        if runs_pods or not restored:
+            called = cluster.nodes[0].addresses if runs_pods else (DOCUMENTED,)
+            _add(registry, api_objects(registry, called), MANAGER)
+        spaces = map(name, list(change.all(NAMESPACES))) if authority else ()
+        certificates = (root_ca_object(space, authority) for space in spaces)
+        _add(registry, certificates, CONTROLLERS)
+        _add(registry, _dns(cluster) if runs_pods else ())
+
+
+def _add(registry: Registry, objects: Iterable[Object], manager: str = "unknown") -> None:
+    """Make the objects that are not there."""
+    with registry.transaction() as change:
+        for obj in objects:
             resource = resource_of(obj)
             assert resource is not None
             if change.find(resource, key(obj)) is None:
-                registry.create(obj)
+                registry.create(obj, WriteOptions(manager=manager))
+
+
+def api_objects(registry: Registry, address: Sequence[str]) -> list[Object]:
+    """The Service of the API itself, which is called at ADDRESS (one a family); nothing when the user has given its own to another."""
+    first = first_address(registry.cluster.service_cidrs[0])
+    with registry.transaction() as change:
+        taken = any(spec(obj).get("clusterIP") == first and key(obj) != API for obj in change.all(SERVICES))
+    target = next((each for each in address if (":" in each) is (":" in first)), "")
+    return _kubernetes(first, target) if target and not taken else []
 
 
 def _facts(machine: Machine) -> Object:
@@ -118,21 +144,19 @@ def _service_cidr(cluster: ClusterSpec) -> Object:
             "spec": {"cidrs": list(cluster.service_cidrs)}}  # fmt: skip
 
 
-def _kubernetes(cluster: ClusterSpec) -> list[Object]:
-    """The Service of the API itself; nobody answers at its endpoint, which is an address of documentation."""
-    at = {"name": "kubernetes", "namespace": "default"}
-    first = ipaddress.ip_network(cluster.service_cidrs[0]).network_address + 1
-    target, port = "192.0.2.10", {"name": "https", "port": 6443, "protocol": "TCP"}
+def _kubernetes(first: str, target: str) -> list[Object]:
+    """The Service of the API itself: FIRST is its address, TARGET the one where the API is called."""
+    at, port = {"name": API.name, "namespace": API.namespace}, {"name": "https", "port": API_PORT, "protocol": "TCP"}
     return [
         {"apiVersion": "v1", "kind": "Service",
          "metadata": {**at, "labels": {"component": "apiserver", "provider": "kubernetes"}},
-         "spec": {"clusterIP": str(first), "ipFamilyPolicy": "SingleStack", "type": "ClusterIP", "sessionAffinity": "None",
-                  "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": 6443}]}},
+         "spec": {"clusterIP": first, "ipFamilyPolicy": "SingleStack", "type": "ClusterIP", "sessionAffinity": "None",
+                  "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": API_PORT}]}},
         {"apiVersion": "v1", "kind": "Endpoints",
          "metadata": {**at, "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"}},
          "subsets": [{"addresses": [{"ip": target}], "ports": [port]}]},
         {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
-         "metadata": {**at, "labels": {"kubernetes.io/service-name": "kubernetes"}}, "addressType": "IPv4",
+         "metadata": {**at, "labels": {"kubernetes.io/service-name": "kubernetes"}}, "addressType": "IPv6" if ":" in target else "IPv4",
          "endpoints": [{"addresses": [target], "conditions": {"ready": True}}], "ports": [port]},
     ]  # fmt: skip
 
@@ -155,7 +179,9 @@ def _dns(cluster: ClusterSpec) -> list[Object]:
                           "failureThreshold": 5},
         "readinessProbe": {"httpGet": {"path": "/ready", "port": 8181}},
     }  # fmt: skip
-    pod = {"dnsPolicy": "Default", "terminationGracePeriodSeconds": 0, "containers": [container]}
+    pod = {
+        "dnsPolicy": "Default", "terminationGracePeriodSeconds": 0, "containers": [container], "automountServiceAccountToken": False
+    }  # fmt: skip
     template = {"metadata": {"labels": DNS_LABELS}, "spec": pod}
     return [
         {"apiVersion": "v1", "kind": "Service",

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import socket
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from netproxy.agent.begin import API_PORT
 from netproxy.agent.paths import Paths
 from netproxy.client.cache import Cache
 from netproxy.client.port import Api
 from netproxy.client.recorder import Recorder
 from netproxy.core.clock import Clock, timestamp
 from netproxy.core.errors import KernelError, NotFoundError
-from netproxy.core.net import Family
+from netproxy.core.net import Family, join_host_port
 from netproxy.linux import netns
 from netproxy.linux.host import KernelHost
 from netproxy.linux.nftables import Generations
@@ -30,6 +32,8 @@ from netproxy.objects.cluster import ClusterSpec
 from netproxy.objects.kinds import NODES
 from netproxy.objects.meta import Object, annotations_of, name
 from netproxy.registry.registry import Registry
+
+log = logging.getLogger(__name__)
 
 Keep = Callable[[str, Callable[[], Any]], None]
 """Run a long-lived loop under supervision: its name, and what makes it."""
@@ -69,6 +73,21 @@ def _kernel_families() -> list[Family]:
 def _open_in_node(namespace: str, address: str, port: int) -> socket.socket:
     with netns.visiting(namespace):
         return bound(address, port)
+
+
+def api_sockets(cluster: ClusterSpec, paths: Paths) -> list[socket.socket]:
+    """Sockets at which the API is called from inside of the cluster: those of the first node. One that is taken is left out."""
+    first = cluster.nodes[0]
+    result = []
+    for address in first.addresses:
+        try:
+            sock = _open_in_node(paths.namespace_of(first.name), address, API_PORT)
+        except OSError as error:
+            log.error("the API is not served at %s: %s", join_host_port(address, API_PORT), error.strerror)
+        else:
+            sock.listen(128)
+            result.append(sock)
+    return result
 
 
 def choose(registry: Registry, mode: str, layout: str, version: str = "", node: str = "") -> list[str]:

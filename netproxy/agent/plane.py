@@ -32,6 +32,7 @@ from netproxy.objects.kinds import CLUSTERS, NODES, RESOURCES, stored_resource
 from netproxy.objects.manifest import Loaded
 from netproxy.objects.meta import name, spec
 from netproxy.registry.registry import Registry
+from netproxy.registry.steps import CONTROLLERS
 from netproxy.serve import http
 from netproxy.serve.jwt import KeySigner
 from netproxy.serve.nodes import Nodes
@@ -62,11 +63,13 @@ class ControlPlane:
         self._backing = SqliteBacking(str(paths.database))
         self.store = Store(self.clock, lambda: str(uuid.uuid4()), self._backing, begins=FIRST_VERSION)
         self.restored = bool(self.store.count(CLUSTERS))
-        self.registry = Registry(self.store, self._cluster(incoming))
+        self.registry = Registry(self.store, self._cluster(incoming), gives_accounts=scope is Scope.CLUSTER)
         self.client = LocalApi(self.registry)
         self.known = Cache(self.client, dict.fromkeys(CACHED, EVERYTHING), clock=self.clock, random=self.random)
-        self._controller_client = LocalApi(self.registry, "kube-controller-manager")
+        self._controller_client = LocalApi(self.registry, CONTROLLERS)
         self.manager = Manager(self._controller_client, self.known, ALL, self.clock)
+        self.authority = ""
+        """The certificate, as PEM, that vouches for the API; empty until it is known."""
         self.signer = KeySigner(paths.tls / "service-accounts.key", self.clock.now)
         self.started = self.clock.now()
         self.over = asyncio.Event()
@@ -92,14 +95,17 @@ class ControlPlane:
 
     async def put_first(self) -> None:
         """Admit what every cluster begins with and what its user gave. Raises ManifestError."""
-        put_first(self.registry, self._incoming, restored=self.restored, runs_pods=self.scope is Scope.CLUSTER)
+        whole = self.scope is Scope.CLUSTER
+        put_first(self.registry, self._incoming, restored=self.restored, runs_pods=whole, authority=self.authority)
 
     async def follow(self) -> None:
         """Keep the cache true from now on."""
         self.keep("the cache", self.known.run)
         await self.known.synced()
 
-    async def listen(self, extra: http.Extra, nodes: Nodes | None = None, meter: Meter | None = None) -> None:
+    async def listen(
+        self, extra: http.Extra, nodes: Nodes | None = None, meter: Meter | None = None
+    ) -> web.AppRunner:  # fmt: skip
         """Serve the API on the Unix socket. EXTRA answers below /netproxy/; NODES are those that can be reached, METER measures them."""
         with suppress(FileNotFoundError):
             self.paths.socket.unlink()
@@ -108,6 +114,7 @@ class ControlPlane:
         self._runner = await http.serve(
             self.paths.socket, api, self.store, self.clock, extra, token_user=token_user, nodes=nodes
         )
+        return self._runner
 
     async def listen_https(self) -> str:
         """Serve the API on the socket that was handed in, and write a kubeconfig that leads there; its path, or empty."""
@@ -116,14 +123,15 @@ class ControlPlane:
         sock, self.incoming_socket = self.incoming_socket, None
         if sock is not None and self._runner:
             certificate = await serve_https(self._runner, sock, self.paths, self.cluster, now=self.clock.now())
-            self._publish(certificate)
+            self.publish(certificate)
         return str(self.paths.kubeconfig) if self.paths.kubeconfig.exists() else ""
 
-    def _publish(self, certificate: str) -> None:
-        """Let every namespace have the certificate that vouches for the API."""
-        if self.scope is not Scope.API:
+    def publish(self, certificate: str) -> None:
+        """Let every namespace have the certificate that vouches for the API, from now on. Twice is once."""
+        if self.scope is not Scope.API and not self.authority:
             publisher = Manager(self._controller_client, self.known, (root_ca_publisher(certificate),), self.clock)
             self.keep("the publisher of the API's certificate", publisher.run)
+        self.authority = certificate
 
     def rest(self) -> None:
         """End every loop."""

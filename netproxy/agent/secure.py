@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterable
+from pathlib import Path
 
 from aiohttp import web
 
@@ -10,6 +12,18 @@ from netproxy.agent.begin import UNSPECIFIED, hosts
 from netproxy.agent.paths import Paths
 from netproxy.objects.cluster import ClusterSpec
 from netproxy.serve import certificates, tls
+
+
+def vouch(folder: Path, cluster: ClusterSpec, sock: socket.socket, *, now: float) -> certificates.Certificates:
+    """The cluster's certificates, which FOLDER keeps: of a server that is called at SOCK, and from inside of the cluster."""
+    return certificates.certificates(folder, hosts(cluster, sock.getsockname()[0]), now=now)
+
+
+async def serve_inside(runner: web.AppRunner, socks: Iterable[socket.socket], made: certificates.Certificates) -> None:
+    """Serve on sockets that are bound to addresses inside of the cluster."""
+    context = tls.server_context(made.authority, made.server)
+    for sock in socks:
+        await tls.add_https_site(runner, sock, context)
 
 
 async def serve_https(
@@ -21,7 +35,7 @@ async def serve_https(
     """
     host, port = sock.getsockname()[:2]
     folder = paths.tls
-    made = certificates.certificates(folder, hosts(cluster, host), now=now)
+    made = vouch(folder, cluster, sock, now=now)
     await tls.add_https_site(runner, sock, tls.server_context(made.authority, made.server))
     certificates.write_private(folder / "port", f"{port}\n".encode())
     shown = UNSPECIFIED.get(host, host)

@@ -172,8 +172,8 @@ class Starting:
             sock.close()
 
     def make_certificates(self) -> None:
-        """Make what the agent needs to serve its API over HTTPS; meanwhile it starts. One that was up before has it."""
-        if self._cluster:
+        """Make what a control plane alone needs to serve its API over HTTPS; meanwhile it starts. One that was up before has it."""
+        if self._cluster and self._where.scope is not Scope.CLUSTER:
             from netproxy.serve.certificates import certificates
 
             certificates(self._where.tls, hosts(self._cluster, self._host), now=time.time())

@@ -54,19 +54,28 @@ SERVICE_ACCOUNT_CONTROLLER = Controller(
 )
 
 
+def root_ca_object(in_namespace: str, certificate: str) -> Object:
+    """What a Namespace has of CERTIFICATE (PEM), which vouches for the API."""
+    made = _named("ConfigMap", NamespacedName(in_namespace, ROOT_CA))
+    return {
+        **made,
+        "metadata": {**made["metadata"], "annotations": {DESCRIPTION: _USE}},
+        "data": {"ca.crt": certificate},
+    }
+
+
 def root_ca_publisher(certificate: str) -> Controller[NamespacedName]:
     """The controller that keeps CERTIFICATE (PEM), which vouches for the API, in every Namespace."""
     data = {"ca.crt": certificate}
+    told = {DESCRIPTION: _USE}
 
     def reconcile(view: IndexedView, at: NamespacedName, now: float) -> Outcome:
         there = NamespacedName(at.name, ROOT_CA)
         if not _is_active(view, at):
             return NOTHING
         config = view.find(CONFIG_MAPS, there)
-        told = {DESCRIPTION: _USE}
         if config is None:
-            made = _named("ConfigMap", there)
-            return Outcome((Create({**made, "metadata": {**made["metadata"], "annotations": told}, "data": data}),))
+            return Outcome((Create(root_ca_object(at.name, certificate)),))
         if config.get("data") == data and annotations_of(config).get(DESCRIPTION):
             return NOTHING
         meta = {**metadata(config), "annotations": {**annotations_of(config), **told}}

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from netproxy.core.names import NamespacedName
 from netproxy.kubelet.security import HeldError
+from netproxy.kubelet.tokens import Token
 from netproxy.objects.decoding import from_base64
-from netproxy.objects.meta import Object, annotations_of, labels, name, namespace, spec, uid
+from netproxy.objects.meta import Object, annotations_of, key, labels, name, namespace, spec, uid
 
+API = NamespacedName("default", "kubernetes")
+"""The Service that leads to the API: every container is told of it."""
 _REFERENCE = re.compile(r"\$(\$|\(([^()]+)\))")
 
 
@@ -37,6 +40,8 @@ class Sources:
     secret: Callable[[NamespacedName], Object | None]
     lenient: bool = False
     """What is missing may be, whatever is said of it."""
+    tokens: Mapping[Token, str] = field(default_factory=dict)
+    """The tokens of its service account that its volumes have."""
 
     def content(self, kind: str, named: str) -> dict[str, bytes] | None:
         """What is in a ConfigMap or a Secret; None when there is none. Raises HeldError for data that is not base64."""
@@ -106,8 +111,9 @@ def environment(
     Raises HeldError when what a variable comes from is missing and may not be.
     """
     env = dict(base)
-    if spec(sources.pod).get("enableServiceLinks", True):
-        for service in services:
+    has_links = spec(sources.pod).get("enableServiceLinks", True)
+    for service in services:
+        if has_links or key(service) == API:
             env.update(_service_links(service))
     for item in container.get("envFrom") or ():
         env.update(_all_from(item, sources))

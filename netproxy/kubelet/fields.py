@@ -34,7 +34,10 @@ _CONTAINER: dict[str, Any] = {
     "volumeMounts": {"name": ALL, "mountPath": ALL, "readOnly": ALL, "subPath": ALL, "subPathExpr": ALL},
     "securityContext": _SECURITY, "readinessProbe": _PROBE, "livenessProbe": _PROBE, "startupProbe": _PROBE,
 }  # fmt: skip
-_PROJECTED = {"defaultMode": ALL, "sources": {"configMap": ALL, "secret": ALL, "downwardAPI": ALL}}
+_PROJECTED = {
+    "defaultMode": ALL,
+    "sources": {"configMap": ALL, "secret": ALL, "downwardAPI": ALL, "serviceAccountToken": ALL},
+}
 _TOLERATIONS = [
     {"key": f"node.kubernetes.io/{state}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
     for state in ("not-ready", "unreachable")
@@ -48,7 +51,7 @@ _POD: dict[str, Any] = {
                 "projected": _PROJECTED, "persistentVolumeClaim": ALL},
     "securityContext": {"runAsUser": ALL, "runAsGroup": ALL, "runAsNonRoot": ALL, "supplementalGroups": ALL, "fsGroup": ALL,
                         "sysctls": ALL},
-    "schedulerName": ("default-scheduler",), "serviceAccountName": ("default",), "serviceAccount": ("default",),
+    "schedulerName": ("default-scheduler",), "serviceAccountName": ALL, "serviceAccount": ALL,
     "automountServiceAccountToken": ALL, "shareProcessNamespace": (False,), "priority": (0,),
     "preemptionPolicy": ("PreemptLowerPriority",), "imagePullSecrets": ALL, "tolerations": (_TOLERATIONS,),
 }  # fmt: skip

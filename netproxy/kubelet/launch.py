@@ -5,6 +5,7 @@ from __future__ import annotations
 import pwd
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ from typing import Any
 from netproxy.core import programs
 from netproxy.kubelet import image, resolv, volumes
 from netproxy.kubelet.cells import container_group
-from netproxy.kubelet.container import Sources, command_of, environment
+from netproxy.kubelet.container import API, Sources, command_of, environment
 from netproxy.kubelet.logs import run_file
 from netproxy.kubelet.needs import needed_by, needed_by_ours
 from netproxy.kubelet.ports import Objects, Place
 from netproxy.kubelet.security import IMAGE, HeldError, Security, security
+from netproxy.kubelet.tokens import Token
 from netproxy.linux.command import find, run
 from netproxy.linux.files import remove_tree
 from netproxy.objects.cluster import ClusterSpec
@@ -59,7 +61,7 @@ class Launch:
         """Where the output of a container goes; of all of them, without one."""
         return self._place.state / "logs" / f"{namespace(pod)}_{name(pod)}_{uid(pod)}" / container
 
-    def write_files(self, pod: Object, ips: tuple[str, ...]) -> None:
+    def write_files(self, pod: Object, ips: tuple[str, ...], tokens: Mapping[Token, str]) -> None:
         """Write what the Pod sees in /etc, and its volumes. Raises OSError; HeldError when a volume's source is missing."""
         folder = self.folder(pod)
         for name_, mode in (("etc", 0o755), ("root", 0o755), ("shm", 0o1777)):
@@ -69,7 +71,11 @@ class Launch:
         (etc / "resolv.conf").write_text(resolv.resolv_conf(pod, self._cluster, self._place.host_resolv_conf))
         (etc / "hosts").write_text(resolv.hosts(pod, ips, self._cluster))
         (etc / "hostname").write_text(self._hostname(pod) + "\n")
-        volumes.write(pod, folder, self._sources(pod, ips))
+        volumes.write(pod, folder, replace(self._sources(pod, ips), tokens=tokens))
+
+    def renew(self, pod: Object, tokens: Mapping[Token, str]) -> None:
+        """Put new tokens into the Pod's volumes. Raises OSError."""
+        volumes.renew(pod, self.folder(pod), replace(self._sources(pod, ()), tokens=tokens))
 
     def _sources(self, pod: Object, ips: tuple[str, ...], *, lenient: bool = False) -> Sources:
         return Sources(pod, ips, self._objects.config_map, self._objects.secret, lenient)
@@ -122,8 +128,13 @@ class Launch:
             "HOME": _home(self._security(pod, container).uid),
             "LANG": "C.UTF-8",
         }
-        services = list(self._objects.services(namespace(pod)))
-        return environment(container, self._sources(pod, ips, lenient=lenient), services=services, base=base)
+        sources = self._sources(pod, ips, lenient=lenient)
+        return environment(container, sources, services=self._services(pod), base=base)
+
+    def _services(self, pod: Object) -> list[Object]:
+        """The Services that a Pod's variables may tell of: the API's, and those of its namespace, which may have one of that name."""
+        api = (each for each in self._objects.services(API.namespace) if key(each) == API)
+        return [*api, *self._objects.services(namespace(pod))]
 
     def _security(self, pod: Object, container: Mapping[str, Any]) -> Security:
         return security(pod, container, _group, one_user=_one_user())

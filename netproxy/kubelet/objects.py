@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import Protocol
 
@@ -12,6 +12,9 @@ from netproxy.core.names import NamespacedName
 from netproxy.objects.change import View
 from netproxy.objects.kinds import CONFIG_MAPS, IMAGES, PODS, SECRETS, SERVICES
 from netproxy.objects.meta import Object, key, uid
+
+NewToken = Callable[[NamespacedName, Object], Awaitable[Object]]
+"""Answers a TokenRequest of a service account."""
 
 
 class Known(View, Protocol):
@@ -25,9 +28,10 @@ class Known(View, Protocol):
 class ApiObjects:
     """`kubelet.ports.Objects` over any API."""
 
-    def __init__(self, api: Api, known: Known) -> None:
+    def __init__(self, api: Api, known: Known, new_token: NewToken) -> None:
         self._api = api
         self._known = known
+        self._new_token = new_token
 
     def pod(self, at: NamespacedName) -> Object | None:
         """One Pod."""
@@ -52,6 +56,10 @@ class ApiObjects:
     def images(self) -> Iterable[Object]:
         """The images that the user made known."""
         return self._known.all(IMAGES)
+
+    async def token(self, account: NamespacedName, asked: Object) -> Object:
+        """A TokenRequest with its token."""
+        return await self._new_token(account, asked)
 
     async def write_status(self, pod: Object) -> None:
         """Store a Pod's status. Raises ConflictError, NotFoundError."""

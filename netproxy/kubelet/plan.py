@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from netproxy.kubelet import tokens
 from netproxy.kubelet.state import (
     KILLED,
     LOST,
@@ -32,6 +33,11 @@ ENDED = ("Succeeded", "Failed")
 @dataclass(frozen=True, slots=True)
 class Plug:
     """Give the Pod its addresses, its network namespace and its files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Renew:
+    """Put new tokens into the Pod's volumes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +93,7 @@ class Finish:
     """Nothing of the Pod runs: take its namespace and files away, and its object."""
 
 
-Action = Plug | Start | RestartLater | Probe | Stop | Kill | WriteStatus | Finish
+Action = Plug | Renew | Start | RestartLater | Probe | Stop | Kill | WriteStatus | Finish
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +117,10 @@ def plan(pod: Object, seen: Seen, host_ip: str, now: float) -> Plan:
         return Plan((Plug(),))
     else:
         actions, times = _living(pod, seen, now)
+        if seen.renew_at is not None:
+            actions, times = (
+                ([Renew(), *actions], times) if now >= seen.renew_at else (actions, [*times, seen.renew_at])
+            )
     if not any(isinstance(action, Start | RestartLater | Finish) for action in actions):
         told = canonical_field(pod, "status", pod_status(pod, seen, host_ip, now))
         if told != status(pod):
@@ -238,7 +248,7 @@ def taken_over_pod(pod: Object, found: Mapping[str, Found], *, is_there: bool, n
     told = tuple(item["ip"] for item in status(pod).get("podIPs") or ())
     noted = next((each.ips for each in found.values() if isinstance(each, Alive) and each.ips), ())
     ips = told or noted
-    seen = Seen(ips, plugged=is_there and bool(ips))
+    seen = Seen(ips, plugged=is_there and bool(ips), renew_at=now if tokens.wanted(pod) else None)
     begun = _has_begun(pod, found)
     for field, statuses in (("initContainers", "initContainerStatuses"), ("containers", "containerStatuses")):
         known = {each["name"]: each for each in status(pod).get(statuses) or ()}

@@ -41,6 +41,10 @@ class Objects(Protocol):
         """The images that the user made known."""
         ...
 
+    async def token(self, account: NamespacedName, asked: Object) -> Object:
+        """A TokenRequest with its token. Raises NotFoundError, ApiError, ConflictError (another Pod has the name)."""
+        ...
+
     async def write_status(self, pod: Object) -> None:
         """Store POD's status. Raises ConflictError when it is not the current one any more, NotFoundError."""
         ...

@@ -26,6 +26,7 @@ Source: containerd 2.0 enable_unprivileged_ports, enable_unprivileged_icmp.
 """
 CONFIG_ERROR = "CreateContainerConfigError"
 CREATE_ERROR = "CreateContainerError"
+NOT_MOUNTED = "FailedMount"
 IMAGE = "ImagePullBackOff"
 _OWN_SYSCTLS = ("net.", "kernel.shm", "kernel.msg", "kernel.sem", "fs.mqueue.")
 

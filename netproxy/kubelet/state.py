@@ -88,6 +88,9 @@ class Seen:
     init: Mapping[str, ContainerState] = field(default_factory=dict)
     containers: Mapping[str, ContainerState] = field(default_factory=dict)
 
+    renew_at: float | None = None
+    """When the tokens in its volumes are to be renewed; None when it has none."""
+
     def find(self, container: str) -> ContainerState | None:
         """The state of a container or init container; None before its first start."""
         return self.containers.get(container) or self.init.get(container)

@@ -1,6 +1,6 @@
 """A Pod's volumes: folders of its own, filled from ConfigMaps, Secrets and the Pod itself; folders of this machine.
 
-What is filled is filled once, when the Pod starts.
+What is filled is filled once, when the Pod starts; only tokens are renewed.
 
 Source: kubernetes pkg/volume (configmap, secret, downwardapi, projected, emptydir, hostpath).
 """
@@ -8,12 +8,14 @@ Source: kubernetes pkg/volume (configmap, secret, downwardapi, projected, emptyd
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from netproxy.kubelet.container import Sources, expand
-from netproxy.kubelet.security import CREATE_ERROR, HeldError
+from netproxy.kubelet.security import CREATE_ERROR, NOT_MOUNTED, HeldError
+from netproxy.kubelet.tokens import TOKEN, token_of
 from netproxy.objects.choices import FILLED_VOLUMES
 from netproxy.objects.meta import Object, spec
 
@@ -21,10 +23,11 @@ Files = dict[str, tuple[bytes, int]]
 """Path inside of the volume → content and mode."""
 OURS = ("emptyDir", "configMap", "secret", "downwardAPI", "projected", "hostPath")
 """The kinds that there are here."""
-NOT_MOUNTED = "FailedMount"
 _MODE = 0o644
 _SOURCES = {"configMap": "ConfigMap", "secret": "Secret", "downwardAPI": ""}
 """What can fill a volume, or a part of a projected one → whose content it is; empty for the Pod's own."""
+PROJECTED = (*_SOURCES, TOKEN)
+"""What can be in a projected volume."""
 
 
 def write(pod: Object, folder: Path, sources: Sources) -> None:
@@ -42,12 +45,30 @@ def write(pod: Object, folder: Path, sources: Sources) -> None:
         at.mkdir(parents=True, exist_ok=True)
         at.chmod(0o777 if volume.get("emptyDir") is not None else 0o755)
         for path, (data, mode) in files.items():
-            file = at / _safe(path)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(data)
-            file.chmod(mode)
+            _put(at / _safe(path), data, mode)
         if group is not None and os.geteuid() == 0:
             _give(at, int(group))
+
+
+def renew(pod: Object, folder: Path, sources: Sources) -> None:
+    """Put new tokens in the place of those in the Pod's volumes: whoever reads finds a whole one at any time. Raises OSError."""
+    for volume in spec(pod).get("volumes") or ():
+        given = volume.get("projected") or {}
+        for path, (data, _) in _projected(given, sources, only=(TOKEN,)).items():
+            file = folder / "volumes" / volume["name"] / path
+            before = file.stat()
+            _put(file, data, stat.S_IMODE(before.st_mode))
+            if file.stat().st_gid != before.st_gid:
+                os.chown(file, -1, before.st_gid)
+
+
+def _put(file: Path, data: bytes, mode: int) -> None:
+    """Make a file, or put another one in its place."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    fresh = file.with_name(f"..{file.name}")
+    fresh.write_bytes(data)
+    fresh.chmod(mode)
+    fresh.replace(file)
 
 
 def _give(folder: Path, group: int) -> None:
@@ -120,12 +141,14 @@ def _fields(given: Mapping[str, Any], sources: Sources, mode: int) -> Files:
     return files
 
 
-def _projected(given: Mapping[str, Any], sources: Sources) -> Files:
+def _projected(given: Mapping[str, Any], sources: Sources, only: Iterable[str] = PROJECTED) -> Files:
     files: Files = {}
     mode = _mode(given, "defaultMode", _MODE)
     for source in given.get("sources") or ():
-        for field in _SOURCES:
-            if source.get(field):
+        for field in only:
+            if source.get(field) and field == TOKEN:
+                files[_safe(source[field]["path"])] = sources.tokens[token_of(source[field])].encode(), mode
+            elif source.get(field):
                 files |= _filled(field, source[field], sources, mode)
     return files
 

@@ -19,11 +19,11 @@ from typing import Any, assert_never
 
 from netproxy.core.clock import Clock
 from netproxy.core.errors import ConflictError, KernelError, NotFoundError
-from netproxy.kubelet import plan, probe, verdict
+from netproxy.kubelet import plan, probe, tokens, verdict
 from netproxy.kubelet.launch import Launch
 from netproxy.kubelet.ports import Objects, Place, Tell
 from netproxy.kubelet.runtime import Runtime, ShimLostError
-from netproxy.kubelet.security import IMAGE, HeldError
+from netproxy.kubelet.security import IMAGE, NOT_MOUNTED, HeldError
 from netproxy.kubelet.state import ContainerState, Seen, ended, lost, terminated
 from netproxy.linux import netns
 from netproxy.linux.files import remove_tree
@@ -157,6 +157,8 @@ class Worker:
         match action:
             case plan.Plug():
                 await self._plug()
+            case plan.Renew():
+                await self._renew()
             case plan.Start():
                 await self._start(action)
             case plan.RestartLater():
@@ -204,7 +206,7 @@ class Worker:
         try:
             ips = self._room.addresses(self._pod)
             self.seen = replace(self.seen, ips=ips)  # before anything is waited for: no other Pod takes them
-            self._room.launch.write_files(self._pod, ips)
+            self._room.launch.write_files(self._pod, ips, await tokens.fetched(self._pod, self._room.objects.token))
             if not spec(self._pod).get("hostNetwork"):
                 await asyncio.get_running_loop().run_in_executor(self._room.executor, self._room.plug, self._pod, ips)
         except HeldError as error:
@@ -214,8 +216,15 @@ class Worker:
             why = f"Failed to create pod sandbox: {error}"
             self._event("Warning", "FailedCreatePodSandBox", why)
             raise KernelError(why) from error
-        self.seen = replace(self.seen, plugged=True)
+        self.seen = replace(self.seen, plugged=True, renew_at=tokens.renewed_at(self._pod, self._room.clock.now()))
         self._room.warn(self._pod)
+
+    async def _renew(self) -> None:
+        room = self._room
+        again_at, why = await tokens.renewed(self._pod, room.objects.token, room.launch.renew, room.clock.now())
+        if why:
+            self._event("Warning", NOT_MOUNTED, why)
+        self.seen = replace(self.seen, renew_at=again_at)
 
     async def _start(self, action: plan.Start) -> None:
         container = _container_of(self._pod, action.container)
@@ -252,9 +261,7 @@ class Worker:
     def _stop(self, action: plan.Stop) -> None:
         now = self._room.clock.now()
         self._signal(action.container, signal.SIGTERM if action.grace_s > 0 else signal.SIGKILL)
-        self._change(
-            action.container, lambda state: replace(state, stopping_since=now, killed=action.grace_s <= 0)
-        )  # fmt: skip
+        self._change(action.container, lambda state: replace(state, stopping_since=now, killed=action.grace_s <= 0))
         if action.why:
             self._event("Normal", "Killing", action.why)
 
@@ -285,15 +292,8 @@ class Worker:
     async def _ask(self, container: Mapping[str, Any], kind: str, run: int) -> None:
         """One attempt; its result goes to the inbox."""
         node = self._room.place.namespace_of(spec(self._pod)["nodeName"])
-        try:
-            success, why = await probe.attempt(
-                container[kind], container, node, self.seen.ips[0], self._executor(container)
-            )
-        except KernelError as error:
-            success, why = False, str(error)
-        except Exception as error:
-            log.exception("Pod %s: %s of %s", self._at, kind, container["name"])
-            success, why = False, f"{type(error).__name__}: {error}"
+        asked = probe.attempt(container[kind], container, node, self.seen.ips[0], self._executor(container))
+        success, why = await _heard(asked, f"Pod {self._at}: {kind} of {container['name']}")
         if not success and not verdict.is_early(self.seen.find(container["name"]), container, kind):
             self._event("Warning", "Unhealthy", f"{kind.removesuffix('Probe').title()} probe failed: {why}")
         self._take(lambda: self._answered(container, kind, run, success=success))
@@ -311,6 +311,17 @@ class Worker:
             return await self._room.runtime.execute(f"{self._uid}/exec/{self._commands}", message, limit_s)
 
         return execute
+
+
+async def _heard(asked: Coroutine[Any, Any, tuple[bool, str]], what: str) -> tuple[bool, str]:
+    """What a probe says; one that cannot be asked has failed."""
+    try:
+        return await asked
+    except KernelError as error:
+        return False, str(error)
+    except Exception as error:
+        log.exception("%s", what)
+        return False, f"{type(error).__name__}: {error}"
 
 
 def _started(states: Mapping[str, ContainerState]) -> dict[str, ContainerState]:

@@ -27,6 +27,7 @@ from netproxy.objects.kinds import (
     REPLICA_SETS,
     REPLICATION_CONTROLLERS,
     RESOURCE_QUOTAS,
+    SERVICE_ACCOUNTS,
     SERVICES,
     STATEFUL_SETS,
     Resource,
@@ -34,6 +35,7 @@ from netproxy.objects.kinds import (
 )
 from netproxy.objects.meta import Object, is_deleting, key, metadata, name
 from netproxy.objects.validate import part_refusals
+from netproxy.registry.accounts import with_its_account
 from netproxy.registry.admission import admitted, admitted_part, permitted
 from netproxy.registry.allocate import Holdings
 from netproxy.registry.convert import as_stored, in_version
@@ -74,12 +76,17 @@ from netproxy.registry.workloads import DaemonSetStrategy, JobStrategy, Template
 from netproxy.store.store import Store
 from netproxy.store.transaction import Transaction
 
+CONTROLLERS = "kube-controller-manager"
+"""Who writes what controllers make."""
+
 
 class Steps:
     """What a registry does with one object. Each method is called inside a transaction."""
 
-    def __init__(self, store: Store, cluster: ClusterSpec) -> None:
+    def __init__(self, store: Store, cluster: ClusterSpec, *, gives_accounts: bool = False) -> None:
+        """GIVES_ACCOUNTS: new Pods get a service account, and a volume with its token."""
         self.store = store
+        self._gives_accounts = gives_accounts
         self.cluster = cluster
         self.customs = Customs()
         store.index(CUSTOM_RESOURCE_DEFINITIONS, self.customs)
@@ -128,7 +135,10 @@ class Steps:
             obj = {**obj, "metadata": {**metadata(obj), "name": generated_name(obj, self.store.new_uid())}}
         check_namespace(change, resource, key(obj))
         check_open(resource, name(obj))
-        obj = admitted(change, with_uid(obj, self.store.new_uid()), None, resource)
+        obj = with_uid(obj, self.store.new_uid())
+        if self._gives_accounts and resource is PODS:
+            obj = self._with_account(change, obj)
+        obj = admitted(change, obj, None, resource)
         new = _checked(strategy, strategy.new(obj, with_status=with_status), options)
         _warn(strategy, new, None, options)
         self._permit(change, new, None)
@@ -144,6 +154,12 @@ class Steps:
         self._follow(change, made, None)
         self._settle(change, resource, made)
         return made
+
+    def _with_account(self, change: Transaction, pod: Object) -> Object:
+        def make(account: Object) -> Object:
+            return self._create(change, account, WriteOptions(manager=CONTROLLERS))
+
+        return with_its_account(pod, partial(change.find, SERVICE_ACCOUNTS), make, self.store.new_uid())
 
     def _replace(
         self, change: Transaction, obj: Object, old: Object, options: WriteOptions, entries: Entries | None = None

@@ -18,6 +18,10 @@ class KeySigner:
         self._now = now
         self._loaded: Any = None
 
+    def prepare(self) -> None:
+        """Read the key, and the libraries: whoever signs then does not wait."""
+        self.sign({})
+
     def sign(self, claims: Mapping[str, Any]) -> str:
         """A JSON web token that says CLAIMS."""
         import jwt

@@ -106,7 +106,7 @@ def test_down_is_answered_before_the_end(cluster: Cluster):
         ("POST", "/netproxy/mode", '{"mode": "iptables", "node": "n"}', 422, 'node: Not found: "n": there are node1, node2'),
         ("GET", "/netproxy/pending?node=n", "", 422, 'node: Not found: "n": there are node1, node2'),
         ("GET", "/netproxy/rules", "", 400, "service: Required value"),
-        ("GET", "/netproxy/rules?service=nobody", "", 404, 'services "nobody" not found in namespace default; there are web'),
+        ("GET", "/netproxy/rules?service=nobody", "", 404, 'services "nobody" not found in namespace default; there are kubernetes, web'),
         ("GET", "/netproxy/logs?pod=nobody", "", 404, 'pods "nobody" not found in namespace default; there are '),
         ("POST", "/netproxy/mode", '{"mode": "nftables", "timeout": 0}', 504, "the rules are not there yet: "),
         ("POST", "/netproxy/mode", '{"mode": "iptables", "timeout": 0}', 504, "the rules are not there yet: "),

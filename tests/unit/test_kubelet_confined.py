@@ -227,8 +227,8 @@ def test_all_of_a_secret_can_be_variables():
          ("spec.containers.lifecycle",)),
         ({"containers": [{"readinessProbe": {"grpc": {"port": 1}, "httpGet": {"scheme": "HTTPS"}}}]},
          ("spec.containers.readinessProbe.grpc", "spec.containers.readinessProbe.httpGet.scheme")),
-        ({"serviceAccountName": "robot", "volumes": [{"name": "v", "emptyDir": {"sizeLimit": "1Gi"}}]},
-         ("spec.serviceAccountName", "spec.volumes.emptyDir.sizeLimit")),
+        ({"schedulerName": "own", "serviceAccountName": "robot", "volumes": [{"name": "v", "emptyDir": {"sizeLimit": "1Gi"}}]},
+         ("spec.schedulerName", "spec.volumes.emptyDir.sizeLimit")),
     ],
 )  # fmt: skip
 def test_fields_that_do_nothing_are_named_once(spec, fields):

@@ -26,6 +26,7 @@ class Objects:
         self.stored = {pod["metadata"]["name"]: {**pod, "version": 1} for pod in pods}
         self.failures = {}
         self.written = []
+        self.tokens = 0
 
     def pod(self, at):
         return self.stored.get(at.name)
@@ -53,6 +54,12 @@ class Objects:
             raise ConflictError("not the current version")
         self.stored[name] = {**pod, "version": pod["version"] + 1}
         self.written.append((name, pod["status"]["phase"]))
+
+    async def token(self, account, asked):
+        self.tokens += 1
+        if self.failures.get("token"):
+            raise self.failures["token"].pop()
+        return {"status": {"token": f"token {self.tokens}"}}
 
     async def delete_finished(self, pod):
         if self.failures.get("delete"):
@@ -304,3 +311,21 @@ def test_what_keeps_the_rights_of_a_server_of_ours_has_no_volumes(tmp_path):
         return [each["target"] for each in launch.start(about, container, ("10.0.0.1",), 0)["mounts"]]
 
     assert (mounts("agnhost"), mounts("netproxy-dns")) == (["/usr"], [])
+
+
+def test_tokens_are_renewed_while_a_pod_runs(tmp_path):
+    source = {"serviceAccountToken": {"path": "token", "expirationSeconds": 600}}
+    world = World(tmp_path, a_pod(volumes=[{"name": "v", "projected": {"sources": [source]}}]))
+    file = tmp_path / "pods" / "uid-web" / "volumes" / "v" / "token"
+
+    async def live():
+        await world.until(lambda: phase(world) == "Running")
+        assert file.read_text() == "token 1"
+        world.clock.time += 480
+        world.objects.failures["token"] = [NotFoundError("gone for a while")]
+        await world.until(lambda: ("web", "FailedMount") in world.events)
+        assert file.read_text() == "token 1"
+        world.clock.time += 30
+        await world.until(lambda: file.read_text() == "token 3")
+
+    asyncio.run(live())
