@@ -19,7 +19,9 @@ METADATA = "apis.meta.v1.ObjectMeta"
 _KUBE_PROXY = "kubeproxy.config.k8s.io.KubeProxyConfiguration"
 
 _OWN: dict[str, dict[str, str]] = {
-    "netproxy.dev.Cluster": {"apiVersion": "s", "kind": "s", "metadata": "*", "spec": ":netproxy.dev.ClusterSpec"},
+    "netproxy.dev.Cluster": {
+        "apiVersion": "s", "kind": "s", "metadata": ":" + METADATA, "spec": ":netproxy.dev.ClusterSpec",
+    },
     "netproxy.dev.Image": {
         "apiVersion": "s", "kind": "s", "metadata": ":" + METADATA, "spec": ":netproxy.dev.ImageSpec",
     },

@@ -129,3 +129,14 @@ def test_the_same_once_more_is_no_new_state(ask):
     assert ask.api.handle(Request("PATCH", f"{PODS}/web", {}, body, MERGE, "")).status == 400
     again = ask("PATCH", f"{PODS}/web", {"metadata": {"labels": {"app": "web"}}}, MERGE)[1]
     assert again["metadata"]["resourceVersion"] == pod["metadata"]["resourceVersion"]
+
+
+@pytest.mark.parametrize("kind", ["Cluster", "Image"])
+def test_metadata_of_our_own_kinds_have_the_types_of_all_metadata(ask, kind):
+    body = {"apiVersion": "netproxy.dev/v1alpha1", "kind": kind, "metadata": {"name": "a", "labels": {"a": True}}}
+    status, answer = ask("POST", f"/apis/netproxy.dev/v1alpha1/{kind.lower()}s", body)
+    assert status == 400
+    assert (
+        "json: cannot unmarshal bool into Go struct field ObjectMeta.metadata.labels of type string"
+        in answer["message"]
+    )
