@@ -1,0 +1,96 @@
+"""Operators on `kopf`, each a process of its own: it reads what the API serves, watches it, and writes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubernetes import client, config
+from support.clients import PROGRAMS, Server, Talking, tool
+from support.cluster import wait_until
+
+FINALIZER = "kopf.zalando.org/KopfFinalizerMarker"
+Start = Callable[[str], Talking]
+
+
+@pytest.fixture
+def core(api: Server, namespace: str) -> Iterator[client.CoreV1Api]:
+    with config.new_client_from_config(api.kubeconfig) as talking:
+        made = client.CoreV1Api(talking)
+        made.create_namespace({"metadata": {"name": namespace}})
+        yield made
+
+
+@pytest.fixture
+def start(api: Server, namespace: str, tmp_path: Path) -> Iterator[Start]:
+    """Start an operator of ours in the namespace."""
+    started = []
+
+    def begin(name: str) -> Talking:
+        program = PROGRAMS / "operators" / f"{name}.py"
+        started.append(
+            Talking.start(api, tmp_path / name, tool("bin", "kopf"), "run", "--standalone", "-n", namespace, "-v", program)
+        )
+        return started[-1]
+
+    yield begin
+    for one in started:
+        code = one.end()
+        assert code == 0, one.errors
+
+
+def data_of(core: client.CoreV1Api, name: str, namespace: str) -> dict[str, str] | None:
+    """What a ConfigMap holds; None when it is not there."""
+    found = core.list_namespaced_config_map(namespace, field_selector=f"metadata.name={name}").items
+    return (found[0].data or {}) if found else None
+
+
+def a_config_map(name: str, **data: str) -> dict[str, Any]:
+    return {"metadata": {"name": name, "labels": {"copy": "wanted"}}, "data": data}
+
+
+def test_config_maps_are_reconciled(core: client.CoreV1Api, namespace: str, start: Start) -> None:
+    core.create_namespaced_config_map(namespace, a_config_map("early", a="was here first"))
+    start("copies")
+    wait_until(lambda: data_of(core, "early-copy", namespace) == {"a": "WAS HERE FIRST"}, 60)
+    core.create_namespaced_config_map(namespace, a_config_map("late", b="x"))
+    wait_until(lambda: data_of(core, "late-copy", namespace) == {"b": "X"})
+    core.patch_namespaced_config_map("late", namespace, {"data": {"c": "y"}})
+    wait_until(lambda: data_of(core, "late-copy", namespace) == {"b": "X", "c": "Y"})
+    late = core.read_namespaced_config_map("late", namespace)
+    assert late.metadata.finalizers == [FINALIZER]
+    copy = core.read_namespaced_config_map("late-copy", namespace)
+    assert [owner.uid for owner in copy.metadata.owner_references] == [late.metadata.uid]
+    wait_until(lambda: core.read_namespaced_config_map("late", namespace).metadata.annotations.get("copied") == "2")
+    core.delete_namespaced_config_map("late", namespace)
+    wait_until(lambda: data_of(core, "late", namespace) is None)
+    assert data_of(core, "late-was-here", namespace) == {}
+    events = {(e.involved_object.name, e.reason, e.message) for e in core.list_namespaced_event(namespace).items}
+    assert ("late", "Copied", "2 entries") in events
+    assert ("early", "Copied", "1 entries") in events
+
+
+def test_a_status_is_written(core: client.CoreV1Api, namespace: str, start: Start) -> None:
+    start("copies")
+    spec = {"type": "LoadBalancer", "ports": [{"port": 80}]}
+    core.create_namespaced_service(namespace, {"metadata": {"name": "open"}, "spec": spec})
+
+    def addresses() -> list[str]:
+        status = core.read_namespaced_service("open", namespace).status
+        return [ingress.ip for ingress in status.load_balancer.ingress or []]
+
+    wait_until(lambda: addresses() == ["192.0.2.7"], 60)
+
+
+def test_an_operator_goes_on_when_the_server_comes_back(
+    api: Server, core: client.CoreV1Api, namespace: str, start: Start
+) -> None:
+    core.create_namespaced_config_map(namespace, a_config_map("before", a="x"))
+    start("copies")
+    wait_until(lambda: data_of(core, "before-copy", namespace) == {"a": "X"}, 60)
+    api.kill()
+    api.restart()
+    core.create_namespaced_config_map(namespace, a_config_map("after", a="y"))
+    wait_until(lambda: data_of(core, "after-copy", namespace) == {"a": "Y"}, 60)
