@@ -27,7 +27,7 @@ class Helm:
         return json.loads(self(*args, "-o", "json"))
 
 
-@pytest.fixture(params=["1.32", "1.34"], ids=["helm 3", "helm 4"])
+@pytest.fixture(params=["1.32"], ids=["helm 3"])
 def helm(request: pytest.FixtureRequest, whole: Server) -> Helm:
     return Helm(whole, request.param)
 

@@ -23,7 +23,14 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "GO111MODULE": "off", "GOTOOLCHAIN": "local", "CGO_ENABLED": "0",
     }  # fmt: skip
     made = tmp_path_factory.mktemp("go") / "informer"
-    command = [next((go / "usr" / "lib").glob("go-*/bin/go")), "build", "-ldflags=-s -w", "-o", made, SOURCE / "informer.go"]
+    command = [
+        next((go / "usr" / "lib").glob("go-*/bin/go")),
+        "build",
+        "-ldflags=-s -w",
+        "-o",
+        made,
+        SOURCE / "informer.go",
+    ]
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=170)
     assert done.returncode == 0, done.stderr
     return made

@@ -31,7 +31,9 @@ def start(api: Server, namespace: str, tmp_path: Path) -> Iterator[Start]:
     def begin(name: str) -> Talking:
         program = PROGRAMS / "operators" / f"{name}.py"
         started.append(
-            Talking.start(api, tmp_path / name, tool("bin", "kopf"), "run", "--standalone", "-n", namespace, "-v", program)
+            Talking.start(
+                api, tmp_path / name, tool("bin", "kopf"), "run", "--standalone", "-n", namespace, "-v", program
+            )
         )
         return started[-1]
 

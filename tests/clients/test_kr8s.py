@@ -179,7 +179,7 @@ def test_the_same_with_asyncio(whole: Server) -> None:
             else:
                 break
         assert seen == ["ADDED", "MODIFIED", "DELETED"]
-        pod = [found async for found in api.get("pods", namespace="default", label_selector={"app": "web"})][0]
+        pod = await anext(found async for found in api.get("pods", namespace="default", label_selector={"app": "web"}))
         await pod.wait("condition=Ready", timeout=30)
         assert (await pod.exec(["hostname"])).stdout.decode().strip() == pod.name
         counts = await later.Pod.get("counts", namespace="default", api=api)

@@ -16,6 +16,7 @@ from kubernetes.stream import portforward, stream
 from support.clients import Server
 from support.cluster import wait_until
 
+
 @contextlib.contextmanager
 def talk(server: Server) -> Iterator[client.ApiClient]:
     with config.new_client_from_config(server.kubeconfig) as made:
@@ -165,11 +166,7 @@ def test_a_watch_goes_on_where_another_ended(core: client.CoreV1Api, namespace: 
 
 def test_a_watch_from_a_version_that_never_was(core: client.CoreV1Api, namespace: str) -> None:
     with pytest.raises(ApiException) as caught:
-        list(
-            watch.Watch().stream(
-                core.list_namespaced_config_map, namespace, resource_version="1", timeout_seconds=5
-            )
-        )
+        list(watch.Watch().stream(core.list_namespaced_config_map, namespace, resource_version="1", timeout_seconds=5))
     assert caught.value.status == 410
 
 

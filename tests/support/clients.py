@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from support.cluster import LIMIT_S, Cluster, wait_until
 
 TOOLS = Path(sys.prefix)

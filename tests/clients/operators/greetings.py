@@ -16,7 +16,9 @@ def ready(settings: kopf.OperatorSettings, **_: Any) -> None:
 
 @kopf.on.create("example.com", "v1", "greetings")
 @kopf.on.update("example.com", "v1", "greetings", field="spec")
-def greeted(spec: kopf.Spec, name: str | None, namespace: str | None, patch: kopf.Patch, meta: kopf.Meta, **_: Any) -> Any:
+def greeted(
+    spec: kopf.Spec, name: str | None, namespace: str | None, patch: kopf.Patch, meta: kopf.Meta, **_: Any
+) -> Any:
     words = ", ".join([spec["word"]] * spec["times"])
     made = {"metadata": {"name": f"{name}-says"}, "data": {"words": words}}
     kopf.adopt(made)
