@@ -189,7 +189,7 @@ def _serve_datagrams(ports: Sequence[int]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where the server listens; 0 is nowhere."""
+    """Where the server listens; 0, and what is less, is nowhere."""
 
     http: int = 8080
     udp: int = 8081
@@ -216,12 +216,12 @@ def serve(kind: str, ports: Ports, text: str = "") -> None:
     """Serve until the process ends."""
     handler = HANDLERS[kind]
     handler.behaviour = Behaviour(text=text)
-    if ports.http:
+    if ports.http > 0:
         ThreadingHTTPServer.daemon_threads = True
         _serve_stream(ThreadingHTTPServer, handler, ports.http)
-    if ports.tcp:
+    if ports.tcp > 0:
         _serve_stream(_Threading, _TcpHandler, ports.tcp)
-    _serve_datagrams([port for port in (ports.udp,) if port])
+    _serve_datagrams([port for port in (ports.udp,) if port > 0])
 
 
 def pause() -> None:

@@ -24,7 +24,7 @@ spec:
   selector: {matchLabels: {app: web}}
   template:
     metadata: {labels: {app: web}}
-    spec: {containers: [{name: web, image: agnhost, args: [netexec], ports: [{name: http, containerPort: 8080}]}]}
+    spec: {containers: [{name: web, image: agnhost, args: [netexec, --udp-port, "-1"], ports: [{name: http, containerPort: 8080}]}]}
 ---
 apiVersion: v1
 kind: Service
