@@ -27,7 +27,7 @@ from netproxy.registry.convert import in_version
 from netproxy.registry.given import check_name
 from netproxy.registry.habits import habits_of
 from netproxy.registry.options import WriteOptions
-from netproxy.registry.registry import Registry
+from netproxy.registry.registry import Registry, warn_of
 
 PATCHES = (
     "application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json",
@@ -124,6 +124,8 @@ class Writer:
         resource = target.resource
         picked = page(self._registry.store, target, whole(list_options(request, target)))
         asked, options = delete_options(request)
+        warn_of(resource, asked, options)
+        options = dataclasses.replace(options, warn=lambda _: None)  # once is enough
         for obj in picked.objects:
             with suppress(NotFoundError):  # it went with another one
                 self._registry.delete(resource, key(obj), asked, options)

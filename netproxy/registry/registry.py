@@ -122,8 +122,7 @@ class Registry(Patches):
         """
         with self.transaction(dry_run=options.dry_run) as change:
             old = change.get(resource, at)
-            if wanted.propagation is None and habits_of(resource).orphan_warning:
-                options.warn(habits_of(resource).orphan_warning)
+            warn_of(resource, wanted, options)
             last, is_gone = self._delete(change, resource, old, wanted)
             return shown(last, resource, old, dry_run=options.dry_run), is_gone
 
@@ -176,3 +175,9 @@ class Registry(Patches):
         if self.strategy(resource).status_is_given and item.obj.get("status"):
             made = change.replace({**made, "status": obj["status"]})
         return made
+
+
+def warn_of(resource: Resource, wanted: Options, options: WriteOptions) -> None:
+    """Say what becomes of what the objects of a resource own, where that may surprise who ends them."""
+    if wanted.propagation is None and habits_of(resource).orphan_warning:
+        options.warn(habits_of(resource).orphan_warning)

@@ -15,6 +15,8 @@ Part = dict[str, Any]
 
 
 def _namespace(obj: Object) -> Object:
+    if not (obj.get("status") or {}).get("phase"):
+        obj = {**obj, "status": {**(obj.get("status") or {}), "phase": "Active"}}
     meta = obj.get("metadata") or {}
     name = meta.get("name")
     if not name or (meta.get("labels") or {}).get("kubernetes.io/metadata.name") == name:
