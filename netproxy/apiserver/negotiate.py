@@ -73,7 +73,7 @@ PLAIN = Form()
 
 
 @dataclass(frozen=True, slots=True)
-class _Clause:
+class Clause:
     """One alternative of an Accept header."""
 
     media: str
@@ -81,27 +81,34 @@ class _Clause:
     options: Mapping[str, str]
 
 
-def accepted(request: Request, *, streams: bool = False, shapes: bool = True, tables: bool = True) -> Form:
+def accepted(
+    request: Request, *, streams: bool = False, shapes: bool = True, tables: bool = True, routed: bool = True
+) -> Form:  # fmt: skip
     """The form in which a request wants its answer.
 
     STREAMS: the path has a watch, too. SHAPES: objects are answered, which can be shown as tables and as metadata;
-    not TABLES: as metadata only.
+    not TABLES: as metadata only. ROUTED: the path is one whose media types are looked at before anything else.
     Raises ApiError: 406 when nothing of it can be made, 400 for options of a table that are none.
     """
     header = request.accept
     if header in _ANY:
         return replace(PLAIN, pretty=True) if _is_pretty(request, {}) else PLAIN
-    named = [part.partition(";")[0].strip() for part in header.split(",")]
-    if not any(name in ("*/*", *_MADE) for name in named):
-        made = ", ".join((*_MADE, *(_STREAMS if streams else ())))
-        message = f"406: Not Acceptable\n\nAvailable representations: {made}"
-        raise ApiError(406, "NotAcceptable", message).with_details()
-    for clause in _clauses(header):
+    if routed:
+        check_named(request, _MADE, _STREAMS if streams else ())
+    for clause in clauses(header):
         form = _form(clause, shapes=shapes)
         if form is not None and (tables or not form.is_table):
             form = replace(form, pretty=_is_pretty(request, clause.options))
             return _with_options(form, request) if form.is_table else form
     raise not_acceptable(_MADE)
+
+
+def check_named(request: Request, made: tuple[str, ...], streams: tuple[str, ...] = ()) -> None:
+    """Raise ApiError (406) when a request accepts none of what is MADE, whatever else it says of it."""
+    named = [part.partition(";")[0].strip() for part in (request.accept or "*/*").split(",")]
+    if not any(name in ("*/*", *made) for name in named):
+        message = f"406: Not Acceptable\n\nAvailable representations: {', '.join((*made, *streams))}"
+        raise ApiError(406, "NotAcceptable", message).with_details()
 
 
 def not_acceptable(made: tuple[str, ...]) -> ApiError:
@@ -113,7 +120,7 @@ def in_form(request: Request, answer: Response) -> Response:
     """An answer that knows of no forms in the language in which the request wants it; as it is when there is none."""
     if answer.content_type != JSON or (request.accept in _ANY and not _is_pretty(request, {})):
         return answer
-    for clause in _clauses(request.accept or JSON):
+    for clause in clauses(request.accept or JSON):
         form = _form(replace(clause, options={}), shapes=False)
         if form is not None:
             form = replace(form, pretty=_is_pretty(request, clause.options))
@@ -139,7 +146,7 @@ def check_shape(form: Form, resource: Resource, *, is_list: bool) -> None:
         raise ApiError(406, "NotAcceptable", why)
 
 
-def _form(clause: _Clause, *, shapes: bool) -> Form | None:
+def _form(clause: Clause, *, shapes: bool) -> Form | None:
     """The form of a clause; None when it is none that can be made."""
     media = {"*/*": JSON, "application/*": JSON}.get(clause.media, clause.media)
     options = clause.options
@@ -173,16 +180,16 @@ def _is_pretty(request: Request, options: Mapping[str, str]) -> bool:
 # --- the header
 
 
-def _clauses(header: str) -> list[_Clause]:
+def clauses(header: str) -> list[Clause]:
     """What a header accepts, the best first: by quality, then what is named before what is any.
 
-    >>> [clause.media for clause in _clauses("*/*;q=0.1, application/json;q=0.5, application/yaml")]
+    >>> [clause.media for clause in clauses("*/*;q=0.1, application/json;q=0.5, application/yaml")]
     ['application/yaml', 'application/json', '*/*']
     """
     return sorted(_parsed(header), key=lambda clause: (-clause.quality, clause.media.count("*")))
 
 
-def _parsed(header: str) -> Iterator[_Clause]:
+def _parsed(header: str) -> Iterator[Clause]:
     for part in header.split(","):
         media, *given = part.split(";")
         kind, slash, sub = media.strip(" ").partition("/")
@@ -190,7 +197,7 @@ def _parsed(header: str) -> Iterator[_Clause]:
             continue
         options = {key.strip(" "): value.strip(" ") for key, value in map(_option, given) if value}
         name = f"{kind.strip(' ')}/{sub.strip(' ')}" if slash else "*/*"
-        yield _Clause(name, _quality(options.pop("q", "1")), options)
+        yield Clause(name, _quality(options.pop("q", "1")), options)
 
 
 def _option(text: str) -> tuple[str, str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from netproxy.apiserver import discovery, openapi
-from netproxy.apiserver.negotiate import accepted
+from netproxy.apiserver.negotiate import YAML, accepted, check_named, clauses
+from netproxy.apiserver.paths import UNKNOWN
 from netproxy.apiserver.request import JSON, Request, Response, json_response
 from netproxy.apiserver.status import status
 from netproxy.apiserver.tokens import CONFIGURATION, KEYS
@@ -13,7 +14,6 @@ from netproxy.objects.kinds import METRICS, Resource
 
 TEXT = "text/plain; charset=utf-8"
 METHOD_NOT_ALLOWED = "the server does not allow this method on the requested resource"
-ACCEPTED = "application/json, application/yaml, application/vnd.kubernetes.protobuf"
 
 VERSION = {
     "major": "1", "minor": "36", "emulationMajor": "1", "emulationMinor": "36", "minCompatibilityMajor": "1",
@@ -33,6 +33,9 @@ def page(request: Request, served: Sequence[Resource]) -> Response | None:
     steps = [step for step in request.path.split("/") if step]
     if not steps:
         return json_response({"paths": paths(served)})
+    if "//" in request.path:
+        is_ours = request.path.startswith("/api/") or bool(discovery.resource_list(served, "/".join(steps[1:3])))
+        return status(404, "NotFound", UNKNOWN, {}) if is_ours else lost()
     found = _PAGES.get(steps[0])
     if found:
         return found(request, served, steps[1:])
@@ -71,7 +74,9 @@ def _core(request: Request, served: Sequence[Resource], steps: Sequence[str]) ->
     if not steps:
         plain = {"kind": "APIVersions", "versions": ["v1"],
                  "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": ""}]}  # fmt: skip
-        return _negotiated(request, plain, lambda: discovery.aggregated(served, core=True))
+        if request.method != "GET":
+            return _refused()
+        return _negotiated(request, plain, lambda: discovery.aggregated(served, core=True), is_routed=True)
     return _resources(request, served, steps[0]) if len(steps) == 1 else None
 
 
@@ -81,9 +86,9 @@ def _groups(request: Request, served: Sequence[Resource], steps: Sequence[str]) 
         return _negotiated(request, plain, lambda: discovery.aggregated(served, core=False))
     if len(steps) == 1:
         found = discovery.one_group(served, steps[0])
-        return json_response(found) if found else lost()
+        return accepted(request, shapes=False, routed=False).response(found) if found else lost()
     if steps[0] not in discovery.groups(served):
-        return lost() if len(steps) > 2 else None
+        return lost()
     return _resources(request, served, "/".join(steps)) if len(steps) == 2 else None
 
 
@@ -93,23 +98,20 @@ def _resources(request: Request, served: Sequence[Resource], api_version: str) -
         return None
     if request.method != "GET":
         return _refused()
-    accepted(request, shapes=False)
-    return json_response(found)
+    return accepted(request, shapes=False).response(found)
 
 
-def _negotiated(request: Request, plain: discovery.Shown, whole: Callable[[], discovery.Shown]) -> Response:
-    """Everything at once for whoever accepts that, else the plain form, else 406."""
-    for wanted in (part.strip() for part in (request.accept or "*/*").split(",")):
-        kind, *parameters = (word.strip() for word in wanted.split(";"))
-        if kind not in ("application/json", "application/*", "*/*"):
-            continue
-        said = dict(parameter.partition("=")[::2] for parameter in parameters)
-        if "as" not in said:
-            return json_response(plain)
-        if (said.get("g"), said.get("v"), said["as"]) == ("apidiscovery.k8s.io", "v2", "APIGroupDiscoveryList"):
+def _negotiated(
+    request: Request, plain: discovery.Shown, whole: Callable[[], discovery.Shown], *, is_routed: bool = False
+) -> Response:
+    """Everything at once for whoever accepts that first, else the plain form. Raises ApiError (406)."""
+    for clause in clauses(request.accept or JSON):
+        said = clause.options
+        if "as" not in said and clause.media in (JSON, YAML, "application/*", "*/*"):
+            break
+        if (said.get("g"), said.get("v"), said.get("as")) == ("apidiscovery.k8s.io", "v2", "APIGroupDiscoveryList"):
             return Response(200, json_response(whole()).body, discovery.AGGREGATED)
-    why = f"only the following media types are accepted: {ACCEPTED}"
-    return status(406, "NotAcceptable", why)
+    return accepted(request, shapes=False, routed=is_routed).response(plain)
 
 
 # --- OpenAPI
@@ -144,7 +146,10 @@ def _document(request: Request, served: Sequence[Resource], name: str) -> Respon
 def _version(request: Request, _: Sequence[Resource], steps: Sequence[str]) -> Response:
     if steps:
         return lost()
-    return json_response(VERSION) if request.method == "GET" else _refused()
+    if request.method != "GET":
+        return _refused()
+    check_named(request, (JSON,))
+    return json_response(VERSION)
 
 
 def _health(request: Request, _: Sequence[Resource], steps: Sequence[str]) -> Response:
