@@ -23,6 +23,8 @@ from netproxy.registry.registry import Registry
 from netproxy.registry.steps import CONTROLLERS
 
 DNS_LABELS = {"k8s-app": "kube-dns"}
+DNS_NAME = {"kubernetes.io/cluster-service": "true", "kubernetes.io/name": "CoreDNS"}
+"""Labels of the Service by which `kubectl cluster-info` names it."""
 KUBERNETES = "v1.36.2"
 """Whose kubelet the Pods of a node see."""
 MOST_PODS = 110
@@ -185,7 +187,7 @@ def _dns(cluster: ClusterSpec) -> list[Object]:
     template = {"metadata": {"labels": DNS_LABELS}, "spec": pod}
     return [
         {"apiVersion": "v1", "kind": "Service",
-         "metadata": {"name": "kube-dns", "namespace": "kube-system", "labels": DNS_LABELS}, "spec": service},
+         "metadata": {"name": "kube-dns", "namespace": "kube-system", "labels": {**DNS_LABELS, **DNS_NAME}}, "spec": service},
         {"apiVersion": "apps/v1", "kind": "Deployment",
          "metadata": {"name": "coredns", "namespace": "kube-system", "labels": DNS_LABELS},
          "spec": {"replicas": 1, "selector": {"matchLabels": DNS_LABELS}, "template": template}},

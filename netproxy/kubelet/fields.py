@@ -27,7 +27,7 @@ _PROBE: dict[str, Any] = {
 }  # fmt: skip
 _VALUE = {"fieldRef": ALL, "configMapKeyRef": ALL, "secretKeyRef": ALL}
 _CONTAINER: dict[str, Any] = {
-    **dict.fromkeys(("name", "image", "command", "args", "workingDir", "envFrom"), ALL),
+    **dict.fromkeys(("name", "image", "command", "args", "workingDir", "envFrom", "stdin", "stdinOnce", "tty"), ALL),
     "imagePullPolicy": ALL, "terminationMessagePath": ("/dev/termination-log",), "terminationMessagePolicy": ("File",),
     "env": {"name": ALL, "value": ALL, "valueFrom": _VALUE},
     "ports": {"name": ALL, "containerPort": ALL, "protocol": ALL},
@@ -46,7 +46,7 @@ _TOLERATIONS = [
 _POD: dict[str, Any] = {
     **dict.fromkeys(("nodeName", "nodeSelector", "restartPolicy", "terminationGracePeriodSeconds", "dnsPolicy", "dnsConfig",
                      "hostname", "subdomain", "hostAliases", "hostNetwork", "hostPID", "hostIPC", "enableServiceLinks"), ALL),
-    "containers": _CONTAINER, "initContainers": _CONTAINER,
+    "containers": _CONTAINER, "initContainers": _CONTAINER, "ephemeralContainers": _CONTAINER,
     "volumes": {"name": ALL, "emptyDir": {}, "hostPath": ALL, "configMap": ALL, "secret": ALL, "downwardAPI": ALL,
                 "projected": _PROJECTED, "persistentVolumeClaim": ALL},
     "securityContext": {"runAsUser": ALL, "runAsGroup": ALL, "runAsNonRoot": ALL, "supplementalGroups": ALL, "fsGroup": ALL,
@@ -110,5 +110,5 @@ def runs_programs(pod: Object) -> bool:
 
 
 def _containers(pod: Object) -> Iterator[Mapping[str, Any]]:
-    for group in ("initContainers", "containers"):
+    for group in ("initContainers", "containers", "ephemeralContainers"):
         yield from spec(pod).get(group) or ()

@@ -24,7 +24,7 @@ from netproxy.kubelet.extract import Wanted, extract
 from netproxy.kubelet.fields import ignored
 from netproxy.kubelet.launch import Launch
 from netproxy.kubelet.logs import parts
-from netproxy.kubelet.plan import Alive, Dead, Found, taken_over_pod
+from netproxy.kubelet.plan import STATUSES, Alive, Dead, Found, taken_over_pod
 from netproxy.kubelet.ports import Objects, Place, Tell
 from netproxy.kubelet.runtime import Runtime
 from netproxy.kubelet.state import Seen
@@ -300,5 +300,4 @@ def _grace(pod: Object) -> Any:
 
 
 def _container(pod: Object, wanted: str) -> Mapping[str, Any]:
-    kinds = ("containers", "initContainers")
-    return next(each for kind in kinds for each in spec(pod).get(kind) or () if each["name"] == wanted)
+    return next(each for kind in STATUSES for each in spec(pod).get(kind) or () if each["name"] == wanted)

@@ -28,6 +28,8 @@ from netproxy.objects.canonical import canonical_field
 from netproxy.objects.meta import Object, is_deleting, metadata, spec, status
 
 ENDED = ("Succeeded", "Failed")
+STATUSES = {"initContainers": "initContainerStatuses", "containers": "containerStatuses",
+            "ephemeralContainers": "ephemeralContainerStatuses"}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,8 @@ def plan(pod: Object, seen: Seen, host_ip: str, now: float) -> Plan:
         return Plan((Plug(),))
     else:
         actions, times = _living(pod, seen, now)
+        more, at = _added(pod, seen, now)
+        actions, times = [*actions, *more], [*times, *at]
         if seen.renew_at is not None:
             actions, times = (
                 ([Renew(), *actions], times) if now >= seen.renew_at else (actions, [*times, seen.renew_at])
@@ -142,6 +146,21 @@ def _living(pod: Object, seen: Seen, now: float) -> _Step:
         more, at = _container(pod, container, seen.containers.get(container["name"]), policy, now, init=False)
         actions += more
         times += at
+    return actions, times
+
+
+def _added(pod: Object, seen: Seen, now: float) -> _Step:
+    """Ephemeral containers: each starts once, whatever else the Pod does."""
+    actions: list[Action] = []
+    times: list[float] = []
+    for container in spec(pod).get("ephemeralContainers") or ():
+        state = seen.find(container["name"])
+        if state is None:
+            actions.append(Start(str(container["name"])))
+        elif state.phase == "waiting":
+            more, at = _held(state, now, init=False)
+            actions += more
+            times += at
     return actions, times
 
 
@@ -250,7 +269,7 @@ def taken_over_pod(pod: Object, found: Mapping[str, Found], *, is_there: bool, n
     ips = told or noted
     seen = Seen(ips, plugged=is_there and bool(ips), renew_at=now if tokens.wanted(pod) else None)
     begun = _has_begun(pod, found)
-    for field, statuses in (("initContainers", "initContainerStatuses"), ("containers", "containerStatuses")):
+    for field, statuses in STATUSES.items():
         known = {each["name"]: each for each in status(pod).get(statuses) or ()}
         for container in spec(pod).get(field) or ():
             at = container["name"]

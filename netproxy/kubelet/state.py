@@ -204,6 +204,10 @@ def pod_status(pod: Object, seen: Seen, host_ip: str, now: float) -> dict[str, A
     }
     if init:
         result["initContainerStatuses"] = [container_status(shown(state, name(pod))) for state in init]
+    added = _listed(pod, "ephemeralContainers", seen.containers)
+    if added:  # they are never ready: nobody waits for them
+        shown_as = {"ready": False, "started": False}
+        result["ephemeralContainerStatuses"] = [{**container_status(state), **shown_as} for state in added]
     if seen.ips:
         result |= {
             "podIP": seen.ips[0],

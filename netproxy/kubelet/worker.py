@@ -343,5 +343,5 @@ def _held(state: ContainerState, error: HeldError, now: float) -> ContainerState
 
 
 def _container_of(pod: Object, at: str) -> Mapping[str, Any]:
-    listed = (*(spec(pod).get("initContainers") or ()), *(spec(pod).get("containers") or ()))
+    listed = (container for group in plan.STATUSES for container in spec(pod).get(group) or ())
     return dict(next(container for container in listed if container["name"] == at))

@@ -8,6 +8,7 @@ import select
 import socket
 import subprocess
 import urllib.request
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -120,6 +121,23 @@ def test_a_log_is_followed_until_its_reader_goes(kubectl: Kubectl) -> None:
 def test_what_cannot_be_is_said(kubectl: Kubectl, args: tuple[str, ...], said: str) -> None:
     done = kubectl.run(*args)
     assert (done.returncode, said in done.stderr.decode()) == (1, True), done.stderr.decode()
+
+
+def test_a_container_is_added_to_a_pod_that_runs(kubectl: Kubectl) -> None:
+    pod = kubectl("get", "pods", "-l", "app=web", "-o", "name").split()[0]
+    named = f"look-{uuid.uuid4().hex[:5]}"
+    look = "hostname -i; wget -qO- http://localhost:8080/hostname; exec sleep 1000"
+    kubectl("debug", pod, "--image=busybox", "-c", named, "--", "sh", "-c", look)
+    own = kubectl("get", pod, "-o", "jsonpath={.status.podIP}")
+    told = wait_until(
+        lambda: (
+            kubectl.run("logs", pod, "-c", named).stdout.decode().partition("\n")[2]
+            and kubectl("logs", pod, "-c", named)
+        )
+    )
+    assert told == f"{own}\n{pod.removeprefix('pod/')}"
+    assert kubectl("exec", pod, "-c", named, "--", "echo", "there") == "there\n"
+    assert "debugged\n" in kubectl("debug", "-i", pod, "--image=busybox", "--", "sh", "-c", "echo debugged")
 
 
 def test_a_command_has_its_streams_and_its_status(kubectl: Kubectl) -> None:

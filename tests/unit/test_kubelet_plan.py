@@ -279,3 +279,31 @@ def test_without_its_namespace_nothing_of_a_pod_goes_on():
 def test_terminated_tells_how():
     assert terminated(dead(0))["reason"] == "Completed"
     assert terminated(replace(dead(127), message="sh: executable file not found"))["message"].startswith("sh")
+
+
+EPHEMERAL = [{"name": "e", "image": "i", "targetContainerName": "c"}]
+
+
+def test_a_container_that_is_added_to_a_pod_starts_once():
+    pod = a_pod(ephemeralContainers=EPHEMERAL)
+    assert planned(pod, seen(running())).actions == (Start("e"),)
+    assert planned(pod, seen(running(), running("e"))).actions == ()
+    assert planned(pod, seen(running(), dead(name="e"))).actions == (), "it never starts again"
+    held = waits(ContainerState("e", "i"), NOW + 5)
+    assert planned(pod, seen(running(), held)) == Plan((), NOW + 5)
+    assert planned(pod, seen(running(), held), NOW + 5).actions == (Start("e"),)
+
+
+def test_an_added_container_changes_nothing_of_how_its_pod_is():
+    pod = a_pod(ephemeralContainers=EPHEMERAL)
+    told = pod_status(pod, seen(running(), dead(name="e")), HOST, NOW)
+    assert told["phase"] == "Running"
+    (of_it,) = told["ephemeralContainerStatuses"]
+    assert (of_it["name"], of_it["ready"], "terminated" in of_it["state"]) == ("e", False, True)
+    assert [each["name"] for each in told["containerStatuses"]] == ["c"]
+
+
+def test_an_added_container_is_taken_over():
+    pod = {**a_pod(ephemeralContainers=EPHEMERAL), "status": {"podIPs": [{"ip": "10.0.0.1"}]}}
+    there = taken_over_pod(pod, {"e": Alive(7), "c": Alive(8)}, is_there=True, now=NOW)
+    assert {state.name: state.pid for state in there.all()} == {"c": 8, "e": 7}
