@@ -9,10 +9,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from netproxy.core.errors import ApiError, ManifestError, Problem
-from netproxy.objects.custom.check import NONE, schema_problems
+from netproxy.objects.custom.check import NONE, NOWHERE, schema_problems
 from netproxy.objects.custom.definition import Scale, Version, group_kind
 from netproxy.objects.custom.lists import embedded_problems, list_problems
 from netproxy.objects.custom.numbers import go_number
+from netproxy.objects.custom.rules import BLOCKING, UNCHECKED, has_rules, rule_problems
 from netproxy.objects.decoding import DecodingError
 from netproxy.objects.meta import Object, metadata
 from netproxy.objects.validation.metadata import STANDARD_FINALIZERS, metadata_changes, metadata_problems
@@ -31,6 +32,7 @@ class CustomStrategy(Strategy):
     def __init__(self, version: Version) -> None:
         super().__init__(version.resource)
         self._version = version
+        self._has_rules = has_rules(version.schema)
 
     def defaulted(self, obj: Object) -> Object:
         """With what the schema fills in."""
@@ -71,7 +73,7 @@ class CustomStrategy(Strategy):
         if scale is not None:
             found += [*_wanted_problems(new, scale), *_there_problems(new, scale)]
         found += embedded_problems(new, self._version.schema)
-        self._check(found, new, old)
+        self._check(found, new, old, options)
 
     def check_status(self, new: Object, old: Object) -> None:
         """Raise ManifestError with everything that is wrong with a new status."""
@@ -83,17 +85,26 @@ class CustomStrategy(Strategy):
             found += schema_problems(new["status"], schema, old.get("status", NONE), "status")
         if scale is not None:
             found += _there_problems(new, scale)
-        self._check(found, new, old)
+        self._check(found, new, old, PLAIN)
 
-    def _check(self, found: list[Problem], new: Object, old: Object | None) -> None:
+    def _check(self, found: list[Problem], new: Object, old: Object | None, options: WriteOptions) -> None:
         schema = self._version.schema
         twice = list(list_problems(new, schema))
         if twice and (old is None or not list(list_problems(old, schema))):
             found = [*found, *twice]
+        if self._has_rules:
+            found += self._rule_problems(found, new, old, options)
         if not found and old is None:
             found = list(metadata_problems(metadata(new), path_segment))
         if found:
             raise ManifestError(found)
+
+    def _rule_problems(
+        self, found: list[Problem], new: Object, old: Object | None, options: WriteOptions
+    ) -> list[Problem]:  # fmt: skip
+        if any(problem.reason in BLOCKING for problem in found):
+            return [Problem(NOWHERE, f"Invalid value: null: {UNCHECKED}")]
+        return rule_problems(new, self._version.schema, NONE if old is None else old, options.warn)
 
     def warnings(self, new: Object, old: Object | None) -> Iterable[str]:
         """Finalizers that others may use, too."""

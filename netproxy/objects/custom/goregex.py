@@ -13,7 +13,7 @@ _CLASSES = {
     "graph": "!-~", "lower": "a-z", "print": " -~", "punct": "!-/:-@\\[-`{-~", "space": "\\t\\n\\v\\f\\r ", "upper": "A-Z",
     "word": "0-9A-Za-z_", "xdigit": "0-9A-Fa-f",
 }  # fmt: skip
-_TOKEN = re.compile(r"\\.|\[:\^?[a-z]+:\]|\[\^?\]?|[\]$]|\(\?P?<|.", re.DOTALL)
+_TOKEN = re.compile(r"\\.|\[:\^?[a-z]+:\]|\[\^?\]?|[\]$]|\(\?[imsU]+\)|\(\?P?<|.", re.DOTALL)
 _OUTSIDE = {"$": r"\Z", r"\z": r"\Z", r"\C": "."}
 
 
@@ -21,8 +21,8 @@ _OUTSIDE = {"$": r"\Z", r"\z": r"\Z", r"\C": "."}
 def compiled(pattern: str) -> re.Pattern[str]:
     r"""The pattern, compiled. Raises ValueError for what Python cannot read.
 
-    >>> bool(compiled("^a$").search("a\n")), bool(compiled("[[:alpha:]]+").search("1"))
-    (False, False)
+    >>> bool(compiled("^a$").search("a\n")), bool(compiled("[[:alpha:]]+").search("1")), bool(compiled("^(?i)(a|b)$").search("B"))
+    (False, False, True)
     """
     try:
         return re.compile("".join(_translated(pattern)), re.ASCII)
@@ -40,6 +40,7 @@ def matches(pattern: str, text: str) -> bool:
 
 def _translated(pattern: str) -> list[str]:
     made: list[str] = []
+    flags: list[list[str]] = [[]]
     within = False
     for token in _TOKEN.findall(pattern):
         if within:
@@ -47,8 +48,26 @@ def _translated(pattern: str) -> list[str]:
             made.append(_in_class(token))
         else:
             within = token.startswith("[")
-            made.append("(?P<" if token == "(?<" else _OUTSIDE.get(token, token))
-    return made
+            made.append(_outside(token, flags))
+    return [*made, ")" * len(flags[0])]
+
+
+def _outside(token: str, flags: list[list[str]]) -> str:
+    """A token outside of a class of characters. FLAGS are those that are set within each group that is open.
+
+    Go sets them from there to the end of the group, Python for a group of its own.
+    """
+    if token.startswith("(?") and token.endswith(")"):
+        flags[-1].append(token[2:-1].replace("U", ""))
+        return f"(?{flags[-1][-1]}:"
+    if token.startswith("("):
+        flags.append([])
+        return "(?P<" if token == "(?<" else token
+    if token == ")" and len(flags) > 1:
+        return ")" * len(flags.pop()) + ")"
+    if token == "|" and flags[-1]:
+        return ")" * len(flags[-1]) + "|" + "".join(f"(?{each}:" for each in flags[-1])
+    return _OUTSIDE.get(token, token)
 
 
 def _in_class(token: str) -> str:

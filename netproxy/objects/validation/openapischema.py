@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from netproxy.core.errors import Problem
-from netproxy.objects.custom.check import schema_problems
+from netproxy.objects.custom.check import NONE, schema_problems
 from netproxy.objects.custom.lists import embedded_problems
+from netproxy.objects.custom.rules import rule_problems
 from netproxy.objects.custom.structure import pruned
+from netproxy.objects.validation.celrules import cel_problems, leads_somewhere
 from netproxy.objects.validation.structural import Schema, structural_problems, unstructural
 from netproxy.objects.validation.words import Problems, forbidden, invalid, required, unsupported
 
@@ -70,6 +72,8 @@ def root_problems(schema: Schema, path: str, *, has_status: bool) -> Problems:
     yield from found
     if late and not found:
         yield invalid(path, "", late)
+    if not late and not found:
+        yield from cel_problems(schema, path)
 
 
 def _status_problems(schema: Schema, path: str) -> Problems:
@@ -241,10 +245,10 @@ def _required_keys(items: Schema, keys: Any, word: str, path: str) -> Problems:
 
 def _rules(schema: Schema, path: str) -> Problems:
     for at, rule in enumerate(schema.get("x-kubernetes-validations") or ()):
-        yield from _rule(rule, f"{path}.x-kubernetes-validations[{at}]")
+        yield from _rule(rule, schema, f"{path}.x-kubernetes-validations[{at}]")
 
 
-def _rule(rule: Mapping[str, Any], path: str) -> Problems:
+def _rule(rule: Mapping[str, Any], schema: Schema, path: str) -> Problems:
     text, message = rule.get("rule") or "", rule.get("message") or ""
     if not text.strip():
         yield required(f"{path}.rule", "rule is not specified")
@@ -263,6 +267,8 @@ def _rule(rule: Mapping[str, Any], path: str) -> Problems:
         yield invalid(f"{path}.fieldPath", field, "must be non-empty if specified")
     if _has_lines(field):
         yield invalid(f"{path}.fieldPath", field, "must not contain line breaks")
+    if field and not leads_somewhere(field, schema):
+        yield invalid(f"{path}.fieldPath", field, "must be a valid path")
 
 
 def _has_lines(text: str) -> bool:
@@ -293,4 +299,5 @@ def _wrong_default(default: Any, schema: Schema, path: str) -> list[Problem]:
         if pruned({"default": default}, wrapped)[1]:
             found.append(invalid(path, default, "must not have unknown fields"))
     wrong = list(embedded_problems(default, schema, path, is_root=False))
-    return found + (wrong or schema_problems(default, schema, path=path))
+    wrong = wrong or schema_problems(default, schema, path=path)
+    return found + (wrong or rule_problems(default, schema, NONE, lambda _: None, path))

@@ -1,0 +1,459 @@
+"""The value of an expression.
+
+A tree becomes a function of the variables once; the function is called for every object.
+
+Source: github.com/google/cel-spec doc/langdef.md; github.com/google/cel-go interpreter, ext/comprehensions.go, cel/library.go (optionals).
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from functools import lru_cache
+from itertools import chain
+from typing import Any
+
+from netproxy.objects.cel.functions import FUNCTIONS, METHODS
+from netproxy.objects.cel.syntax import Call, Constant, Field, Item, Many, Name, Pairs, Unsigned, parsed
+from netproxy.objects.cel.values import NONE, CelError, Kind, Optional, in_range, is_number, kind_of, no_overload, same
+
+Scope = Mapping[str, Any]
+Value = Callable[[Scope], Any]
+
+TYPES = {
+    name: Kind(name)
+    for name in ("bool", "bytes", "double", "int", "list", "map", "string", "uint", "null_type", "type")
+}
+_COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
+    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+}  # fmt: skip
+MACROS = (
+    "all",
+    "exists",
+    "exists_one",
+    "existsOne",
+    "map",
+    "filter",
+    "optMap",
+    "optFlatMap",
+    "transformList",
+    "transformMap",
+    "sortBy",
+)
+
+
+@lru_cache(maxsize=4096)
+def compiled(text: str) -> Value:
+    """What an expression is, as a function of its variables, which raises CelError. Raises SyntaxFaultError.
+
+    >>> compiled("self.size() > 1 && self.all(x, x < 5)")({"self": [1, 2]})
+    True
+    """
+    return _value(parsed(text))
+
+
+def _value(tree: Any) -> Value:
+    match tree:
+        case Constant(value):
+            return lambda _: value
+        case Name(name):
+            return _variable(name)
+        case Field(of, name, _, maybe):
+            return _field(of, name, maybe=maybe)
+        case Item(of, at, maybe):
+            return _item(of, at, maybe=maybe)
+        case Many(items):
+            return _many(items)
+        case Pairs(items):
+            return _pairs(items)
+        case Call(name, arguments, of, _):
+            return _call(name, arguments, of)
+    raise CelError(f"unknown: {tree}")
+
+
+def _variable(name: str) -> Value:
+    def value(scope: Scope) -> Any:
+        if name in scope:
+            return scope[name]
+        if name in TYPES:
+            return TYPES[name]
+        raise CelError(f"undeclared reference to '{name}'")
+
+    return value
+
+
+# --- parts
+
+
+def _selected(of: Any, key: Any) -> Any:
+    """An item of a map or of a list. Raises CelError."""
+    if isinstance(of, dict):
+        found = int(key) if isinstance(key, float) and key.is_integer() else key
+        if found in of and not (isinstance(found, bool) and found not in of):
+            return of[found]
+        raise CelError(f"no such key: {key}")
+    if isinstance(of, list):
+        if not is_number(key) or key != int(key):
+            raise no_overload()
+        if not 0 <= key < len(of):
+            raise CelError(f"index out of bounds: {int(key)}")
+        return of[int(key)]
+    raise no_overload()
+
+
+def _field(of: Any, name: str, *, maybe: bool) -> Value:
+    inner = _value(of)
+
+    def value(scope: Scope) -> Any:
+        found = inner(scope)
+        if maybe or isinstance(found, Optional):
+            return _maybe(found, name)
+        return _selected(found, name)
+
+    return value
+
+
+def _item(of: Any, at: Any, *, maybe: bool) -> Value:
+    inner, key = _value(of), _value(at)
+
+    def value(scope: Scope) -> Any:
+        found = inner(scope)
+        if maybe or isinstance(found, Optional):
+            return _maybe(found, key(scope))
+        return _selected(found, key(scope))
+
+    return value
+
+
+def _maybe(of: Any, key: Any) -> Optional:
+    if isinstance(of, Optional):
+        if not of.values:
+            return NONE
+        of = of.value
+    try:
+        return Optional((_selected(of, key),))
+    except CelError:
+        return NONE
+
+
+def _many(items: tuple[tuple[Any, bool], ...]) -> Value:
+    made = [(_value(item), maybe) for item, maybe in items]
+
+    def value(scope: Scope) -> Any:
+        found = ((item(scope), maybe) for item, maybe in made)
+        return list(chain.from_iterable(each.values if maybe else (each,) for each, maybe in found))
+
+    return value
+
+
+def _pairs(items: tuple[tuple[Any, Any, bool], ...]) -> Value:
+    made = [(_value(key), _value(item), maybe) for key, item, maybe in items]
+
+    def value(scope: Scope) -> Any:
+        result = {}
+        for key, item, maybe in made:
+            found = item(scope)
+            for each in found.values if maybe else (found,):
+                result[key(scope)] = each
+        return result
+
+    return value
+
+
+# --- calls
+
+
+def _call(name: str, arguments: tuple[Any, ...], of: Any) -> Value:
+    if of is None and name in _OPERATORS:
+        return _OPERATORS[name](*arguments)
+    if name in MACROS and of is not None and arguments and isinstance(arguments[0], Name):
+        return _macro(name, of, arguments)
+    path = _path(of)
+    if (path, name) == ("cel", "bind"):
+        return _bind(*arguments)
+    if path and f"{path}.{name}" in FUNCTIONS:
+        return _function(f"{path}.{name}", FUNCTIONS, arguments)
+    if of is None:
+        return _function(name, FUNCTIONS, arguments)
+    return _function(name, METHODS, (of, *arguments))
+
+
+def _path(tree: Any) -> str:
+    return tree.name if isinstance(tree, Name) else ""
+
+
+def _function(name: str, known: Mapping[str, Callable[..., Any]], arguments: tuple[Any, ...]) -> Value:
+    made = [_value(argument) for argument in arguments]
+    function = known.get(name)
+    if function is None:
+        raise CelError(f"undeclared reference to '{name}'")
+
+    def value(scope: Scope) -> Any:
+        given = [argument(scope) for argument in made]
+        try:
+            return function(*given)
+        except CelError:
+            raise
+        except (TypeError, AttributeError, KeyError, IndexError):
+            raise no_overload() from None
+        except (ValueError, OverflowError) as error:
+            raise CelError(str(error)) from error
+
+    return value
+
+
+def _choice(test: Any, yes: Any, no: Any) -> Value:
+    first, second, third = _value(test), _value(yes), _value(no)
+    return lambda scope: second(scope) if _truth(first(scope)) else third(scope)
+
+
+def _truth(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise no_overload()
+    return value
+
+
+def _junction(left: Any, right: Any, *, decides: bool) -> Value:
+    """AND and OR: what one side decides counts, whatever is wrong with the other."""
+    sides = _value(left), _value(right)
+
+    def value(scope: Scope) -> Any:
+        failed: CelError | None = None
+        for side in sides:
+            try:
+                if _truth(side(scope)) is decides:
+                    return decides
+            except CelError as error:
+                failed = failed or error
+        if failed is not None:
+            raise failed
+        return not decides
+
+    return value
+
+
+def _binary(work: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Value]:
+    def made(left: Any, right: Any) -> Value:
+        first, second = _value(left), _value(right)
+        return lambda scope: work(first(scope), second(scope))
+
+    return made
+
+
+def _compared(sign: str) -> Callable[[Any, Any], bool]:
+    def work(left: Any, right: Any) -> bool:
+        both = is_number(left) and is_number(right)
+        if not both and (kind_of(left) != kind_of(right) or isinstance(left, list | dict | type(None))):
+            raise no_overload()
+        return _COMPARE[sign](left, right)
+
+    return work
+
+
+def _within(item: Any, where: Any) -> bool:
+    if isinstance(where, dict):
+        return any(same(item, key) for key in where)
+    if isinstance(where, list):
+        return any(same(item, each) for each in where)
+    raise no_overload()
+
+
+def _arithmetic(sign: str) -> Callable[[Any, Any], Any]:
+    def work(left: Any, right: Any) -> Any:
+        kinds = kind_of(left), kind_of(right)
+        if kinds == ("int", "int"):
+            return in_range(_whole(sign, left, right))
+        if kinds == ("uint", "uint"):
+            return Unsigned(_whole(sign, left, right))
+        if kinds == ("double", "double") and sign != "%":
+            return _fraction(sign, left, right)
+        if sign in "+-" and (kinds in _SUMS or (sign == "+" and kinds in _JOINS)) and not _is_time_sum(sign, kinds):
+            return left + right if sign == "+" else left - right
+        raise no_overload()
+
+    return work
+
+
+_TIME, _SPAN = "google.protobuf.Timestamp", "google.protobuf.Duration"
+_SUMS = ((_TIME, _SPAN), (_SPAN, _TIME), (_SPAN, _SPAN), (_TIME, _TIME))
+_JOINS = (("string", "string"), ("bytes", "bytes"), ("list", "list"))
+
+
+def _is_time_sum(sign: str, kinds: tuple[str, str]) -> bool:
+    """What cannot be added, or taken away, among times."""
+    return kinds == (_TIME, _TIME) if sign == "+" else kinds == (_SPAN, _TIME)
+
+
+def _whole(sign: str, left: int, right: int) -> int:
+    match sign:
+        case "+":
+            return int(left) + int(right)
+        case "-":
+            return int(left) - int(right)
+        case "*":
+            return int(left) * int(right)
+    if right == 0:
+        raise CelError("division by zero" if sign == "/" else "modulus by zero")
+    found = abs(int(left)) // abs(int(right)) * (1 if (left < 0) is (right < 0) else -1)
+    return found if sign == "/" else int(left) - int(right) * found
+
+
+def _fraction(sign: str, left: float, right: float) -> float:
+    if sign == "/" and right == 0:
+        return float("nan") if left == 0 or left != left else float("inf") * (1 if left > 0 else -1)
+    work = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv}[sign]
+    return float(work(left, right))
+
+
+def _minus(*sides: Any) -> Value:
+    if len(sides) == 2:
+        return _binary(_arithmetic("-"))(*sides)
+    inner = _value(sides[0])
+
+    def value(scope: Scope) -> Any:
+        found = inner(scope)
+        if isinstance(found, timedelta) or (is_number(found) and not isinstance(found, Unsigned)):
+            return in_range(-found) if isinstance(found, int) else -found
+        raise no_overload()
+
+    return value
+
+
+def _has(tree: Any) -> Value:
+    """Whether a field is there."""
+    if not isinstance(tree, Field):
+        raise CelError("invalid argument to has() macro")
+    inner, name = _value(tree.of), tree.name
+
+    def value(scope: Scope) -> bool:
+        found = inner(scope)
+        if isinstance(found, Optional):
+            return bool(_maybe(found, name).values)
+        if not isinstance(found, dict):
+            raise no_overload()
+        return name in found
+
+    return value
+
+
+def _bind(name: Any, what: Any, tree: Any) -> Value:
+    value, inner = _value(what), _value(tree)
+    return lambda scope: inner({**scope, name.name: value(scope)})
+
+
+def _not(tree: Any) -> Value:
+    inner = _value(tree)
+    return lambda scope: not _truth(inner(scope))
+
+
+_OPERATORS: Mapping[str, Callable[..., Value]] = {
+    "?:": _choice, "!": _not, "-": _minus, "has": _has, "in": _binary(_within), "==": _binary(same),
+    "!=": _binary(lambda left, right: not same(left, right)),
+    "&&": lambda left, right: _junction(left, right, decides=False),
+    "||": lambda left, right: _junction(left, right, decides=True),
+    **{sign: _binary(_compared(sign)) for sign in _COMPARE},
+    **{sign: _binary(_arithmetic(sign)) for sign in ("+", "*", "/", "%")},
+}  # fmt: skip
+
+
+# --- macros
+
+
+def _macro(name: str, of: Any, arguments: tuple[Any, ...]) -> Value:
+    inner = _value(of)
+    if name in ("optMap", "optFlatMap"):
+        return _optional_macro(inner, arguments, is_flat=name == "optFlatMap")
+    names = [each.name for each in arguments if isinstance(each, Name)]
+    two = (
+        len(names) > 1
+        and isinstance(arguments[1], Name)
+        and (len(arguments) > 2 and (name != "map" or len(arguments) > 3))
+    )
+    names, bodies = (names[:2], arguments[2:]) if two else (names[:1], arguments[1:])
+    steps = [_value(each) for each in bodies]
+    work = _WORK[name]
+
+    def value(scope: Scope) -> Any:
+        found = inner(scope)
+        if not isinstance(found, list | dict):
+            raise no_overload()
+        scopes = [(key, {**scope, **dict(zip(names, each, strict=True))}) for key, each in _entries(found, two=two)]
+        return work(scopes, steps, found)
+
+    return value
+
+
+def _entries(of: Any, *, two: bool) -> list[tuple[Any, tuple[Any, ...]]]:
+    """What the variables are, one after the other: keys, or with two of them keys and values."""
+    pairs = list(of.items()) if isinstance(of, dict) else list(enumerate(of))
+    if two:
+        return [(key, (key, item)) for key, item in pairs]
+    return [(key, (key if isinstance(of, dict) else item,)) for key, item in pairs]
+
+
+Scopes = Sequence[tuple[Any, Scope]]
+
+
+def _all(scopes: Scopes, steps: list[Value], _: Any) -> bool:
+    return _any_decides(scopes, steps[0], decides=False)
+
+
+def _exists(scopes: Scopes, steps: list[Value], _: Any) -> bool:
+    return _any_decides(scopes, steps[0], decides=True)
+
+
+def _any_decides(scopes: Scopes, step: Value, *, decides: bool) -> bool:
+    failed: CelError | None = None
+    for _, scope in scopes:
+        try:
+            if _truth(step(scope)) is decides:
+                return decides
+        except CelError as error:
+            failed = failed or error
+    if failed is not None:
+        raise failed
+    return not decides
+
+
+def _exists_one(scopes: Scopes, steps: list[Value], _: Any) -> bool:
+    return sum(_truth(steps[0](scope)) for _, scope in scopes) == 1
+
+
+def _map(scopes: Scopes, steps: list[Value], _: Any) -> list[Any]:
+    picked = scopes if len(steps) == 1 else [(key, scope) for key, scope in scopes if _truth(steps[0](scope))]
+    return [steps[-1](scope) for _, scope in picked]
+
+
+def _filter(scopes: Scopes, steps: list[Value], of: Any) -> list[Any]:
+    return [key if isinstance(of, dict) else of[key] for key, scope in scopes if _truth(steps[0](scope))]
+
+
+def _transform_map(scopes: Scopes, steps: list[Value], _: Any) -> dict[Any, Any]:
+    picked = scopes if len(steps) == 1 else [(key, scope) for key, scope in scopes if _truth(steps[0](scope))]
+    return {key: steps[-1](scope) for key, scope in picked}
+
+
+def _sort_by(scopes: Scopes, steps: list[Value], of: Any) -> list[Any]:
+    return [of[key] for key, _ in sorted(scopes, key=lambda each: steps[0](each[1]))]
+
+
+_WORK: Mapping[str, Callable[[Scopes, list[Value], Any], Any]] = {
+    "all": _all, "exists": _exists, "exists_one": _exists_one, "existsOne": _exists_one, "map": _map, "filter": _filter,
+    "transformList": _map, "transformMap": _transform_map, "sortBy": _sort_by,
+}  # fmt: skip
+
+
+def _optional_macro(inner: Value, arguments: tuple[Any, ...], *, is_flat: bool) -> Value:
+    name, step = arguments[0].name, _value(arguments[1])
+
+    def value(scope: Scope) -> Any:
+        found = inner(scope)
+        if not isinstance(found, Optional):
+            raise no_overload()
+        if not found.values:
+            return NONE
+        made = step({**scope, name: found.value})
+        return made if is_flat else Optional((made,))
+
+    return value
