@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from netproxy.core.clock import timestamp
-from netproxy.objects.meta import Object, name, spec
+from netproxy.objects.meta import Object, metadata, name, spec
 
 BACKOFF_S = (0, 10, 20, 40, 80, 160, 300)
 """Waiting before the n-th restart; it stays at the last and begins anew after ten minutes of running."""
@@ -199,7 +199,8 @@ def pod_status(pod: Object, seen: Seen, host_ip: str, now: float) -> dict[str, A
         ),
         "containerStatuses": [container_status(shown(state, name(pod))) for state in states],
         "qosClass": "BestEffort",
-        **{field: old[field] for field in ("qosClass", "observedGeneration") if field in old},
+        **({"qosClass": old["qosClass"]} if "qosClass" in old else {}),
+        "observedGeneration": metadata(pod).get("generation", 1),
         "startTime": old.get("startTime") or timestamp(now),
     }
     if init:

@@ -127,8 +127,9 @@ def test_a_pod_that_is_over_is_left_alone(phase):
 def test_what_others_say_of_a_pod_is_not_said_otherwise():
     pod, there = a_pod(), seen(running())
     pod["status"] = {"qosClass": "Guaranteed", "observedGeneration": 3}
+    pod["metadata"] = {**pod["metadata"], "generation": 4}
     (write,) = plan(pod, there, HOST, NOW).actions
-    assert (write.status["qosClass"], write.status["observedGeneration"]) == ("Guaranteed", 3)
+    assert (write.status["qosClass"], write.status["observedGeneration"]) == ("Guaranteed", 4)
     assert plan({**pod, "status": write.status}, there, HOST, NOW + 5) == Plan()
 
 
