@@ -4,6 +4,7 @@ from typing import Any
 
 from netproxy.controllers.belongings import SERVICE_ACCOUNT_CONTROLLER
 from netproxy.controllers.deployment import DEPLOYMENT_CONTROLLER
+from netproxy.controllers.disruption import DISRUPTION_CONTROLLER
 from netproxy.controllers.endpointslice import ENDPOINT_SLICE_CONTROLLER
 from netproxy.controllers.garbage import GARBAGE_COLLECTOR
 from netproxy.controllers.mirroring import MIRRORING_CONTROLLER
@@ -28,6 +29,7 @@ ALL: tuple[Controller[Any], ...] = (
     SERVICE_ACCOUNT_CONTROLLER,
     PROTECTION_CONTROLLER,
     RESOURCE_QUOTA_CONTROLLER,
+    DISRUPTION_CONTROLLER,
 )
 """Every controller that a cluster runs."""
 
