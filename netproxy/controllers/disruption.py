@@ -6,6 +6,7 @@ Source: kubernetes pkg/controller/disruption/disruption.go (all but the stale co
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from netproxy.controllers.port import NOTHING, Controller, Outcome, itself
 from netproxy.controllers.selection import selected, terms_of
@@ -128,7 +129,7 @@ def _scale(view: IndexedView, pods: Iterable[Object]) -> int:
     return sum(found.values())
 
 
-def _top(view: IndexedView, pod: Object, owner: Object) -> Object:
+def _top(view: IndexedView, pod: Object, owner: Mapping[str, Any]) -> Object:
     """Who says how many of a Pod there are: its controller, or the Deployment of that. Raises _UncountedError."""
     resource = resource_of(owner)
     if resource and "scale" not in resource.subresources:
