@@ -10,6 +10,7 @@ from typing import Any
 
 from netproxy.controllers.ownership import claim, in_namespace_of, is_leaving, owner_reference, short_name
 from netproxy.controllers.port import NOTHING, Controller, Outcome, controllers_of, itself
+from netproxy.controllers.progress import Rollout, conditions
 from netproxy.controllers.selection import selecting
 from netproxy.core.names import NamespacedName
 from netproxy.objects.canonical import canonical_field
@@ -40,10 +41,24 @@ def reconcile(view: IndexedView, at: NamespacedName, now: float) -> Outcome:
     claimed = claim(view, deployment, REPLICA_SETS, lambda _: True)
     hashed = short_name(_stable(spec(deployment)["template"]), 10)
     current = next((rs for rs in claimed.mine if labels(rs).get(HASH_LABEL) == hashed), None)
-    scaled = () if claimed.changes else _scaling(view, deployment, claimed.mine, current, hashed)
-    new = canonical_field(deployment, "status", _status(deployment, claimed.mine, current))
-    told = () if status(deployment) == new else (UpdateStatus({**deployment, "status": new}),)
-    return Outcome((*claimed.changes, *scaled, *told))
+    scaled = [] if claimed.changes else _scaling(view, deployment, claimed.mine, current, hashed)
+    made = [change.obj for change in scaled if isinstance(change, Create)]
+    told, again_at = _telling(deployment, claimed.mine, current, made, now)
+    return Outcome((*claimed.changes, *scaled, *told), again_at=again_at)
+
+
+def _telling(
+    deployment: Object, owned: Sequence[Object], current: Object | None, made: Sequence[Object], now: float
+) -> tuple[Sequence[Change], float | None]:
+    """Write the status, when it is not that already; and when it will be another by time alone."""
+    counts = _counts(deployment, (*owned, *made), current)
+    replica_set = current or (made[0] if made else None)
+    found: list[Object] = list(status(deployment).get("conditions") or ())
+    again_at = None
+    if replica_set is not None:
+        found, again_at = conditions(Rollout(deployment, counts, name(replica_set), bool(made), now))
+    new = canonical_field(deployment, "status", {**counts, "conditions": found})
+    return () if status(deployment) == new else (UpdateStatus({**deployment, "status": new}),), again_at
 
 
 def _scaling(
@@ -106,16 +121,15 @@ def _scaled(replica_set: Object, replicas: int) -> Object:
     return {**replica_set, "spec": {**spec(replica_set), "replicas": replicas}}
 
 
-def _status(deployment: Object, owned: Iterable[Object], current: Object | None) -> dict[str, Any]:
-    owned = tuple(owned)
+def _counts(deployment: Object, owned: Sequence[Object], current: Object | None) -> dict[str, int]:
     available = sum(status(rs).get("availableReplicas", 0) for rs in owned)
     return {
         "observedGeneration": metadata(deployment).get("generation", 1),
         "replicas": sum(status(rs).get("replicas", 0) for rs in owned),
         "readyReplicas": sum(status(rs).get("readyReplicas", 0) for rs in owned),
         "availableReplicas": available,
+        "unavailableReplicas": max(0, sum(spec(rs).get("replicas", 1) for rs in owned) - available),
         "updatedReplicas": status(current or {}).get("replicas", 0),
-        "conditions": [{"type": "Available", "status": str(available >= spec(deployment)["replicas"])}],
     }
 
 

@@ -27,7 +27,7 @@ class Helm:
         return json.loads(self(*args, "-o", "json"))
 
 
-@pytest.fixture(params=["1.32"], ids=["helm 3"])
+@pytest.fixture(params=["1.32", "1.34"], ids=["helm 3", "helm 4"])
 def helm(request: pytest.FixtureRequest, whole: Server) -> Helm:
     return Helm(whole, request.param)
 
@@ -80,7 +80,7 @@ def names(core: client.CoreV1Api) -> set[str]:
 
 
 def test_a_test_that_fails(helm: Helm) -> None:
-    helm("install", "bad", str(CHART), "--wait", "--set", "path=:81")
+    helm("install", "bad", str(CHART), "--wait", "--set", "path=/echo?code=500")
     try:
         said = helm("test", "bad", check=False)
         assert "Failed" in said
