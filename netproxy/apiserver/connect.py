@@ -18,6 +18,7 @@ from netproxy.apiserver.status import bad_request, not_allowed
 from netproxy.core.errors import ApiError, ManifestError, Problem
 from netproxy.core.names import NamespacedName, quoted
 from netproxy.core.net import join_host_port
+from netproxy.core.numbers import whole
 from netproxy.objects.kinds import NODES, PODS
 from netproxy.objects.meta import Object, name, namespace, spec, status
 from netproxy.store.store import Store
@@ -178,9 +179,9 @@ def log_options(request: Request) -> LogOptions:
 def _number(text: str) -> int:
     if not re.fullmatch(r"[+-]?\d+", text, re.ASCII):
         raise bad_request(f"strconv.ParseInt: parsing {quoted(text)}: invalid syntax")
-    if not -(1 << 63) <= int(text) < 1 << 63:
+    if not -(1 << 63) <= whole(text) < 1 << 63:
         raise bad_request(f"strconv.ParseInt: parsing {quoted(text)}: value out of range")
-    return int(text)
+    return whole(text)
 
 
 def _moment(text: str) -> float | None:

@@ -16,6 +16,7 @@ from netproxy.apiserver.request import Request
 from netproxy.apiserver.status import InvalidOptionsError, bad_request
 from netproxy.core.errors import ApiError, Problem
 from netproxy.core.names import quoted
+from netproxy.core.numbers import whole as whole_number
 from netproxy.objects.kinds import Resource
 from netproxy.objects.labelquery import SelectorError, parse_selector
 from netproxy.objects.meta import Object, labels
@@ -158,7 +159,7 @@ def integer(text: str) -> int:
     why = _go_number(text, r"[+-]?[0-9]+", -_INT64, _INT64)
     if why:
         raise bad_request(f"strconv.ParseInt: parsing {quoted(text)}: {why}")
-    return int(text)
+    return whole_number(text)
 
 
 def version_number(text: str) -> int:
@@ -167,14 +168,14 @@ def version_number(text: str) -> int:
     if why:
         said = f"strconv.ParseUint: parsing {quoted(text)}: {why}"
         raise ApiError(500, "", f"resourceVersion: Invalid value: {quoted(text)}: {said}")
-    return int(text or 0)
+    return whole_number(text or "0")
 
 
 def _go_number(text: str, form: str, low: int, high: int) -> str:
     """Why Go reads no number; empty when it does."""
     if not re.fullmatch(form, text, re.ASCII):
         return "invalid syntax"
-    return "" if low <= int(text[:25]) < high else "value out of range"
+    return "" if low <= whole_number(text) < high else "value out of range"
 
 
 def list_version(text: str) -> int:

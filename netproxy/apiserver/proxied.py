@@ -16,6 +16,7 @@ from netproxy.apiserver.request import Request
 from netproxy.apiserver.status import bad_request, not_allowed
 from netproxy.core.errors import ApiError, NotFoundError
 from netproxy.core.names import NamespacedName, quoted
+from netproxy.core.numbers import whole
 from netproxy.objects.kinds import ENDPOINT_SLICES, ENDPOINTS, NODES, PODS, SERVICES
 from netproxy.objects.meta import Object, labels, spec, status
 from netproxy.store.store import Store
@@ -74,14 +75,16 @@ def _of_pod(pod: Object, port: str) -> tuple[tuple[str, str], ...]:
 
 def _of_service(store: Store, at: NamespacedName, port: str, asked: str) -> Iterator[tuple[str, str]]:
     service = store.get(SERVICES, at)
-    if port.isdecimal():
-        named = [each for each in spec(service).get("ports") or () if each["port"] == int(port)]
+    if port.isascii() and port.isdecimal():
+        named = [each for each in spec(service).get("ports") or () if each["port"] == whole(port)]
         if not named:
             raise _unavailable(f"no service port {port} found for service {quoted(at.name)}")
         port = named[0].get("name") or ""
     found = list(dict.fromkeys(_endpoints(store, at, port)))
     if not found:
         raise _unavailable(f"no endpoints available for service {quoted(asked)}")
+    for host, _ in found:
+        _check(host)
     yield from found
 
 
@@ -126,7 +129,8 @@ def _check(host: str) -> None:
     """Nobody is led to this machine itself."""
     if not _is_address(host):
         raise bad_request("address not allowed")
-    ip = ipaddress.ip_address(host)
+    found = ipaddress.ip_address(host)
+    ip = (found.ipv4_mapped if found.version == 6 else None) or found
     if ip.is_loopback or ip.is_multicast or ip.is_unspecified or ip.is_link_local:
         raise bad_request("address not allowed")
 

@@ -6,15 +6,14 @@ Source: sigs.k8s.io/yaml (YAMLToJSON, YAMLToJSONStrict); go.yaml.in/yaml/v2 yaml
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import yaml
 
 from netproxy.core.errors import ManifestError
 from netproxy.objects.document import documents
-
-_Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+from netproxy.objects.limits import LimitError
+from netproxy.objects.yamltext import Reader
 
 
 def yaml_value(body: bytes) -> tuple[Any, tuple[str, ...]]:
@@ -33,17 +32,16 @@ def yaml_value(body: bytes) -> tuple[Any, tuple[str, ...]]:
 
 def _other(body: bytes, error: ManifestError) -> tuple[Any, tuple[str, ...]]:
     """What cannot be read in the usual way: a key may be there twice."""
+    repeated: list[str] = []
     try:
-        repeated = tuple(_repeated(next(yaml.compose_all(body, _Loader), None)))
+        value = next(Reader(body, repeated).documents(), None)
         if repeated:
-            return _sorted(next(yaml.load_all(body, _Loader))), repeated
-    except yaml.composer.ComposerError:  # told below
-        pass
+            return _sorted(value), tuple(repeated)
     except yaml.MarkedYAMLError as fault:
         raise ValueError(_words(fault)) from fault
     except yaml.reader.ReaderError as fault:
         raise ValueError(f"yaml: {fault.reason}") from fault
-    except (yaml.YAMLError, RecursionError, ValueError):
+    except LimitError:  # told below
         pass
     why = error.problems[0].message
     found = _SAME_WORDS.search(why)
@@ -62,21 +60,6 @@ def _words(fault: yaml.MarkedYAMLError) -> str:
     if not line and fault.context_mark:
         line = fault.context_mark.line
     return f"yaml: line {line}: {fault.problem}" if line else f"yaml: {fault.problem}"
-
-
-def _repeated(node: yaml.Node | None) -> Iterator[str]:
-    if isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            yield from _repeated(item)
-    if not isinstance(node, yaml.MappingNode):
-        return
-    seen = set()
-    for key, value in node.value:
-        if isinstance(key, yaml.ScalarNode):
-            if key.value in seen:
-                yield f'line {key.start_mark.line + 1}: key "{key.value}" already set in map'
-            seen.add(key.value)
-        yield from _repeated(value)
 
 
 def _sorted(value: Any) -> Any:

@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from netproxy.core.numbers import MOST_DIGITS
+
 _PARTS = re.compile(r"([+-]?)([0-9]*)(\.?)([0-9]*)([eEinumkKMGTP]*[-+]?[0-9]*)")
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 _EXPONENT = re.compile(r"[eE]([+-]?[0-9]+)")
 _MOST = (1 << 63) - 1
 _NANO = 10**9
-_FARTHEST = 4000
+_FARTHEST = 3000
 """An exponent beyond this is of no use, and its digits would fill the memory."""
 
 FORMAT_WRONG = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
@@ -82,7 +84,7 @@ def amount(given: str) -> Amount:
     ['500m', '1Gi', '1536Mi', '100m', '1e3', '100', '1k', '500Ki', '512', '-2']
     """
     found = _PARTS.fullmatch(given)
-    if not given or not found:
+    if not given or not found or len(given) > MOST_DIGITS:
         raise ValueError(FORMAT_WRONG)
     sign, whole, _, part, suffix = found.groups()
     digits = whole.lstrip("0")

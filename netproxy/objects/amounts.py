@@ -9,6 +9,8 @@ import functools
 import re
 from fractions import Fraction
 
+from netproxy.core.numbers import MOST_DIGITS, whole
+
 _QUANTITY = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))([KMGTPE]i|[numkMGTPE]?|[eE][+-]?[0-9]+)")
 _BINARY = {f"{letter}i": Fraction(1 << 10 * power) for power, letter in enumerate("KMGTPE", 1)}
 _DECIMAL = {
@@ -28,5 +30,11 @@ def amount(text: str) -> Fraction:
     if found is None:
         return Fraction(0)
     number, suffix = found.groups()
-    scale = _BINARY.get(suffix) or _DECIMAL.get(suffix) or Fraction(10) ** int(suffix[1:])
+    scale = (
+        _BINARY.get(suffix)
+        or _DECIMAL.get(suffix)
+        or Fraction(10) ** max(-MOST_DIGITS, min(whole(suffix[1:]), MOST_DIGITS))
+    )
+    if len(number) > MOST_DIGITS:  # beyond everything that there can be
+        number = f"{number[:1] if number[0] in '+-' else ''}1e{MOST_DIGITS}"
     return Fraction(number) * scale

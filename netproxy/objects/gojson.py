@@ -11,7 +11,10 @@ from typing import Any
 import orjson
 
 END = "unexpected end of JSON input"
-DEEPEST = 10_000
+TOO_DEEP = "exceeded max depth"
+DEEPEST = 200
+"""Levels of objects and lists in each other. Go's decoder takes 10,000; what writes JSON here takes 254, a list of all included."""
+_ROOM = 254 - DEEPEST
 
 _KEY = re.compile(rb'"[ \t\r\n]*:')
 _GAPS = (b'" ', b'"\t', b'"\n', b'"\r')
@@ -47,9 +50,24 @@ def parsed(text: bytes) -> tuple[Any, bool]:
 
 
 def _repeats(text: bytes, value: Any) -> bool:
-    """Whether a key may be there twice: there is more in the text that looks like one than in what was read of it."""
+    """Whether a key may be there twice: there is more in the text that looks like one than in what was read of it.
+
+    Raises SyntaxFaultError for a value that is too deep to be written again.
+    """
+    if text.count(b"{") + text.count(b"[") > DEEPEST:
+        check_depth(value)
     there = sum(1 for _ in _KEY.finditer(text)) if any(gap in text for gap in _GAPS) else text.count(b'":')
     return there != orjson.dumps(value).count(b'":')
+
+
+def check_depth(value: Any) -> None:
+    """Raise SyntaxFaultError for a value that is too deep to be written in a list of all."""
+    for _ in range(_ROOM):
+        value = [value]
+    try:
+        orjson.dumps(value)
+    except TypeError as error:
+        raise SyntaxFaultError(TOO_DEEP) from error
 
 
 def _slowly(text: bytes) -> Any:
@@ -59,11 +77,8 @@ def _slowly(text: bytes) -> Any:
     fault = _Scanner(shown).fault()
     if fault:
         raise SyntaxFaultError(fault)
-    try:
-        value = json.loads(shown, object_pairs_hook=_object)
-        return _whole(value) if _HALF.search(text) else value
-    except RecursionError as error:
-        raise SyntaxFaultError("exceeded max depth") from error
+    value = json.loads(shown, object_pairs_hook=_object)
+    return _whole(value) if _HALF.search(text) else value
 
 
 def _whole(value: Any) -> Any:
@@ -175,7 +190,7 @@ class _Scanner:
                 return
             opened.append(char)
             if len(opened) > DEEPEST:
-                raise _FaultError("exceeded max depth")
+                raise _FaultError(TOO_DEEP)
             self._at += 1
             self._skip()
             if self._char() == {"{": "}", "[": "]"}[char]:

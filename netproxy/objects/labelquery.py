@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from netproxy.core.errors import ManifestError, Problem
 from netproxy.core.names import quoted
+from netproxy.core.numbers import whole
 from netproxy.objects.labels import label_key_problems, label_value_problems
 from netproxy.objects.selector import Requirement, Selector
 
@@ -166,4 +167,4 @@ def is_int64(text: str) -> bool:
     >>> is_int64("-3"), is_int64("1_0"), is_int64(str(1 << 63))
     (True, False, False)
     """
-    return bool(re.fullmatch(r"[+-]?[0-9]+", text)) and -_INT64 <= int(text[:25]) < _INT64
+    return bool(re.fullmatch(r"[+-]?[0-9]+", text)) and -_INT64 <= whole(text) < _INT64

@@ -50,7 +50,9 @@ class _Open:
 class Reader:
     """Reads the documents of one text."""
 
-    def __init__(self, text: bytes) -> None:
+    def __init__(self, text: bytes, repeated: list[str] | None = None) -> None:
+        """With a list in REPEATED, keys that are there twice are no mistake: the last one counts, and each is told there."""
+        self._repeated = repeated
         self._parser = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
         self._open: list[_Open] = []
         self._anchors: dict[str, tuple[Any, int] | None] = {}
@@ -165,7 +167,9 @@ class Reader:
             except ValueError as error:
                 raise self._mistake(f"invalid map key: {error}") from error
         if key in into.value:
-            if key not in into.merged:
+            if key not in into.merged and self._repeated is not None:
+                self._repeated.append(f'line {self._event.start_mark.line + 1}: key "{key}" already set in map')
+            elif key not in into.merged:
                 raise self._mistake(f'Duplicate value: the key "{key}" is set already; leave one of them out')
             into.merged.discard(key)
         return str(key)

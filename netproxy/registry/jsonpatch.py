@@ -12,8 +12,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from netproxy.core.errors import ApiError
+import orjson
 
+from netproxy.core.errors import ApiError
+from netproxy.core.numbers import whole
+from netproxy.objects.gojson import SyntaxFaultError, check_depth
+
+MOST_COPIED = 3 << 20
+"""So many bytes may be added by copying: a copy of copies of copies is soon larger than any memory."""
 _INDEX = re.compile(r"[+-]?[0-9]+")
 
 
@@ -36,22 +42,24 @@ def json_patch(target: Any, operations: list[Any]) -> Any:
     {'a': [1, 2]}
     """
     holder: list[Any] = [_own(target)]
+    room = MOST_COPIED
     try:
         for operation in operations:
-            _do(holder, operation if isinstance(operation, dict) else {})
-    except _UnfitError:
+            room -= _do(holder, operation if isinstance(operation, dict) else {}, room)
+        check_depth(holder[0])
+    except (_UnfitError, SyntaxFaultError, RecursionError):
         why = "the server rejected our request due to an error in our request"
         raise ApiError(422, "Invalid", why).with_details() from None
     return holder[0]
 
 
-def _do(holder: list[Any], operation: dict[str, Any]) -> None:
-    kind, path, value = operation.get("op"), operation.get("path"), operation.get("value")
-    if kind in ("move", "copy"):
-        place, key = _found(holder, operation.get("from"))
-        value = _get(place, key)
-        if kind == "move":
-            _remove(place, key)
+def _do(holder: list[Any], operation: dict[str, Any], room: int) -> int:
+    """Do one operation; how many bytes it has copied, which may be ROOM."""
+    kind, path, value, copied = operation.get("op"), operation.get("path"), operation.get("value"), 0
+    if kind == "move":
+        value = _taken(*_found(holder, operation.get("from")))
+    elif kind == "copy":
+        value, copied = _copied(*_found(holder, operation.get("from")), room)
     if kind == "replace" and path == "":
         if not isinstance(value, dict | list):
             raise _UnfitError
@@ -68,6 +76,28 @@ def _do(holder: list[Any], operation: dict[str, Any]) -> None:
         _test(_get(*_found(holder, path)), value)
     else:
         raise _UnfitError
+    return copied
+
+
+def _taken(place: Any, key: str) -> Any:
+    value = _get(place, key)
+    _remove(place, key)
+    return value
+
+
+def _copied(place: Any, key: str, room: int) -> tuple[Any, int]:
+    value = _written(_get(place, key))
+    copied = len(orjson.dumps(value))
+    if copied > room:
+        raise _UnfitError
+    return value, copied
+
+
+def _written(value: Any) -> Any:
+    """The same value, of which no part is that of another place: as it would be read from its text."""
+    if isinstance(value, dict):
+        return {key: _written(value[key]) for key in (sorted(value) if isinstance(value, Touched) else value)}
+    return [_written(item) for item in value] if isinstance(value, list) else value
 
 
 def _found(holder: list[Any], path: Any) -> tuple[Any, str]:
@@ -98,9 +128,9 @@ def _own(value: Any) -> Any:
 
 def _index(key: str, most: int) -> int:
     """An index below MOST; a negative one counts from the end."""
-    if not _INDEX.fullmatch(key) or not -most <= int(key) < most:
+    if not _INDEX.fullmatch(key) or not -most <= whole(key) < most:
         raise _UnfitError
-    return int(key) % most
+    return whole(key) % most
 
 
 def _get(place: Any, key: str) -> Any:

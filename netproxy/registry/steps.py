@@ -11,6 +11,7 @@ from functools import partial
 from netproxy.core.clock import timestamp
 from netproxy.core.errors import AlreadyExistsError, ApiError, ManifestError, NotFoundError
 from netproxy.core.names import NamespacedName
+from netproxy.core.numbers import whole
 from netproxy.objects.cluster import ClusterSpec
 from netproxy.objects.defaulting import with_defaults
 from netproxy.objects.kinds import (
@@ -146,7 +147,7 @@ class Steps:
         if there is not None:
             raise _taken(there, options.resource or resource)
         version = str(metadata(obj).get("resourceVersion") or "0")
-        if version.isascii() and version.isdigit() and int(version) and not options.is_put:
+        if version.isascii() and version.isdigit() and whole(version) and not options.is_put:
             raise ApiError(500, "", "resourceVersion should not be set on objects to be created")
         new = first_generation(new, resource)
         new = with_entries(new, self._tracked(None, sent, options) if entries is None else entries)

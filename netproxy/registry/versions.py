@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from netproxy.core.errors import ApiError, ConflictError, ManifestError, Problem
+from netproxy.core.numbers import whole
 from netproxy.objects.kinds import Resource, stored_resource
 from netproxy.objects.meta import Object, metadata, name, namespace
 from netproxy.registry.habits import habits_of
@@ -23,7 +24,7 @@ def check_version(obj: Object, old: Object, resource: Resource) -> None:
     if given and not (given.isascii() and given.isdigit()):
         raise ApiError(500, "", f'strconv.ParseUint: parsing "{given}": invalid syntax')
     current = metadata(old)["resourceVersion"]
-    if not given or int(given) == 0:
+    if not given or whole(given) == 0:
         if habits_of(resource).needs_version:
             problem = Problem("metadata.resourceVersion", "Invalid value: 0: must be specified for an update")
             raise ManifestError([problem]).with_details(kind=resource.plural)

@@ -5,6 +5,7 @@ Source: kubernetes pkg/registry/batch/job/strategy.go (generateSelector), pkg/ap
 
 from __future__ import annotations
 
+from netproxy.core.numbers import whole
 from netproxy.objects.defaulting.workloads import TEMPLATE_GENERATION
 from netproxy.objects.meta import Object, annotations_of, labels, metadata, name, spec
 from netproxy.registry.options import PLAIN, WriteOptions
@@ -73,7 +74,7 @@ class DaemonSetStrategy(TemplateStrategy):
         """The first template, whatever it says."""
         made = super().new(obj, with_status=with_status)
         given = annotations_of(made)[TEMPLATE_GENERATION]
-        return _counted(made, max(int(given), 1) if given.isascii() and given.isdigit() else 1)
+        return _counted(made, _counts(given))
 
     def updated(self, obj: Object, old: Object) -> Object:
         """One more when the template changed."""
@@ -84,6 +85,12 @@ class DaemonSetStrategy(TemplateStrategy):
     def reported(self, obj: Object, old: Object) -> Object:
         """The count is the server's."""
         return _counted(super().reported(obj, old), int(annotations_of(old)[TEMPLATE_GENERATION]))
+
+
+def _counts(text: str) -> int:
+    """The number that an annotation says, if Go reads one."""
+    number = whole(text) if text.isascii() and text.isdigit() else 1
+    return number if 0 < number < 1 << 63 else 1
 
 
 def _counted(obj: Object, generation: int) -> Object:

@@ -12,11 +12,13 @@ from aiohttp import web
 
 from netproxy.apiserver.connect import PortForward, Stream
 from netproxy.apiserver.status import bad_request
+from netproxy.core.numbers import whole
 from netproxy.serve import spdy
 from netproxy.serve.carry import carry
 from netproxy.serve.forwardchannels import in_messages
 from netproxy.serve.nodes import Nodes, unreachable, why_not
 from netproxy.serve.upgrade import ASKED, SPDY, MessagePipe, SocketPipe, agreed, disagreed, taken_over
+from netproxy.serve.websocket import MAX_MESSAGE
 
 PROTOCOL = "portforward.k8s.io"
 TUNNEL = f"{SPDY}+{PROTOCOL}"
@@ -49,11 +51,15 @@ async def _on_socket(request: web.Request, stream: Stream, nodes: Nodes) -> web.
 
 
 async def _in_tunnel(request: web.Request, stream: Stream, nodes: Nodes) -> web.StreamResponse:
-    response = web.WebSocketResponse(protocols=[TUNNEL], max_msg_size=0, compress=False)
+    response = web.WebSocketResponse(protocols=[TUNNEL], max_msg_size=MAX_MESSAGE, compress=False)
     await response.prepare(request)
     with suppress(ConnectionError):
         await Forwarding(MessagePipe(response), stream, nodes).run()
     return response
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and 0 < whole(text) < 1 << 16
 
 
 class Forwarding:
@@ -77,11 +83,15 @@ class Forwarding:
 
     def _opened(self, stream: spdy.Stream) -> bool:
         kind, port = stream.headers.get("streamtype", ""), stream.headers.get("port", "")
-        if kind not in ("data", "error") or not port.isdecimal() or not 0 < int(port) < 1 << 16:
+        if kind not in ("data", "error") or not _is_port(port):
             return False
         # clients of old do not say which streams belong together: the one for errors is opened just before
         usual = str(stream.number - 2 * (kind == "data"))
         at = stream.headers.get("requestid") or usual
+        if len(self._waiting) > spdy.MOST_STREAMS:  # most were broken off alone
+            self._waiting = {
+                at: pair for at, pair in self._waiting.items() if not any(s.is_done for s in pair.values())
+            }
         pair = self._waiting.setdefault(at, {})
         if kind in pair:
             return False

@@ -18,7 +18,7 @@ from netproxy.apiserver.connect import Stream
 from netproxy.serve.carry import carry
 from netproxy.serve.channels import Protocol, packed, unpacked
 from netproxy.serve.nodes import Nodes
-from netproxy.serve.websocket import protocol_of
+from netproxy.serve.websocket import MAX_MESSAGE, protocol_of
 
 
 class Lane:
@@ -71,7 +71,9 @@ class Messages:
 async def in_messages(request: web.Request, stream: Stream, ports: tuple[int, ...], nodes: Nodes) -> web.StreamResponse:
     """Forward PORTS until all connections have ended or the client has gone."""
     protocol = protocol_of(request)
-    response = web.WebSocketResponse(protocols=[protocol.name] if protocol.name else [], max_msg_size=0, compress=False)
+    response = web.WebSocketResponse(
+        protocols=[protocol.name] if protocol.name else [], max_msg_size=MAX_MESSAGE, compress=False
+    )
     await response.prepare(request)
     messages = Messages(response, protocol, ports)
     carried = asyncio.gather(*(lane.forward(stream, nodes) for lane in messages.lanes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -12,30 +13,39 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from multidict import CIMultiDict
 
+from netproxy.apiserver.body import MOST_BYTES
 from netproxy.apiserver.connect import Stream
 from netproxy.apiserver.paths import meant
 from netproxy.apiserver.proxied import Proxied
 from netproxy.apiserver.request import Request, Response
 from netproxy.apiserver.routes import Api
-from netproxy.apiserver.status import status, status_of
+from netproxy.apiserver.status import status_of
 from netproxy.apiserver.watch import Teller, Told, Watch
 from netproxy.core.clock import Clock
-from netproxy.core.errors import NetproxyError
+from netproxy.core.errors import ApiError, NetproxyError
 from netproxy.core.user import ANONYMOUS, User
 from netproxy.serve.connected import connected
 from netproxy.serve.metrics import CONTENT_TYPE, Requests, text
 from netproxy.serve.nodes import Nodes, NoNodes
+from netproxy.serve.patience import IDLE_S, Patience, worth_a_line
 from netproxy.serve.proxying import pass_on
 from netproxy.serve.streams import LIMITS, Limits, Rounds, stream
-from netproxy.serve.who import TOKEN_USER, authenticated, is_local, user_of
+from netproxy.serve.who import OPEN_PATHS, TOKEN_USER, authenticated, is_local, user_of
 from netproxy.store.store import Store
 
 log = logging.getLogger(__name__)
+_LOG_OF_HTTP = logging.getLogger(f"{__name__}.aiohttp")
+_LOG_OF_HTTP.addFilter(worth_a_line)
 
 Extra = Callable[[Request], Awaitable[Response]]
 """What the agent serves beside the Kubernetes API, below /netproxy/."""
 
-MAX_BODY = 256 << 20
+MOST_APPLIED = 256 << 20
+"""Of a request below /netproxy/: all manifests at once."""
+BODY_S = 60.0
+"""How long a client may take to send a body."""
+LINE_BYTES = 32 << 10
+"""Of the first line, in which are selectors, and of each header."""
 
 
 async def serve(
@@ -51,21 +61,26 @@ async def serve(
     async def answer(request: web.Request) -> web.StreamResponse:
         try:
             return await _answer(request, api, extra, streamed)
-        except web.HTTPRequestEntityTooLarge as error:
-            return _whole(status(413, "RequestEntityTooLarge", f"Request entity too large: {error.text}"))
+        except web.HTTPRequestEntityTooLarge:
+            return _whole(status_of(_too_large(MOST_BYTES)))
         except NetproxyError as error:
             return _whole(status_of(error))
-        except OSError:
+        except ConnectionError:
             raise  # the client has gone
         except Exception as error:  # a fault of ours in one request ends no other
             log.exception("%s %s", request.method, request.path)
             return _whole(status_of(error))
 
-    app = web.Application(client_max_size=MAX_BODY, middlewares=[authenticated])
+    patience = Patience(lambda: runner.server.connections if runner.server else [])
+    app = web.Application(client_max_size=MOST_BYTES, middlewares=[patience.heard, authenticated])
+    app.cleanup_ctx.append(patience.work)
     if token_user:
         app[TOKEN_USER] = token_user
     app.router.add_route("*", "/{path:.*}", _counted(answer, api, store))
-    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.2)
+    runner = web.AppRunner(
+        app, access_log=None, handler_cancellation=True, shutdown_timeout=0.2, keepalive_timeout=IDLE_S,
+        max_line_size=LINE_BYTES, max_field_size=LINE_BYTES, auto_decompress=False, logger=_LOG_OF_HTTP,
+    )  # fmt: skip
     await runner.setup()
     await web.UnixSite(runner, str(path)).start()
     path.chmod(0o600)
@@ -111,21 +126,51 @@ def _streamed(store: Store, clock: Clock, limits: Limits, nodes: Nodes) -> Strea
 async def _answer(
     request: web.Request, api: Api, extra: Extra, streamed: Streamed
 ) -> web.StreamResponse:  # fmt: skip
-    asked = _asked(request, await request.read())
-    if asked.path.startswith("/netproxy/") and is_local(request):
-        return _whole(await extra(asked))
-    result = api.handle(asked)
+    if request.path.startswith("/netproxy/") and is_local(request):
+        return _whole(await extra(_asked(request, await _body(request, MOST_APPLIED))))
+    result = api.handle(_asked(request, await _body(request, MOST_BYTES) if _has_body(request) else b""))
     return _whole(result) if isinstance(result, Response) else await streamed(request, result)
+
+
+def _has_body(request: web.Request) -> bool:
+    """Whether there is something to be read now: not what is passed on, and nothing for pages that anybody may ask."""
+    target = meant(request.path)
+    return not (target and target.subresource == "proxy") and request.path.rstrip("/") not in OPEN_PATHS
+
+
+async def _body(request: web.Request, most: int) -> bytes:
+    """What a request brings. Raises ApiError when it is too much, or takes too long."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_S):
+            while piece := await request.content.readany():
+                body += piece
+                if len(body) > most:
+                    raise _too_large(most)
+    except TimeoutError as error:
+        raise ApiError(504, "Timeout", "request did not complete within the allotted timeout") from error
+    return bytes(body)
+
+
+def _too_large(most: int) -> ApiError:
+    return ApiError(413, "RequestEntityTooLarge", f"Request entity too large: limit is {most}")
 
 
 def _asked(request: web.Request, body: bytes) -> Request:
     query, headers = request.query, request.headers
-    repeated = {name: tuple(query.getall(name)) for name in set(query)} if len(query) != len(set(query)) else {}
+    asked = [(_text(name), _text(value)) for name, value in query.items()]
+    first = dict(reversed(asked))
+    repeated = {} if len(asked) == len(first) else {name: tuple(v for n, v in asked if n == name) for name in first}
     return Request(
-        request.method, request.path, dict(query), body, headers.get("Content-Type", ""),
-        headers.get("Accept", ""), repeated, user_of(request) or ANONYMOUS, headers.get("User-Agent", ""),
-        headers=tuple([(name, value) for name, value in headers.items() if name[:12].lower() == "impersonate-"]),
+        request.method, _text(request.path), first, body, _text(headers.get("Content-Type", "")),
+        _text(headers.get("Accept", "")), repeated, user_of(request) or ANONYMOUS, _text(headers.get("User-Agent", "")),
+        headers=tuple([(name, _text(value)) for name, value in headers.items() if name[:12].lower() == "impersonate-"]),
     )  # fmt: skip
+
+
+def _text(text: str) -> str:
+    """A text in which bytes that are no characters are replaced, as they are wherever Go writes them."""
+    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _whole(response: Response) -> web.Response:

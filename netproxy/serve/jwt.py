@@ -37,7 +37,7 @@ class KeySigner:
                 token, self._key.public_key(), [ALGORITHM], options={"verify_aud": False, "verify_exp": False,
                                                                      "verify_nbf": False, "verify_iat": False},
             )  # fmt: skip
-        except jwt.InvalidTokenError:
+        except (jwt.InvalidTokenError, ValueError, TypeError, RecursionError):  # whatever somebody has made up
             return None
         begin, end = said.get("nbf", 0), said.get("exp")
         in_time = isinstance(end, int) and begin - LEEWAY_S <= self._now() < end

@@ -20,6 +20,7 @@ from yarl import URL
 from netproxy.apiserver.proxied import Proxied
 from netproxy.core.errors import ApiError
 from netproxy.core.net import join_host_port
+from netproxy.core.numbers import whole
 from netproxy.serve.links import rewritten, rewritten_page
 from netproxy.serve.nodes import Nodes
 from netproxy.serve.upgrade import SocketPipe, taken_over
@@ -31,6 +32,8 @@ HOP_BY_HOP = frozenset((
 ))  # fmt: skip
 OURS = ("authorization", "impersonate-")
 """What is for this server and nobody behind it."""
+LENGTHS = ("content-length", "transfer-encoding")
+"""What says where a body ends, which may be elsewhere once it was read."""
 PAGE_BYTES = 16 << 20
 """Larger pages are passed on as they are."""
 
@@ -55,7 +58,7 @@ async def pass_on(request: web.Request, to: Proxied, nodes: Nodes, random: Rando
 
 def _chosen(to: Proxied, random: Random) -> tuple[str, str]:
     host, port = random.choice(to.addresses)
-    if port and not (port.isdecimal() and int(port) < 1 << 16):
+    if port and not (port.isascii() and port.isdecimal() and whole(port) < 1 << 16):
         raise _unreachable(f"dial tcp: lookup tcp/{port}: unknown port")
     return host, port
 
@@ -75,7 +78,7 @@ async def _asked(
     ) as session:
         try:
             answer = await session.request(
-                request.method, url, headers=_headers(request), data=await request.read() or None, ssl=False,
+                request.method, url, headers=_headers(request), data=request.content if request.can_read_body else None, ssl=False,
                 allow_redirects=False, timeout=timeout, skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent", "Content-Type"),
             )  # fmt: skip
         except aiohttp.ClientConnectorError as error:
@@ -107,9 +110,7 @@ def _headers(request: web.Request) -> CIMultiDict[str]:
     kept = CIMultiDict(
         (name, value)
         for name, value in request.headers.items()
-        if name.lower() not in HOP_BY_HOP | named
-        and not name.lower().startswith(OURS)
-        and name.lower() != "content-length"
+        if name.lower() not in HOP_BY_HOP | named and not name.lower().startswith(OURS)
     )
     peer = request.remote or ""
     if peer:
@@ -124,17 +125,31 @@ async def _passed_back(
     headers = CIMultiDict((name, value) for name, value in answer.headers.items() if name.lower() not in HOP_BY_HOP)
     if headers.get("Location"):
         headers["Location"] = rewritten(headers["Location"], prefix, hosts)
-    elif _is_page(answer):
-        page = rewritten_page(await answer.read(), prefix, hosts)
-        headers.pop("Content-Length", None)
-        return web.Response(status=answer.status, reason=answer.reason, headers=headers, body=page)
+    page = b""
+    if _is_page(answer):
+        page, is_whole = await _begun(answer.content)
+        if is_whole:
+            headers.pop("Content-Length", None)
+            page = rewritten_page(page, prefix, hosts)
+            return web.Response(status=answer.status, reason=answer.reason, headers=headers, body=page)
     response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=headers)
     await response.prepare(request)
+    await response.write(page)
     with suppress(aiohttp.ClientError):
         async for piece in answer.content.iter_any():
             await response.write(piece)
     await response.write_eof()
     return response
+
+
+async def _begun(content: aiohttp.StreamReader) -> tuple[bytes, bool]:
+    """What comes, and whether that is all: it may never end."""
+    page = bytearray()
+    while piece := await content.readany():
+        page += piece
+        if len(page) > PAGE_BYTES:
+            return bytes(page), False
+    return bytes(page), True
 
 
 def _is_page(answer: aiohttp.ClientResponse) -> bool:
@@ -159,10 +174,12 @@ async def _upgraded(
         why = f"dial tcp {join_host_port(host, int(port or 80))}: {_reason(error)}"
         raise ApiError(500, "", f"error dialing backend: {why}") from error
     query = f"?{request.rel_url.raw_query_string}" if request.rel_url.raw_query_string else ""
-    fields = "".join(
-        f"{name}: {value}\r\n" for name, value in request.headers.items() if not name.lower().startswith(OURS)
-    )
-    writer.write(f"{request.method} {path}{query} HTTP/1.1\r\n{fields}\r\n".encode() + await request.read())
+    body = await request.read()
+    kept = [(n, v) for n, v in request.headers.items() if not n.lower().startswith(OURS) and n.lower() not in LENGTHS]
+    kept += [("Content-Length", str(len(body)))] if body else []
+    fields = "".join(f"{name}: {value}\r\n" for name, value in kept)
+    head = f"{request.method} {path}{query} HTTP/1.1\r\n{fields}\r\n"
+    writer.write(head.encode("utf-8", "surrogateescape") + body)
 
     async def work(pipe: SocketPipe) -> None:
         ways = [asyncio.ensure_future(_back(reader, pipe)), asyncio.ensure_future(_forth(pipe, writer))]

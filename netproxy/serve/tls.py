@@ -11,6 +11,9 @@ from netproxy.client.tls import load_chain
 from netproxy.serve.certificates import Pair
 from netproxy.serve.who import authenticated
 
+KEEPALIVE_S = 60
+"""After so long a silence it is asked whether a client's machine is still there."""
+
 
 def server_context(authority: Pair, server: Pair) -> ssl.SSLContext:
     """The TLS context of a server that shows SERVER, and checks clients' certificates, if they show one, by AUTHORITY."""
@@ -28,4 +31,6 @@ async def add_https_site(runner: web.AppRunner, listening: socket.socket, contex
     """
     if authenticated not in runner.app.middlewares:
         raise ValueError("an application without `authenticated` would let anybody in")
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_S)  # connections have it of this one
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_S)
     await web.SockSite(runner, listening, ssl_context=context).start()

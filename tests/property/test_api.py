@@ -47,7 +47,7 @@ QUERIES = (
     "fieldValidation", "fieldManager", "pretty", "force", "x",
 )  # fmt: skip
 ASKED = (
-    "", "0", "1", "true", "false", "\u00b2", "-1", "abc", "9" * 30, "9" * 18, "All", "Exact", "NotOlderThan", "Foreground", "Orphan",
+    "", "0", "1", "true", "false", "\u00b2", "-1", "abc", "9" * 30, "9" * 18, "0" * 5000, "9" * 5000, "All", "Exact", "NotOlderThan", "Foreground", "Orphan",
     "None", "a=b", "a in (b", "metadata.name=web", "status.phase!=Running", "spec.nodeName=", "metadata.name", ",", "=", "!a", "a,,b",
 )  # fmt: skip
 POINTERS = (

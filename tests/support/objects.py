@@ -102,7 +102,7 @@ TEXTS = (
     "10.0.0.1", "010.0.0.1", "::1", "fd00::1", "::ffff:10.0.0.1", "fe80::1%eth0", "10.0.0.0/8", "::/0", "1.2.3.4/33", "/",
     "\u00b2", "\u00e9", "a\nb", "\x00", "a" * 300, "2026-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "-5s", "1e99h", "9" * 400, "1Gi",
     "-1", "True", "../..", "Pod", "v1", "apps/v1", "Deployment", "foregroundDeletion", "orphan", "kubernetes", "$(A)",
-    "metadata.labels['app']",
+    "metadata.labels['app']", "9" * 5000, "0" * 5000 + "1", "1e999999999", "1e-999999999",
 )  # fmt: skip
 WHOLE = (-(2**63), -1, 0, 1, 80, 30080, 65535, 65536, 2**31 - 1, 2**31, 10**12, 2**63 - 1)
 WORDS = ("app", "a", "kubernetes.io/service-name", "endpointslice.kubernetes.io/managed-by", "", "\u00e9", "name", "ip",

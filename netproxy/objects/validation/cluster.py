@@ -7,6 +7,7 @@ from typing import Any
 
 from netproxy.core.errors import Problem
 from netproxy.core.names import is_dns_label, is_dns_subdomain
+from netproxy.core.numbers import whole
 from netproxy.objects.choices import KUBE_PROXY_VERSIONS, PROXY_MODES, SCOPES
 from netproxy.objects.labels import label_value_problems
 from netproxy.objects.meta import Object
@@ -111,4 +112,8 @@ def _is_domain(text: str) -> bool:
 
 def _is_port_range(text: Any) -> bool:
     first, dash, last = str(text).partition("-")
-    return bool(dash) and first.isdigit() and last.isdigit() and 1 <= int(first) <= int(last) <= 65535
+    return bool(dash) and _is_port(first) and _is_port(last) and whole(first) <= whole(last)
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdigit() and 1 <= whole(text) <= 65535

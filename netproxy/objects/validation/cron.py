@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from netproxy.core.numbers import whole
 from netproxy.objects import moments
 from netproxy.objects.quantity import seconds_of
 from netproxy.objects.validation.timezones import zone_reason
@@ -112,8 +113,8 @@ def _number(text: str, names: dict[str, int]) -> int:
         return names[text.lower()]
     if not _is_int(text):
         raise ValueError(f"failed to parse int from {text}: strconv.Atoi: parsing {quoted(text)}: invalid syntax")
-    if not -_MOST <= int(text) < _MOST:
+    if not -_MOST <= whole(text) < _MOST:
         raise ValueError(f"failed to parse int from {text}: strconv.Atoi: parsing {quoted(text)}: value out of range")
-    if int(text) < 0:
-        raise ValueError(f"negative number ({int(text)}) not allowed: {text}")
-    return int(text)
+    if whole(text) < 0:
+        raise ValueError(f"negative number ({whole(text)}) not allowed: {text}")
+    return whole(text)

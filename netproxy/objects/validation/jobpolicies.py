@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from netproxy.core.errors import Problem
+from netproxy.core.numbers import whole
 from netproxy.objects.validation.names import qualified, size
 from netproxy.objects.validation.templated import not_negative
 from netproxy.objects.validation.words import (
@@ -188,9 +189,9 @@ def _interval(text: str, completions: int) -> tuple[int, int]:
     for part in parts:
         if not (part.isascii() and part.isdigit()):
             raise ValueError(f"cannot convert string to integer for index: {quoted(part)}")
-        if int(part) >= completions:
+        if whole(part) >= completions:
             raise ValueError(f"too large index: {quoted(part)}")
-        numbers.append(int(part))
+        numbers.append(whole(part))
     if len(numbers) > 1 and numbers[0] >= numbers[1]:
         raise ValueError(f"non-increasing order, previous: {numbers[0]}, current: {numbers[1]}")
     return numbers[0], numbers[-1]

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from netproxy.core.numbers import whole
 from netproxy.objects.decoding import word
 from netproxy.objects.gojson import parsed, plain
 from netproxy.objects.validation.paths import descending
@@ -46,7 +47,7 @@ def pod_annotation_problems(annotations: Mapping[str, str] | None, spec: Part, p
         why = "must set spec.nodeName if mirror pod annotation is set"
         yield invalid(f"{path}[{MIRROR}]", annotations[MIRROR], why)
     cost = annotations.get(_COST)
-    if cost is not None and not (_is_cost(cost) and -(1 << 31) <= int(cost) < 1 << 31):
+    if cost is not None and not (_is_cost(cost) and -(1 << 31) <= whole(cost) < 1 << 31):
         yield invalid(f"{path}[{_COST}]", cost, "must be a 32bit integer")
     if annotations.get(_TOLERATIONS):
         yield from _tolerations(annotations[_TOLERATIONS], path)

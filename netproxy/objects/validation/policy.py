@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from netproxy.core.numbers import whole
 from netproxy.objects.meta import Object, metadata, spec, status
 from netproxy.objects.validation.conditions import condition_problems
 from netproxy.objects.validation.metadata import selector_problems
@@ -51,7 +52,7 @@ def _count_or_percent(path: str, value: Any) -> Problems:
     if isinstance(value, str):
         reasons = percent(value)
         yield from invalids(path, Typed(value), reasons)
-        if not reasons and int(value[:-1]) > 100:
+        if not reasons and whole(value[:-1]) > 100:
             yield invalid(path, value, "must not be greater than 100%")
     elif value is not None and value < 0:
         yield invalid(path, value, NOT_NEGATIVE)

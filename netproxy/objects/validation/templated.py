@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from netproxy.core.numbers import whole
 from netproxy.objects.selector import label_selector, matches
 from netproxy.objects.validation.metadata import selector_problems
 from netproxy.objects.validation.names import percent
@@ -108,7 +109,7 @@ def amount_problems(value: Any, path: str) -> Problems:
 
 def share_problems(value: Any, path: str) -> Problems:
     """Whether a share is no more than all."""
-    if isinstance(value, str) and not percent(value) and int(value[:-1]) > 100:
+    if isinstance(value, str) and not percent(value) and whole(value[:-1]) > 100:
         yield invalid(path, value, "must not be greater than 100%")
 
 
@@ -116,7 +117,7 @@ def amount_of(value: Any) -> int:
     """The number that a number of Pods, or a share of them, is; nothing for what is neither."""
     if isinstance(value, str):
         text = value if percent(value) else value[:-1]
-        return int(text) if text.lstrip("+-").isdecimal() and text.isascii() else 0
+        return whole(text) if text.lstrip("+-").isdecimal() and text.isascii() else 0
     return int(value)
 
 
