@@ -6,14 +6,18 @@ Source: kubernetes 1.36 apiserver pkg/endpoints/filters/{authorization,impersona
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from netproxy.apiserver.authorize import Authorizer, attributes
+from netproxy.apiserver.authorize import Attributes, Authorizer, attributes
 from netproxy.apiserver.body import TOKEN_REQUEST, expected_of, object_of
+from netproxy.apiserver.escalation import check_grant
+from netproxy.apiserver.fields import exactly, field_selector
 from netproxy.apiserver.impersonate import acting, wanted_user
 from netproxy.apiserver.options import write_options
-from netproxy.apiserver.paths import Target
+from netproxy.apiserver.paths import Target, unserved
 from netproxy.apiserver.request import Request, Response, json_response
 from netproxy.apiserver.reviews import answered
 from netproxy.apiserver.status import bad_request, not_allowed
@@ -21,8 +25,9 @@ from netproxy.apiserver.tokens import Signer, check_request, published, requeste
 from netproxy.core.clock import Clock, timestamp
 from netproxy.core.errors import ApiError, ManifestError
 from netproxy.core.user import User
-from netproxy.objects.kinds import REVIEWS
+from netproxy.objects.kinds import REVIEWS, Resource
 from netproxy.objects.meta import Object, metadata, namespace
+from netproxy.registry.options import Guard
 from netproxy.registry.tracking import tracked, with_entries
 from netproxy.store.store import Store
 
@@ -60,7 +65,7 @@ class Access:
         """The request of whom its user acts as. Raises ApiError (400, 403) when the user may not do that, or not as that one."""
         wanted = wanted_user(request.headers)
         if wanted is not None:
-            asked = attributes(request.method, request.path, target, watch=request.flag("watch"))
+            asked = _asked(request, target)
             request = replace(request, user=acting(request.user, wanted, asked, self._authorizer), headers=())
         self.check(request, target)
         return request
@@ -70,8 +75,11 @@ class Access:
         first = request.path.strip("/").partition("/")[0]
         if target is None and first in OPEN:
             return
-        watch = request.flag("watch")
-        self._authorizer.check(request.user, attributes(request.method, request.path, target, watch=watch))
+        self._authorizer.check(request.user, _asked(request, target))
+
+    def guard(self, user: User, resource: Resource) -> Guard:
+        """What refuses roles and bindings that give more than USER has."""
+        return partial(check_grant, self._authorizer, user, resource)
 
     def published(self, request: Request) -> Response | None:
         """The pages that say by what to check a token; None for any other path."""
@@ -113,6 +121,17 @@ class Access:
         )
         entries = tracked(None, obj, target.resource, options.manager, timestamp(self._clock.now()), "token")
         return json_response(with_entries(made, [{**e, "apiVersion": obj["apiVersion"]} for e in entries]), 201)
+
+
+def _asked(request: Request, target: Target | None) -> Attributes:
+    """What a request wants, whether what its path names is served or not."""
+    picked = ""
+    if target is None:
+        target = unserved(request.path)
+    elif not target.name and "fieldSelector" in request.query:
+        with suppress(ApiError):
+            picked = exactly(field_selector(request.query["fieldSelector"]), "metadata.name") or ""
+    return attributes(request.method, request.path, target, watch=request.flag("watch"), picked=picked)
 
 
 def _nameless(error: ManifestError, group: str) -> ApiError:

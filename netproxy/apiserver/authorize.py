@@ -6,12 +6,13 @@ Source: kubernetes 1.36 plugin/pkg/auth/authorizer/rbac/rbac.go and pkg/registry
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from netproxy.apiserver.paths import Target
-from netproxy.core.errors import ApiError
-from netproxy.core.names import NamespacedName
+from netproxy.core.errors import ApiError, NotFoundError
+from netproxy.core.names import NamespacedName, quoted
 from netproxy.core.user import MASTERS, User
 from netproxy.objects.kinds import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, ROLE_BINDINGS, ROLES
 from netproxy.objects.meta import Object, labels, name, namespace
@@ -23,6 +24,7 @@ SERVICE_ACCOUNT = "system:serviceaccount:"
 _WRITTEN = (CLUSTER_ROLES, CLUSTER_ROLE_BINDINGS, ROLES, ROLE_BINDINGS)
 
 Rule = Mapping[str, Any]
+Subject = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,8 @@ class Attributes:
         return f"{self.resource}/{self.subresource}" if self.subresource else self.resource
 
 
-def attributes(method: str, path: str, target: Target | None, *, watch: bool = False) -> Attributes:
-    """What a request wants.
+def attributes(method: str, path: str, target: Target | None, *, watch: bool = False, picked: str = "") -> Attributes:
+    """What a request wants; PICKED is the one name that a list is to have.
 
     >>> attributes("GET", "/healthz", None)
     Attributes(verb='get', resource='', group='', subresource='', namespace='', name='', path='/healthz')
@@ -57,7 +59,8 @@ def attributes(method: str, path: str, target: Target | None, *, watch: bool = F
     if verb in ("get", "list") and (watch or target.is_watch):
         verb = "watch"
     resource = target.resource
-    return Attributes(verb, resource.plural, resource.group, target.subresource, target.namespace, target.name)
+    named = target.name or (picked if verb in ("list", "watch", "deletecollection") else "")
+    return Attributes(verb, resource.plural, resource.group, target.subresource, target.namespace, named)
 
 
 class Authorizer:
@@ -66,13 +69,20 @@ class Authorizer:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._version: tuple[int, ...] = ()
-        self._bound: dict[tuple[str, str], list[Object]] = {}
+        self._bound: dict[tuple[str, str], list[tuple[int, int, Object, Subject]]] = {}
 
     def allows(self, user: User, wanted: Attributes) -> bool:
         """Whether USER may do that."""
+        return self.reason(user, wanted) is not None
+
+    def reason(self, user: User, wanted: Attributes) -> str | None:
+        """Why USER may do that, where there is more to say than who it is; None when USER may not."""
         if MASTERS in user.groups:
-            return True
-        return any(permits(rule, wanted) for rule in self.rules(user, wanted.namespace))
+            return ""
+        for binding, subject in self._bindings(user, wanted.namespace):
+            if any(permits(rule, wanted) for rule in self._known_rules_of(binding)):
+                return f"RBAC: allowed by {_described(binding, subject)}"
+        return None
 
     def check(self, user: User, wanted: Attributes) -> None:
         """Raise ApiError (403), in the API server's words, when USER may not do that."""
@@ -85,10 +95,19 @@ class Authorizer:
         if MASTERS in user.groups and not self._bound.get(("Group", MASTERS)):
             yield {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
             yield {"verbs": ["*"], "nonResourceURLs": ["*"]}
+        for binding, _ in self._bindings(user, in_namespace):
+            yield from self._known_rules_of(binding)
+
+    def _bindings(self, user: User, in_namespace: str) -> Iterator[tuple[Object, Subject]]:
+        """The bindings that USER has, those of the cluster first, each with the first of its subjects that USER is."""
+        self._refresh()
+        found: dict[int, tuple[int, Object, Subject]] = {}
         for subject in _subjects(user):
-            for binding in self._bound.get(subject, ()):
-                if namespace(binding) in ("", in_namespace):
-                    yield from self._rules_of(binding)
+            for number, place, binding, said in self._bound.get(subject, ()):
+                if namespace(binding) in ("", in_namespace) and place < found.get(number, (place + 1,))[0]:
+                    found[number] = place, binding, said
+        for number in sorted(found):
+            yield found[number][1:]
 
     def _refresh(self) -> None:
         """Sort the bindings by who has them, when roles or bindings have been written since the last time."""
@@ -96,20 +115,26 @@ class Authorizer:
         if version == self._version and self._bound:
             return
         self._version, self._bound = version, {}
-        for resource in (CLUSTER_ROLE_BINDINGS, ROLE_BINDINGS):
-            for binding in self._store.list(resource):
-                for subject in binding.get("subjects") or ():
-                    self._bound.setdefault(_subject(subject), []).append(binding)
+        bindings = [
+            binding for resource in (CLUSTER_ROLE_BINDINGS, ROLE_BINDINGS) for binding in self._store.list(resource)
+        ]
+        for number, binding in enumerate(bindings):
+            for place, subject in enumerate(binding.get("subjects") or ()):
+                who = _subject(subject, namespace(binding))
+                self._bound.setdefault(who, []).append((number, place, binding, subject))
 
-    def _rules_of(self, binding: Object) -> Iterator[Rule]:
-        """What the role of a binding allows; nothing while there is no such role."""
+    def rules_of(self, binding: Object) -> Iterator[Rule]:
+        """What the role of a binding allows. Raises NotFoundError when there is no such role."""
         of = binding.get("roleRef") or {}
-        if of.get("kind") == "Role":
-            role = self._store.find(ROLES, NamespacedName(namespace(binding), str(of.get("name"))))
-        else:
-            role = self._store.find(CLUSTER_ROLES, NamespacedName("", str(of.get("name"))))
-        if role is not None:
-            yield from self._all_rules(role, {name(role)})
+        is_local = of.get("kind") == "Role"
+        at = NamespacedName(namespace(binding) if is_local else "", str(of.get("name")))
+        role = self._store.get(ROLES if is_local else CLUSTER_ROLES, at)
+        yield from self._all_rules(role, {name(role)})
+
+    def _known_rules_of(self, binding: Object) -> Iterator[Rule]:
+        """What the role of a binding allows; nothing while there is no such role."""
+        with suppress(NotFoundError):
+            yield from self.rules_of(binding)
 
     def _all_rules(self, role: Object, seen: set[str]) -> Iterator[Rule]:
         yield from role.get("rules") or ()
@@ -127,10 +152,20 @@ def _subjects(user: User) -> Iterator[tuple[str, str]]:
         yield "Group", group
 
 
-def _subject(subject: Mapping[str, Any]) -> tuple[str, str]:
+def _described(binding: Object, subject: Subject) -> str:
+    """A binding, as reviews tell it."""
+    local, of = namespace(binding), binding.get("roleRef") or {}
+    kind, called = ("RoleBinding", f"{name(binding)}/{local}") if local else ("ClusterRoleBinding", name(binding))
+    who = str(subject.get("name"))
+    if subject.get("kind") == "ServiceAccount":
+        who = f"{who}/{subject.get('namespace') or local}"
+    return f"{kind} {quoted(called)} of {of.get('kind')} {quoted(str(of.get('name')))} to {subject.get('kind')} {quoted(who)}"
+
+
+def _subject(subject: Subject, in_namespace: str) -> tuple[str, str]:
     """Kind and name of who has a role; a service account is a user, too."""
     if subject.get("kind") == "ServiceAccount":
-        return "User", f"{SERVICE_ACCOUNT}{subject.get('namespace', '')}:{subject.get('name')}"
+        return "User", f"{SERVICE_ACCOUNT}{subject.get('namespace') or in_namespace}:{subject.get('name')}"
     return str(subject.get("kind")), str(subject.get("name"))
 
 
@@ -173,4 +208,5 @@ def forbidden(user: User, wanted: Attributes, why: str = "") -> ApiError:
     group = f".{wanted.group}" if wanted.group else ""
     what = f'{wanted.resource}{group} "{wanted.name}"' if wanted.name else f"{wanted.resource}{group}"
     said = f'{what} is forbidden: {whom} resource "{wanted.whole}" in API group "{wanted.group}" {where}{why}'
-    return ApiError(403, "Forbidden", said)
+    named = {"name": wanted.name, "group": wanted.group, "kind": wanted.resource}
+    return ApiError(403, "Forbidden", said).with_details(**{field: value for field, value in named.items() if value})

@@ -59,7 +59,7 @@ def wanted_user(headers: Iterable[tuple[str, str]]) -> User | None:
     if user.name:
         return user
     if groups or user.uid or extra:
-        raise bad_request(f"requested {_in_go(user)} without impersonating a user name").with_details()
+        raise bad_request(f"requested {_in_go(user)} without impersonating a user name")
     return None
 
 

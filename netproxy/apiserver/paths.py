@@ -75,6 +75,26 @@ def target_of(path: str, lookup: Lookup = by_path) -> Target | None:
     return Target(resource, at, name, sub, is_watch)
 
 
+def unserved(path: str) -> Target | None:
+    """What a path would name if that were served; None for one that names no resource.
+
+    >>> unserved("/api/v1/namespaces/a/foos/b").resource.group_resource, unserved("/apis/example.com/v1"), unserved("/healthz")
+    ('foos', None, None)
+    """
+    parts = [part for part in path.split("/") if part]
+    core = parts[:1] == ["api"]
+    if not (core or parts[:1] == ["apis"]) or len(parts) < (3 if core else 4):
+        return None
+    group, version, rest = ("", parts[1], parts[2:]) if core else (parts[1], parts[2], parts[3:])
+    is_watch = rest[0] == "watch" and len(rest) > 1
+    rest = rest[1:] if is_watch else rest
+    at = ""
+    if rest[0] == "namespaces" and len(rest) > 2:
+        at, rest = rest[1], rest[2:]
+    name, sub = (*rest[1:3], "", "")[:2]
+    return Target(Resource(group, version, rest[0], rest[0], namespaced=bool(at)), at, name, sub, is_watch)
+
+
 def meant(path: str, lookup: Lookup = by_path) -> Target | None:
     """What a path names, if that is served.
 

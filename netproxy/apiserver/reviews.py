@@ -30,7 +30,7 @@ def answered(
         case "SelfSubjectAccessReview":
             return _access(obj, user, authorizer)
         case "SubjectAccessReview" | "LocalSubjectAccessReview":
-            return _access(obj, _asked_about(resource, obj), authorizer)
+            return _access(obj, _asked_about(obj), authorizer)
         case "SelfSubjectRulesReview":
             return _rules(obj, user, authorizer)
         case _:
@@ -56,18 +56,18 @@ def _access(obj: Object, user: User, authorizer: Authorizer) -> Object:
     wrong = list(_access_problems(obj))
     if wrong:
         raise ManifestError(wrong)
-    return {**obj, "status": _status(authorizer.allows(user, _wanted(spec(obj))))}
-
-
-def _status(allowed: bool) -> Object:
-    return {"allowed": True} if allowed else {"allowed": False}
+    reason = authorizer.reason(user, _wanted(spec(obj)))
+    return {**obj, "status": {"allowed": reason is not None, **({"reason": reason} if reason else {})}}
 
 
 def _access_problems(obj: Object) -> Iterator[Problem]:
     asked = spec(obj)
     resource, path = asked.get("resourceAttributes"), asked.get("nonResourceAttributes")
+    is_local = obj["kind"] == "LocalSubjectAccessReview"
+    shown = json.dumps(
+        {"Path": (path or {}).get("path", ""), "Verb": (path or {}).get("verb", "")}, separators=(",", ":")
+    )
     if resource is not None and path is not None:
-        shown = json.dumps({"Path": path.get("path", ""), "Verb": path.get("verb", "")}, separators=(",", ":"))
         why = f"Invalid value: {shown}: cannot be specified in combination with resourceAttributes"
         yield Problem("spec.nonResourceAttributes", why)
     if resource is None and path is None:
@@ -81,8 +81,21 @@ def _access_problems(obj: Object) -> Iterator[Problem]:
         if value is not None and key not in ("managedFields", "namespace")
     }
     if kept:
-        shown = json.dumps(_in_order(metadata(obj)), separators=(",", ":"))
-        yield Problem("metadata", f"Invalid value: {shown}: must be empty")
+        rest = " except for namespace" if is_local else ""
+        said = json.dumps(_in_order(metadata(obj)), separators=(",", ":"))
+        yield Problem("metadata", f"Invalid value: {said}: must be empty{rest}")
+    if is_local:
+        yield from _elsewhere(resource, namespace(obj))
+    if is_local and path is not None:
+        yield Problem("spec.nonResourceAttributes", f"Invalid value: {shown}: disallowed on this kind of request")
+
+
+def _elsewhere(resource: Mapping[str, Any] | None, here: str) -> Iterator[Problem]:
+    """Whether what is asked about is not of the review's own namespace."""
+    asked = (resource or {}).get("namespace") or ""
+    if resource is not None and asked != here:
+        why = f"Invalid value: {json.dumps(asked)}: must match metadata.namespace"
+        yield Problem("spec.resourceAttributes.namespace", why)
 
 
 def _in_order(meta: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -96,13 +109,9 @@ def _sorted(fields: Any) -> Any:
     return {key: _sorted(value) for key, value in sorted(fields.items())} if isinstance(fields, dict) else fields
 
 
-def _asked_about(resource: Resource, obj: Object) -> User:
-    """Whom a review asks about. Raises ApiError for a local one that is not of its own namespace."""
+def _asked_about(obj: Object) -> User:
+    """Whom a review asks about."""
     asked = spec(obj)
-    wanted = (asked.get("resourceAttributes") or {}).get("namespace", "")
-    if resource.namespaced and wanted != namespace(obj):
-        why = f"spec.resourceAttributes.namespace must match namespace: {namespace(obj)}"
-        raise bad_request(why)
     extra = {key: tuple(values) for key, values in (asked.get("extra") or {}).items()}
     return User(asked.get("user") or "", tuple(asked.get("groups") or ()), asked.get("uid") or "", extra)
 

@@ -47,7 +47,7 @@ class Api:
         self.access = Access(registry.store, clock, signer or NoSigner(), registry.store.new_uid)
         self._store = registry.store
         self._reader = Reader(registry.store, clock)
-        self._writer = Writer(registry)
+        self._writer = Writer(registry, self.access.guard)
 
     def handle(self, request: Request) -> Answer:
         """Answer a request; errors, ours too, become Status objects."""

@@ -6,11 +6,13 @@ Source: kubernetes apiserver pkg/endpoints/handlers/{create,update,patch,delete}
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from contextlib import suppress
 
 from netproxy.apiserver.answer import item_of, list_meta
 from netproxy.apiserver.body import SCALE, check_size, expected_of, object_of
 from netproxy.apiserver.custombody import custom_object_of
+from netproxy.apiserver.escalation import GUARDED
 from netproxy.apiserver.listing import list_options, whole
 from netproxy.apiserver.options import APPLY, delete_options, write_options
 from netproxy.apiserver.page import page
@@ -21,12 +23,13 @@ from netproxy.apiserver.request import Request, Response, json_response
 from netproxy.apiserver.status import bad_request, not_allowed, success
 from netproxy.core.errors import ApiError, NotFoundError
 from netproxy.core.names import quoted
-from netproxy.objects.kinds import NAMESPACES
+from netproxy.core.user import User
+from netproxy.objects.kinds import NAMESPACES, Resource
 from netproxy.objects.meta import Object, key, metadata
 from netproxy.registry.convert import in_version
 from netproxy.registry.given import check_name
 from netproxy.registry.habits import habits_of
-from netproxy.registry.options import WriteOptions
+from netproxy.registry.options import Guard, WriteOptions
 from netproxy.registry.registry import Registry, warn_of
 
 PATCHES = (
@@ -41,8 +44,10 @@ UNREAD = "the body of the request was in an unknown format - accepted media type
 class Writer:
     """Writes to one registry."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, guard: Callable[[User, Resource], Guard]) -> None:
+        """GUARD makes what refuses a user's roles and bindings."""
         self._registry = registry
+        self._guard = guard
 
     def write(self, request: Request, target: Target) -> Response:
         """The answer of a request that changes something, or of one that cannot be. Raises NetproxyError."""
@@ -71,13 +76,13 @@ class Writer:
 
     def create(self, request: Request, target: Target) -> Response:
         """POST to a collection."""
-        options = write_options(request).of(target.resource)
+        options = self._options(request, target).of(target.resource)
         obj = placed(_object(request, target, options), target)
         return json_response(self._registry.create(obj, options), 201)
 
     def replace(self, request: Request, target: Target) -> Response:
         """PUT of an object, or of its status or finalizers."""
-        options = write_options(request).of(target.resource)
+        options = self._options(request, target).of(target.resource)
         obj = placed(_object(request, target, options), target)
         check_name(obj, target.key)
         options = dataclasses.replace(options, is_put=target.subresource in ("", "status"))
@@ -102,7 +107,7 @@ class Writer:
         elif kind not in PATCHES:
             raise ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type").with_details()
         check_size(request)
-        options = write_options(request)
+        options = self._options(request, target)
         at, way = (target.resource, target.key), target.subresource
         if kind == APPLY:
             config, told = configuration(request.body)
@@ -110,6 +115,12 @@ class Writer:
             return json_response(obj, 201 if is_new else 200)
         body, told = patch_body(request.body, kind, options)
         return json_response(self._registry.patch(*at, body, kind, options, subresource=way, told=told))
+
+    def _options(self, request: Request, target: Target) -> WriteOptions:
+        options = write_options(request)
+        if target.resource not in GUARDED:
+            return options
+        return dataclasses.replace(options, guard=self._guard(request.user, target.resource))
 
     def delete(self, request: Request, target: Target) -> Response:
         """DELETE of an object."""

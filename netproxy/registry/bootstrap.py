@@ -125,7 +125,7 @@ def default_roles() -> Iterator[Object]:
     for name, kind in MADE_OF.items():
         selectors = [{"matchLabels": {f"{AGGREGATE}{kind}": "true"}}]
         yield {"apiVersion": CLUSTER_ROLES.api_version, "kind": "ClusterRole", "metadata": _meta(name),
-               "aggregationRule": {"clusterRoleSelectors": selectors}, "rules": []}  # fmt: skip
+               "aggregationRule": {"clusterRoleSelectors": selectors}}  # fmt: skip
 
 
 def default_bindings() -> Iterator[Object]:

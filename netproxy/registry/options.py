@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from netproxy.core.user import ADMIN, User
 from netproxy.objects.kinds import Resource
@@ -14,6 +15,14 @@ Warn = Callable[[str], None]
 
 def _unheard(_: str) -> None:
     """Who does not listen is not warned."""
+
+
+def _unguarded(_new: dict[str, Any], _old: dict[str, Any] | None) -> None:
+    """Everything may be written."""
+
+
+Guard = Callable[[dict[str, Any], dict[str, Any] | None], None]
+"""Raises NetproxyError for an object (a new one, or a new state of an old one) that the writer may not write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +47,7 @@ class WriteOptions:
     """The object is what a patch made of it."""
     user: User = ADMIN
     warn: Warn = _unheard
+    guard: Guard = _unguarded
     resource: Resource | None = None
     """In which group and version the writer sees the object; None: as it is stored."""
 

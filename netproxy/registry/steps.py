@@ -81,6 +81,26 @@ CONTROLLERS = "kube-controller-manager"
 """Who writes what controllers make."""
 
 
+def _strategies(store: Store) -> dict[str, Strategy]:
+    """The strategies of kinds with habits of their own, but for those of Services."""
+
+    def now() -> str:
+        return timestamp(store.clock.now())
+
+    templated = (DEPLOYMENTS, REPLICA_SETS, STATEFUL_SETS, REPLICATION_CONTROLLERS)
+    return {
+        PODS.stored: PodStrategy(PODS, lambda: store.all(PRIORITY_CLASSES), now),
+        PERSISTENT_VOLUMES.stored: VolumeStrategy(now),
+        PRIORITY_CLASSES.stored: PriorityClassStrategy(PRIORITY_CLASSES),
+        JOBS.stored: JobStrategy(JOBS),
+        DAEMON_SETS.stored: DaemonSetStrategy(DAEMON_SETS),
+        **{kind.stored: TemplateStrategy(kind) for kind in templated},
+        NODES.stored: NodeStrategy(NODES),
+        NAMESPACES.stored: NamespaceStrategy(NAMESPACES),
+        CUSTOM_RESOURCE_DEFINITIONS.stored: DefinitionStrategy(CUSTOM_RESOURCE_DEFINITIONS, now),
+    }
+
+
 class Steps:
     """What a registry does with one object. Each method is called inside a transaction."""
 
@@ -93,25 +113,7 @@ class Steps:
         store.index(CUSTOM_RESOURCE_DEFINITIONS, self.customs)
         holdings = Holdings(cluster)
         store.index(SERVICES, holdings)
-
-        def now() -> str:
-            return timestamp(store.clock.now())
-
-        self._strategies: dict[str, Strategy] = {
-            SERVICES.stored: ServiceStrategy(lambda: self.cluster, holdings),
-            PODS.stored: PodStrategy(PODS, lambda: store.all(PRIORITY_CLASSES), now),
-            PERSISTENT_VOLUMES.stored: VolumeStrategy(now),
-            PRIORITY_CLASSES.stored: PriorityClassStrategy(PRIORITY_CLASSES),
-            JOBS.stored: JobStrategy(JOBS),
-            DAEMON_SETS.stored: DaemonSetStrategy(DAEMON_SETS),
-            **{kind.stored: TemplateStrategy(kind) for kind in (DEPLOYMENTS, REPLICA_SETS, STATEFUL_SETS)},
-            REPLICATION_CONTROLLERS.stored: TemplateStrategy(REPLICATION_CONTROLLERS),
-            NODES.stored: NodeStrategy(NODES),
-            NAMESPACES.stored: NamespaceStrategy(NAMESPACES),
-            CUSTOM_RESOURCE_DEFINITIONS.stored: DefinitionStrategy(
-                CUSTOM_RESOURCE_DEFINITIONS, lambda: timestamp(store.clock.now())
-            ),
-        }
+        self._strategies = {SERVICES.stored: ServiceStrategy(lambda: self.cluster, holdings), **_strategies(store)}
 
     def strategy(self, resource: Resource) -> Strategy:
         """How objects of a resource come in."""
@@ -140,6 +142,7 @@ class Steps:
         if self._gives_accounts and resource is PODS:
             obj = self._with_account(change, obj)
         obj = admitted(change, obj, None, resource)
+        options.guard(obj, None)
         new = _checked(strategy, strategy.new(obj, with_status=with_status), options)
         _warn(strategy, new, None, options)
         self._permit(change, new, None)
@@ -171,6 +174,7 @@ class Steps:
         strategy = self.strategy(resource)
         sent = with_owners_once(strategy.defaulted(obj), options.warn, late=options.is_patch)
         new = strategy.updated(with_fixed(admitted(change, as_kept(sent, resource), old, resource), old), old)
+        options.guard(new, old)
         new = strategy.settled(new, old, options)
         strategy.check(new, old, options)
         new = next_generation(new, old, resource)

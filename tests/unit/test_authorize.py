@@ -6,11 +6,12 @@ import pytest
 from support.build import FixedClock
 
 from netproxy.apiserver.authorize import Attributes, Authorizer, attributes, permits
-from netproxy.apiserver.paths import target_of
+from netproxy.apiserver.escalation import check_grant
+from netproxy.apiserver.paths import target_of, unserved
 from netproxy.apiserver.reviews import answered
-from netproxy.core.errors import ApiError, ManifestError
+from netproxy.core.errors import ApiError, ManifestError, NotFoundError
 from netproxy.core.user import ADMIN, AUTHENTICATED, User
-from netproxy.objects.kinds import REVIEWS
+from netproxy.objects.kinds import CLUSTER_ROLES, REVIEWS, ROLE_BINDINGS, ROLES
 from netproxy.registry.bootstrap import SERVICE_ACCOUNTS, default_bindings, default_roles
 from netproxy.store.store import Store
 
@@ -201,7 +202,9 @@ def test_may_i():
     assert review("SelfSubjectAccessReview", pods)["status"] == {"allowed": False}
     assert review("SelfSubjectAccessReview", pods, who=ADMIN)["status"] == {"allowed": True}
     path = {"nonResourceAttributes": {"verb": "get", "path": "/healthz"}}
-    assert review("SelfSubjectAccessReview", path, asked=authorizer(defaults=True))["status"] == {"allowed": True}
+    because = 'RBAC: allowed by ClusterRoleBinding "system:discovery" of ClusterRole "system:discovery" to Group'
+    found = review("SelfSubjectAccessReview", path, asked=authorizer(defaults=True))["status"]
+    assert found == {"allowed": True, "reason": f'{because} "system:authenticated"'}
 
 
 def test_may_she():
@@ -213,8 +216,111 @@ def test_may_she():
     ]["allowed"]
     local = review("LocalSubjectAccessReview", {**pods, "user": "bob"}, who=ADMIN, asked=asked, namespace="shop")
     assert not local["status"]["allowed"]
-    with pytest.raises(ApiError, match="must match namespace: other"):
+    with pytest.raises(ManifestError, match=r'Invalid value: "shop": must match metadata.namespace'):
         review("LocalSubjectAccessReview", {**pods, "user": "bob"}, namespace="other")
+    with pytest.raises(ManifestError, match="disallowed on this kind of request"):
+        review("LocalSubjectAccessReview", {"nonResourceAttributes": {"path": "/x"}, "user": "bob"}, namespace="other")
+
+
+def test_a_service_account_of_a_binding_is_of_its_namespace():
+    reader = role("reader", READ)
+    asked = authorizer(reader, binding("a", reader, {"kind": "ServiceAccount", "name": "bot"}))
+    assert asked.reason(BOT, GET_PODS) == (
+        'RBAC: allowed by RoleBinding "a/shop" of Role "reader" to ServiceAccount "bot/shop"'
+    )  # fmt: skip
+
+
+def test_a_binding_counts_by_the_first_of_its_subjects():
+    reader = role("reader", READ)
+    asked = authorizer(reader, binding("a", reader, {"kind": "Group", "name": "dev"}, user("alice")))
+    assert asked.reason(ALICE, GET_PODS).endswith('to Group "dev"')
+
+
+def test_a_list_of_one_name_is_of_that_object():
+    reader = role("reader", {**READ, "resourceNames": ["web"]})
+    asked = authorizer(reader, binding("a", reader, user("alice")))
+    pods = target_of("/api/v1/namespaces/shop/pods")
+    assert asked.allows(ALICE, attributes("GET", "", pods, picked="web"))
+    assert not asked.allows(ALICE, attributes("GET", "", pods))
+    assert not asked.allows(ALICE, attributes("GET", "", pods, picked="other"))
+
+
+# --- who may give what
+
+
+def grant(asked, obj, old=None, who=ALICE):
+    resource = {"Role": ROLES, "ClusterRole": CLUSTER_ROLES, "RoleBinding": ROLE_BINDINGS}[obj["kind"]]
+    check_grant(asked, who, resource, obj, old)
+
+
+WRITER = role("writer", {"verbs": ["get", "delete"], "apiGroups": ["*"], "resources": ["*/log", "pods"]},
+              {"verbs": ["*"], "nonResourceURLs": ["/x/*"]})  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rules", "missing"),
+    [
+        ([{"verbs": ["get"], "apiGroups": [""], "resources": ["pods"]}], ""),
+        ([{"verbs": ["get"], "apiGroups": ["a"], "resources": ["pods/log"], "resourceNames": ["x"]}], ""),
+        ([{"verbs": ["get"], "nonResourceURLs": ["/x/y"]}], ""),
+        ([{"verbs": ["get"], "nonResourceURLs": ["/y"]}], '{NonResourceURLs:["/y"], Verbs:["get"]}'),
+        ([{"verbs": ["get", "list", "watch"], "apiGroups": [""], "resources": ["pods"], "resourceNames": ["a"]}],
+         '{APIGroups:[""], Resources:["pods"], ResourceNames:["a"], Verbs:["list" "watch"]}'),
+        ([{"verbs": ["get"], "apiGroups": [""], "resources": ["secrets", "nodes"]}],
+         '{APIGroups:[""], Resources:["nodes"], Verbs:["get"]}\n{APIGroups:[""], Resources:["secrets"], Verbs:["get"]}'),
+    ],
+)  # fmt: skip
+def test_nobody_gives_what_he_does_not_have(rules, missing):
+    asked = authorizer(WRITER, binding("a", WRITER, user("alice")))
+    if not missing:
+        grant(asked, role("new", *rules))
+        return
+    with pytest.raises(ApiError) as refused:
+        grant(asked, role("new", *rules))
+    begun = 'user "alice" (groups=["dev" "system:authenticated"]) is attempting to grant RBAC permissions not currently held:'
+    assert str(refused.value) == f'roles.{RBAC} "new" is forbidden: {begun}\n{missing}'
+
+
+def test_some_may_give_what_they_do_not_have():
+    extra = {"verbs": ["escalate", "bind"], "apiGroups": [RBAC], "resources": ["roles", "clusterroles"]}
+    master = role("master", extra)
+    asked = authorizer(master, binding("a", master, user("alice")))
+    grant(asked, role("new", READ))
+    grant(asked, binding("b", role("new", READ), user("bob")))
+    grant(authorizer(), role("new", READ), who=ADMIN)
+
+
+def test_who_binds_a_role_has_what_it_allows():
+    reader = role("reader", READ)
+    asked = authorizer(reader, WRITER, binding("a", WRITER, user("alice")))
+    with pytest.raises(ApiError, match=r'Resources:\["pods"\], Verbs:\["list"\]'):
+        grant(asked, binding("b", reader, user("bob")))
+    grant(asked, binding("b", WRITER, user("bob")))
+    with pytest.raises(NotFoundError, match=r'rolebindings.rbac.authorization.k8s.io "none" not found'):
+        grant(asked, binding("b", role("none"), user("bob")))
+    of_nothing = {**binding("b", reader), "roleRef": {"kind": "Thing", "name": "x"}}
+    grant(asked, of_nothing)
+
+
+def test_what_gathers_garbage_may_go_on():
+    asked, old = (
+        authorizer(),
+        {**role("old", READ), "metadata": {"name": "old", "namespace": "shop", "finalizers": ["a.b/c"]}},
+    )
+    grant(asked, {**old, "metadata": {"name": "old", "namespace": "shop"}}, old)
+    with pytest.raises(ApiError, match="permissions not currently held"):
+        grant(asked, {**old, "metadata": {"name": "old", "namespace": "shop", "labels": {"a": "b"}}}, old)
+
+
+def test_only_who_may_everything_gathers_rules():
+    gathering = role("all", at="", aggregationRule={"clusterRoleSelectors": [{}]})
+    with pytest.raises(ApiError, match="must have cluster-admin privileges to use the aggregationRule"):
+        grant(authorizer(), gathering)
+    with pytest.raises(ApiError, match="must have cluster-admin privileges"):
+        grant(authorizer(), role("all", at="", labels={"a": "b"}), gathering)
+    everything = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
+    admin = role("admin", everything, {"verbs": ["*"], "nonResourceURLs": ["*"]}, at="")
+    grant(authorizer(admin, binding("a", admin, user("alice"), at="")), gathering)
 
 
 @pytest.mark.parametrize(
@@ -250,3 +356,21 @@ def test_whose_a_token_is():
     assert review("TokenReview", {"token": "bad"})["status"] == {"user": {}, "error": "invalid bearer token"}
     with pytest.raises(ApiError, match="token is required"):
         review("TokenReview")
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("/api/v1/foos", ("foos", "", "", "", False)),
+        ("/api/v1/watch/namespaces/a/foos/b/c", ("foos", "a", "b", "c", True)),
+        ("/apis/x.y/v1/foos/b", ("foos", "", "b", "", False)),
+        ("/api/v1", None),
+        ("/apis/x.y/v1", None),
+        ("/nope/v1/x/y", None),
+    ],
+)
+def test_what_is_not_served_may_be_forbidden_too(path, found):
+    target = unserved(path)
+    assert (
+        target and (target.resource.plural, target.namespace, target.name, target.subresource, target.is_watch)
+    ) == found

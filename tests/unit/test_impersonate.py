@@ -118,7 +118,7 @@ def test_who_may_not_is_told_the_first_way(name, mode):
         f'configmaps is forbidden: User "{ROBOT.name}" cannot impersonate-on:{mode}:list resource "configmaps" in API group "" '
         'in the namespace "imp"'
     )
-    assert details is None
+    assert details == {"kind": "configmaps"}
 
 
 def test_every_part_of_the_user_is_asked_for():
