@@ -16,13 +16,14 @@ from netproxy.apiserver.paths import UNKNOWN, Target, meant, target_of
 from netproxy.apiserver.proxied import Proxied, proxied
 from netproxy.apiserver.read import Reader
 from netproxy.apiserver.request import Request, Response
-from netproxy.apiserver.status import not_allowed, status, status_of, warning
+from netproxy.apiserver.status import bad_request, not_allowed, status, status_of, warning
 from netproxy.apiserver.tokens import Signer
 from netproxy.apiserver.watch import Watch
 from netproxy.apiserver.write import Writer
 from netproxy.core.clock import Clock
 from netproxy.core.errors import NetproxyError, NotFoundError
 from netproxy.objects.kinds import ENDPOINTS, METRICS, Resource
+from netproxy.objects.quantity import duration_fault
 from netproxy.registry.registry import Registry
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ class Api:
         request = replace(request, warn=warned.append)
         try:
             target = meant(request.path, self._customs.by_path)
+            _check_timeout(request, target)
             request = self.access.admitted(request, target)
             served = (*self._customs.resources, *self._measured)
             found = self.access.published(request) or page(request, served)
@@ -123,6 +125,15 @@ class Api:
         """Write, and answer in the form that the client accepts; nothing is written when there is none."""
         form = accepted(request, tables=target.has_table)
         return reshaped(form, target.resource, write(request, target), self._clock.now())
+
+
+def _check_timeout(request: Request, target: Target | None) -> None:
+    """Raise ApiError (400) when the time that an answer may take is none; what is asked for as long as it lasts has no such time."""
+    wanted = request.query.get("timeout", "")
+    lasts = target and (target.is_watch or request.flag("watch") or target.subresource in (*PARTS, "proxy"))
+    why = "" if lasts or not wanted else duration_fault(wanted)
+    if why:
+        raise bad_request(f"invalid timeout specified in the request URL - {why}")
 
 
 def _warned(answer: Answer, target: Target, warned: list[str]) -> Answer:

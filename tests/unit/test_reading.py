@@ -663,3 +663,27 @@ def test_a_review_in_other_forms(accept: str) -> None:
     assert status == 201
     assert answer["kind"] == ("PartialObjectMetadata" if "Partial" in accept else "SelfSubjectAccessReview")
     assert answer["metadata"]["managedFields"][0]["apiVersion"] == "authorization.k8s.io/v1"
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ("invalid", 'invalid duration "invalid"'),
+        ("5", 'missing unit in duration "5"'),
+        ("3x", 'unknown unit "x" in duration "3x"'),
+    ],
+)
+def test_a_timeout_that_is_none(given: str, why: str) -> None:
+    for path in ("/version", MAPS, "/api/v1/nonsense"):
+        status, answer = Client()("GET", path, timeout=given)
+        assert (status, answer["reason"]) == (400, "BadRequest")
+        assert answer["message"] == f"invalid timeout specified in the request URL - time: {why}"
+
+
+@pytest.mark.parametrize("given", ["", "0s", "3m", "-1s", "1h1.5ms"])
+def test_a_timeout(given: str) -> None:
+    assert Client()("GET", MAPS, timeout=given)[0] == 200
+
+
+def test_what_lasts_has_no_timeout(ask: Client) -> None:
+    assert isinstance(ask("GET", MAPS, watch="1", timeout="invalid"), Watch)

@@ -8,8 +8,7 @@ from __future__ import annotations
 import re
 
 from netproxy.core.numbers import whole
-from netproxy.objects import moments
-from netproxy.objects.quantity import seconds_of
+from netproxy.objects.quantity import duration_fault
 from netproxy.objects.validation.timezones import zone_reason
 from netproxy.objects.validation.words import quoted
 
@@ -24,8 +23,6 @@ _FIELDS: tuple[tuple[int, int, dict[str, int]], ...] = (
 _NAMED = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
 _is_int = re.compile(r"[+-]?[0-9]+").fullmatch
 _MOST = 1 << 63
-_UNITS = ("h", "m", "s", "ms", "us", "µs", "ns")
-_LONGEST_S = _MOST / 1e9
 
 
 def schedule_reason(text: str) -> str:
@@ -65,21 +62,11 @@ def _check(text: str) -> None:
 def _descriptor(text: str) -> None:
     if text.startswith("@every "):
         duration = text.removeprefix("@every ")
-        seconds = seconds_of(duration)
-        if seconds is None or abs(seconds) >= _LONGEST_S:
-            raise ValueError(f"failed to parse duration {text}: {_duration_reason(duration)}")
+        why = duration_fault(duration)
+        if why:
+            raise ValueError(f"failed to parse duration {text}: {why}")
     elif text not in _NAMED:
         raise ValueError(f"unrecognized descriptor: {text}")
-
-
-def _duration_reason(text: str) -> str:
-    """Why a text is no duration, in Go's words: of its first part that is none."""
-    parts = re.findall(r"([0-9]*\.?[0-9]*)([^0-9.]*)", text.lstrip("+-"))  # of which the last is empty
-    number, unit = next(part for part in parts if not part[0].strip(".") or part[1] not in _UNITS)
-    if not number.strip("."):
-        return f"time: invalid duration {moments.quoted(text)}"
-    what = f"unknown unit {moments.quoted(unit)}" if unit else "missing unit"
-    return f"time: {what} in duration {moments.quoted(text)}"
 
 
 def _range(text: str, least: int, most: int, names: dict[str, int]) -> None:
