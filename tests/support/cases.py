@@ -187,14 +187,10 @@ def expected(case: Case, flow: dict[str, Any], mode: str, layout: str = "kube-pr
     return usual
 
 
-NO_SPECS = ("api", "api-writes", "kubectl")
-"""Folders of other recordings."""
-
-
 def all_cases(version: KubeProxyVersion = V1_30) -> list[Case]:
     """Every spec, whether this version of kube-proxy was recorded for it or not."""
-    kinds = (folder for folder in sorted(ROOT.iterdir()) if folder.is_dir() and folder.name not in NO_SPECS)
-    return [Case(folder, version) for kind in kinds for folder in sorted(kind.iterdir()) if folder.is_dir()]
+    kinds = (folder for folder in sorted(ROOT.iterdir()) if folder.is_dir())
+    return [Case(spec.parent, version) for kind in kinds for spec in sorted(kind.glob("*/spec.yaml"))]
 
 
 def recorded_cases(*versions: KubeProxyVersion, file: str = "iptables.txt", kinds: str = "") -> list[Case]:
