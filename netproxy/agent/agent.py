@@ -8,7 +8,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from netproxy.agent import machines, nodes, secure
+from netproxy.agent import machines, moving, nodes, secure
 from netproxy.agent.boot import api_objects, name_server_settings, proxy_configuration
 from netproxy.agent.paths import Paths
 from netproxy.agent.plane import ControlPlane
@@ -18,7 +18,6 @@ from netproxy.agent.sweep import sweep
 from netproxy.apiserver.tokens import requested
 from netproxy.client.local import LocalApi
 from netproxy.client.recorder import Recorder
-from netproxy.controllers.kept import keeper
 from netproxy.core.names import NamespacedName
 from netproxy.kubelet.loop import Kubelet
 from netproxy.kubelet.objects import ApiObjects
@@ -26,7 +25,6 @@ from netproxy.kubelet.ports import Place
 from netproxy.kubelet.resolv import nameservers
 from netproxy.kubelet.runtime import Runtime
 from netproxy.linux.host import resolv_conf
-from netproxy.manager.manager import Manager
 from netproxy.nodeproxy.modes import check_modes
 from netproxy.nodeproxy.node import PROXIED, NodeProxy
 from netproxy.objects.change import Event
@@ -35,7 +33,6 @@ from netproxy.objects.kinds import IMAGES, KUBE_PROXY_CONFIGURATIONS, NODES, POD
 from netproxy.objects.live import live_cluster, live_nodes
 from netproxy.objects.manifest import Loaded
 from netproxy.objects.meta import Object, describe, name, spec
-from netproxy.registry.ipaddresses import MANAGER
 from netproxy.serve import http
 from netproxy.serve.certificates import Certificates
 
@@ -83,11 +80,8 @@ class Agent(ControlPlane):
         self.proxies = nodes.make_proxies(self.cluster, self.paths, self.known, config, self.clock, new)
         self.known.subscribe(self._observe)
         self.kubelet.start(fresh=not self.restored)
-        self.keep("the controllers", self.manager.run)
-        own = keeper(api_objects(self.registry, self.cluster.nodes[0].addresses))
-        self.keep(
-            "the API's own Service", Manager(LocalApi(self.registry, MANAGER), self.known, (own,), self.clock).run
-        )
+        moving.control(self)
+        moving.keep_always(self, api_objects(self.registry, self.cluster.nodes[0].addresses))
         for proxy in self.proxies.values():
             nodes.start_proxy(proxy, self.paths, LocalApi(self.registry, "kube-proxy"), self.clock, self.keep)
         reached = OwnNodes(self.kubelet, self.cluster, self.clock, self.paths.namespace_of)

@@ -32,7 +32,9 @@ class Alone(ControlPlane):
         await self.put_first()
         if self.scope is Scope.CONTROL_PLANE:
             await self.follow()
-            self.keep("the controllers", self.manager.run)
+            from netproxy.agent.moving import control  # an API alone needs none of that
+
+            control(self)
         await self.listen(extra)
 
     async def end(self, *, take_down: bool) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 from netproxy import __version__
 from netproxy.agent.begin import API, API_PORT, first_address
-from netproxy.controllers.belongings import root_ca_object
 from netproxy.core.names import NamespacedName
 from netproxy.core.net import Family
 from netproxy.linux.machine import Machine, this_machine
@@ -15,6 +14,7 @@ from netproxy.objects.cluster import ClusterSpec, cluster_object, node_object
 from netproxy.objects.kinds import KUBE_PROXY_CONFIGURATIONS, NAMESPACES, NODES, SERVICES, resource_of
 from netproxy.objects.manifest import Loaded
 from netproxy.objects.meta import Object, key, name, spec, status
+from netproxy.objects.trust import root_ca_object
 from netproxy.registry.bootstrap import default_bindings, default_roles
 from netproxy.registry.ipaddresses import MANAGER
 from netproxy.registry.options import WriteOptions

@@ -23,16 +23,12 @@ from netproxy.client.cache import Cache
 from netproxy.client.local import LocalApi
 from netproxy.client.port import EVERYTHING
 from netproxy.client.supervise import Backoff, supervised
-from netproxy.controllers import ALL
-from netproxy.controllers.belongings import root_ca_publisher
 from netproxy.linux.clock import SystemClock
-from netproxy.manager.manager import Manager
 from netproxy.objects.cluster import ClusterSpec, cluster_spec
 from netproxy.objects.kinds import CLUSTERS, NODES, RESOURCES, stored_resource
 from netproxy.objects.manifest import Loaded
 from netproxy.objects.meta import name, spec
 from netproxy.registry.registry import Registry
-from netproxy.registry.steps import CONTROLLERS
 from netproxy.serve import http
 from netproxy.serve.jwt import KeySigner
 from netproxy.serve.nodes import Nodes
@@ -66,8 +62,6 @@ class ControlPlane:
         self.registry = Registry(self.store, self._cluster(incoming), gives_accounts=scope is Scope.CLUSTER)
         self.client = LocalApi(self.registry)
         self.known = Cache(self.client, dict.fromkeys(CACHED, EVERYTHING), clock=self.clock, random=self.random)
-        self._controller_client = LocalApi(self.registry, CONTROLLERS)
-        self.manager = Manager(self._controller_client, self.known, ALL, self.clock)
         self.authority = ""
         """The certificate, as PEM, that vouches for the API; empty until it is known."""
         self.signer = KeySigner(paths.tls / "service-accounts.key", self.clock.now)
@@ -129,8 +123,9 @@ class ControlPlane:
     def publish(self, certificate: str) -> None:
         """Let every namespace have the certificate that vouches for the API, from now on. Twice is once."""
         if self.scope is not Scope.API and not self.authority:
-            publisher = Manager(self._controller_client, self.known, (root_ca_publisher(certificate),), self.clock)
-            self.keep("the publisher of the API's certificate", publisher.run)
+            from netproxy.agent import moving
+
+            moving.publish(self, certificate)
         self.authority = certificate
 
     def rest(self) -> None:

@@ -47,7 +47,9 @@ def status(output: str | None, where: Paths) -> None:
     if not found.mode:
         alone = f"a Kubernetes API{' and its controllers' * (found.scope == 'control-plane')}, no machines"
         click.echo(f"cluster {found.cluster}: agent process {found.agent.pid}, {alone}")
-        click.echo(f"{found.pods.total} Pods, {found.services} Services")
+        click.echo(
+            f"{found.pods.total} Pod{'s' * (found.pods.total != 1)}, {found.services} Service{'s' * (found.services != 1)}"
+        )
         return
     click.echo(f"cluster {found.cluster}: agent process {found.agent.pid}, {found.mode} mode ({found.iptables})")
     click.echo(f"{found.pods.ready}/{found.pods.total} Pods ready, {found.services} Service{'s' * (found.services != 1)}; "

@@ -13,15 +13,10 @@ from netproxy.core.names import NamespacedName
 from netproxy.objects.change import Create, Event, IndexedView, Update
 from netproxy.objects.kinds import CONFIG_MAPS, NAMESPACES, SERVICE_ACCOUNTS
 from netproxy.objects.meta import Object, annotations_of, is_deleting, key, metadata, name, namespace
+from netproxy.objects.trust import DESCRIPTION, ROOT_CA, USE, root_ca_object
 
 DEFAULT = "default"
 """The ServiceAccount of who names none."""
-ROOT_CA = "kube-root-ca.crt"
-DESCRIPTION = "kubernetes.io/description"
-_USE = (
-    "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the internal "
-    "service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes clusters."
-)
 
 
 def _account(view: IndexedView, at: NamespacedName, now: float) -> Outcome:
@@ -54,20 +49,10 @@ SERVICE_ACCOUNT_CONTROLLER = Controller(
 )
 
 
-def root_ca_object(in_namespace: str, certificate: str) -> Object:
-    """What a Namespace has of CERTIFICATE (PEM), which vouches for the API."""
-    made = _named("ConfigMap", NamespacedName(in_namespace, ROOT_CA))
-    return {
-        **made,
-        "metadata": {**made["metadata"], "annotations": {DESCRIPTION: _USE}},
-        "data": {"ca.crt": certificate},
-    }
-
-
 def root_ca_publisher(certificate: str) -> Controller[NamespacedName]:
     """The controller that keeps CERTIFICATE (PEM), which vouches for the API, in every Namespace."""
     data = {"ca.crt": certificate}
-    told = {DESCRIPTION: _USE}
+    told = {DESCRIPTION: USE}
 
     def reconcile(view: IndexedView, at: NamespacedName, now: float) -> Outcome:
         there = NamespacedName(at.name, ROOT_CA)

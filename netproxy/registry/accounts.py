@@ -10,6 +10,7 @@ from collections.abc import Callable
 from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import PODS, SERVICE_ACCOUNTS
 from netproxy.objects.meta import Object, annotations_of, name, namespace, spec
+from netproxy.objects.trust import ROOT_CA
 from netproxy.registry.given import generated_name
 from netproxy.registry.refusal import forbidden
 
@@ -17,8 +18,6 @@ DEFAULT = "default"
 """The account of Pods that name none; every namespace has one."""
 MOUNTED_AT = "/var/run/secrets/kubernetes.io/serviceaccount"
 VOLUME = "kube-api-access-"
-ROOT_CA = "kube-root-ca.crt"
-"""The ConfigMap of every namespace that says whom to believe that it is the API."""
 TOKEN_S = 3607
 _GIVEN = ("serviceAccountName", "serviceAccount", "imagePullSecrets")
 _MIRRORED = "kubernetes.io/config.mirror"

@@ -211,7 +211,10 @@ def _pem(key: Any) -> bytes:
 
 
 def kubeconfig_text(host: str, port: int, authority: Pair, client: Pair, *, name: str = "netproxy") -> str:
-    """A kubeconfig for the API at this address, as the user of a client's pair; everything is in it, no other file."""
+    """A kubeconfig for the API at this address, as the user of a client's pair; everything is in it, no other file.
+
+    All in it has one NAME, so that those of several clusters can be used together.
+    """
 
     def data(pem: bytes) -> str:
         return b64encode(pem).decode()
@@ -225,6 +228,6 @@ def kubeconfig_text(host: str, port: int, authority: Pair, client: Pair, *, name
     user = {"client-certificate-data": data(client.certificate), "client-key-data": data(client.key)}
     return yaml.safe_dump({
         "apiVersion": "v1", "kind": "Config", "current-context": name,
-        "clusters": [{"name": name, "cluster": cluster}], "users": [{"name": ADMIN, "user": user}],
-        "contexts": [{"name": name, "context": {"cluster": name, "user": ADMIN}}],
+        "clusters": [{"name": name, "cluster": cluster}], "users": [{"name": name, "user": user}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
     }, sort_keys=False)  # fmt: skip

@@ -131,6 +131,20 @@ def test_its_kubeconfig_outlives_its_agent(plane):
     assert plane.get("/api/v1/namespaces/default/configmaps/settings")[1]["data"] == {"a": "b"}
 
 
+def test_kubeconfigs_of_several_clusters_can_be_used_together(plane):
+    configs = []
+    for named in ("one", "two"):
+        assert plane.run("up", "--api-only", "--cluster", named).returncode == 0
+        configs.append(yaml.safe_load(Path(plane.run("kubeconfig", "--cluster", named).stdout.strip()).read_text()))
+    for part in ("clusters", "users", "contexts"):
+        names = [each["name"] for config in configs for each in config[part]]
+        assert names == ["netproxy-one", "netproxy-two"], part
+    gone = Path(plane.run("kubeconfig", "--cluster", "one").stdout.strip())
+    assert plane.run("down", "--cluster", "one").returncode == 0
+    assert not gone.exists()
+    assert plane.run("get", "ns", "--cluster", "two").returncode == 0
+
+
 def test_a_service_account_may_do_what_its_roles_say(plane):
     plane.run("up", "--api-only")
     accounts, rbac = (
