@@ -6,13 +6,15 @@ Source: kubernetes pkg/api/pod/util.go (dropDisabledFields), pkg/registry/apps/s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from netproxy.objects.meta import Object
 
 _OF_PODS = ("schedulingGroup",)
 _PROJECTIONS = ("clusterTrustBundle", "podCertificate")
+_NODE_CLAIMS = "nodeAllocatableResourceClaimStatuses"
+_REPORTS = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
 _PATHS: dict[str, tuple[str, ...]] = {
     "Pod": ("spec",),
     "PodTemplate": ("template", "spec"),
@@ -33,6 +35,23 @@ def without_disabled(obj: Object) -> Object:
     if kind == "StatefulSet":
         obj = _changed(obj, ("spec", "updateStrategy", "rollingUpdate"), _whole)
     return _changed(obj, _PATHS[kind], _enabled)
+
+
+def without_disabled_reports(status: Mapping[str, Any]) -> Object:
+    """The status of a Pod without what no feature that is on knows."""
+    result = {field: value for field, value in status.items() if field != _NODE_CLAIMS}
+    for group in _REPORTS:
+        if result.get(group):
+            result[group] = [_reported(item) for item in result[group]]
+    return result
+
+
+def _reported(container: Object) -> Object:
+    mounts = container.get("volumeMounts") or ()
+    if not any("volumeStatus" in mount for mount in mounts):
+        return container
+    kept = [{field: value for field, value in mount.items() if field != "volumeStatus"} for mount in mounts]
+    return {**container, "volumeMounts": kept}
 
 
 def _changed(obj: Object, path: tuple[str, ...], change: Callable[[Object], Object]) -> Object:

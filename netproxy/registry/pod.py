@@ -10,6 +10,7 @@ from collections.abc import Callable
 from netproxy.objects.kinds import Resource
 from netproxy.objects.meta import Object, metadata, spec, status
 from netproxy.registry.deletion import Options
+from netproxy.registry.disabled import without_disabled_reports
 from netproxy.registry.options import PLAIN, WriteOptions
 from netproxy.registry.podadmission import Classes, admitted, first_status, tolerations, with_armor
 from netproxy.registry.strategy import Strategy
@@ -51,7 +52,7 @@ class PodStrategy(Strategy):
         if metadata(old).get("ownerReferences"):
             meta["ownerReferences"] = metadata(old)["ownerReferences"]
         kept = {field: status(old)[field] for field in ("qosClass", "observedGeneration") if field in status(old)}
-        return {**new, "metadata": meta, "status": {**kept, **status(new)}}
+        return {**new, "metadata": meta, "status": {**kept, **without_disabled_reports(status(new))}}
 
     def grace_s(self, obj: Object, options: Options) -> int | None:
         """What is asked for, or its own; none when nothing of it runs."""

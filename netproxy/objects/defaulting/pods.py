@@ -7,7 +7,7 @@ Source: kubernetes pkg/apis/core/v1/defaults.go, zz_generated.defaults.go (behav
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from netproxy.objects.defaulting.volumes import pull_policy, volume
 from netproxy.objects.meta import Object
@@ -24,11 +24,13 @@ def _pod(obj: Object) -> Object:
 
 
 def _addressed(status: Object) -> Object:
-    """Of a Pod's addresses, the one that stands alone counts."""
-    address, addresses = status.get("podIP"), status.get("podIPs") or ()
-    if not address or (addresses and addresses[0].get("ip") == address):
+    """Of a Pod's addresses, the one that stands alone counts; it is the first one otherwise."""
+    address = status.get("podIP") or ""
+    addresses: Sequence[Object] = status.get("podIPs") or ({},)
+    first = addresses[0].get("ip") or ""
+    if first == address:
         return status
-    return {**status, "podIPs": [{"ip": address}]}
+    return {**status, "podIPs": [{"ip": address}]} if address else {**status, "podIP": first}
 
 
 def pod_spec(spec: Object) -> Object:

@@ -12,6 +12,7 @@ from netproxy.core.errors import Problem
 from netproxy.objects.meta import Object, spec, status
 from netproxy.objects.validation.addresses import address_problems, address_warnings, is_ip, is_ipv6
 from netproxy.objects.validation.names import dns_subdomain, qualified
+from netproxy.objects.validation.podreports import device_problems, extended_claim_problems, user_problems
 from netproxy.objects.validation.words import Problems, duplicate, forbidden, invalid, invalids, unchanged
 
 _SYSTEM_CONDITIONS = ("PodScheduled", "Ready", "Initialized")
@@ -31,11 +32,15 @@ def status_problems(new: Object, old: Object) -> Problems:
     yield from unchanged("status.qosClass", given.get("qosClass"), before.get("qosClass"))
     yield from _revived(given, before, spec(old))
     yield from _claims(given.get("resourceClaimStatuses") or (), spec(new), "status.resourceClaimStatuses")
+    path = "status.extendedResourceClaimStatus"
+    yield from extended_claim_problems(given.get("extendedResourceClaimStatus"), spec(new), path)
     yield from _addresses(given.get("podIPs") or (), before.get("podIPs") or (), "status.podIPs")
     hosts = given.get("hostIPs") or ()
     if hosts and (given.get("hostIP") or "") != (hosts[0].get("ip") or ""):
         yield invalid("status.hostIPs[0].ip", hosts[0].get("ip") or "", "must be equal to `hostIP`")
     yield from _addresses(hosts, before.get("hostIPs") or (), "status.hostIPs")
+    yield from user_problems(given, spec(new))
+    yield from device_problems(given, spec(new))
 
 
 def status_warnings(new: Object, old: Object | None) -> Any:
