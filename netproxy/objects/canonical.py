@@ -21,6 +21,12 @@ from netproxy.objects.schema import encoding_of, fields_of, root_of
 _KEPT = ("policies",)
 """Lists of which an empty one is something else than none, for those who fill them."""
 
+_NULL = {
+    "core.v1.TypedLocalObjectReference": "apiGroup", "core.v1.TypedObjectReference": "apiGroup",
+    "core.v1.AzureFilePersistentVolumeSource": "secretNamespace",
+}  # fmt: skip
+"""Pointers that may be nothing, and are written even then."""
+
 _Step = Callable[[Any], Any]
 _ABSENT: Any = object()
 _PLAIN_TIME = re.compile(r"[1-9][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3])(:[0-5][0-9]){2}Z")
@@ -79,6 +85,7 @@ def _struct(of: str) -> _Step:
     def step(value: Mapping[str, Any]) -> Object:
         if not steps:
             _fill(steps, shown, codes, encodings)
+            shown.update(dict.fromkeys([_NULL[of]] if of in _NULL else ()))
         result: Object = {}
         for field, item in value.items():
             how = steps.get(field)

@@ -99,7 +99,13 @@ def _of_type(of: str) -> Shape:
     return Shape(Owned.FIELDS, fields=fields, is_closed=True)
 
 
+_IN_PARTS = (("core.v1.PersistentVolumeSpec", "claimRef"),)
+"""Objects that are owned field by field though others of their type are owned as a whole."""
+
+
 def _of_field(of: str, field: str, code: str) -> Shape:
+    if (of, field) in _IN_PARTS:
+        return _of_type(code[1:])
     if is_atomic(of, field):
         return as_whole(_of_type(code[1:]) if code.startswith(":") else _of_code(code))
     what = encoding_of(of).get(field, "").lstrip("!&")
