@@ -174,7 +174,7 @@ def _operation(resource: Resource, part: str, verb: str) -> Definition:
     made: Definition = {
         "operationId": f"{verb}{kind}{part.title()}", "x-kubernetes-action": verb,
         "x-kubernetes-group-version-kind": {"group": group, "kind": kind, "version": version},
-        "parameters": [_parameter(name) for name in _PARAMETERS[method]],
+        **({"parameters": [_parameter(name) for name in _PARAMETERS[method]]} if _PARAMETERS[method] else {}),
         "responses": {"200": {"description": "OK", "content": {"application/json": {"schema": given}}}},
     }  # fmt: skip
     if method in ("post", "put"):
@@ -195,7 +195,7 @@ def _v2_paths(operations: Definition) -> Definition:
         method: {
             **{key: value for key, value in operation.items() if key.startswith("x-") or key == "operationId"},
             "parameters": [
-                {k: v for k, v in p.items() if k != "schema"} | p["schema"] for p in operation["parameters"]
+                {k: v for k, v in p.items() if k != "schema"} | p["schema"] for p in operation.get("parameters", ())
             ],
             "responses": {"200": {"description": "OK"}},
         }

@@ -127,6 +127,22 @@ def test_an_old_url_of_a_document_leads_to_the_new_one():
     assert dict(moved.headers)["Location"] == openapi.index(RESOURCES)["paths"]["apis/apps/v1"]["serverRelativeURL"]
 
 
+def _nothings(document: Any, at: str = "") -> list[str]:
+    """Where a document has a list or a map of nothing: who reads it into Go's types and writes it again does not."""
+    if isinstance(document, list):
+        return [at] * (not document) + [place for item in document for place in _nothings(item, at)]
+    if isinstance(document, dict):
+        return [at] * (not document) + [
+            place for key, item in document.items() for place in _nothings(item, f"{at}/{key}")
+        ]
+    return []
+
+
+@pytest.mark.parametrize("path", ["apis/apps/v1", "apis/apiextensions.k8s.io/v1", "apis/autoscaling/v2"])
+def test_a_document_has_no_list_of_nothing(path: str) -> None:
+    assert _nothings(body(f"/openapi/v3/{path}")) == []
+
+
 def test_a_patch_says_what_kubectl_looks_for():
     document = body("/openapi/v3/apis/apps/v1")
     patch = document["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]["patch"]
