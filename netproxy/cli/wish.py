@@ -92,7 +92,8 @@ def dry_run(loaded: list[Loaded], where: Paths) -> ClusterSpec:
     numbers = iter(range(1 << 30))
     _check_clusters(loaded)
     cluster = cluster_spec([item.obj for item in loaded], cluster_name=where.cluster)
-    Registry(Store(Frozen(), lambda: f"{next(numbers):05}"), cluster).apply(loaded)
+    store = Store(Frozen(), lambda: f"{next(numbers):05}")
+    Registry(store, cluster, gives_accounts=cluster.scope == Scope.CLUSTER).apply(loaded)
     return cluster
 
 

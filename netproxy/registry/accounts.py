@@ -19,7 +19,8 @@ DEFAULT = "default"
 MOUNTED_AT = "/var/run/secrets/kubernetes.io/serviceaccount"
 VOLUME = "kube-api-access-"
 TOKEN_S = 3607
-_GIVEN = ("serviceAccountName", "serviceAccount", "imagePullSecrets")
+_GIVEN = ("nodeName", "serviceAccountName", "serviceAccount", "imagePullSecrets")
+"""Fields of a Pod that others fill in."""
 _MIRRORED = "kubernetes.io/config.mirror"
 
 
@@ -53,8 +54,8 @@ def _with_account(pod: Object, account: Object, chance: str) -> Object:
     return {**pod, "spec": wanted}
 
 
-def with_same_account(pod: Object, old: Object) -> Object:
-    """The state of a Pod that its manifest wants, with what the Pod was given with its account when it was made."""
+def with_what_was_given(pod: Object, old: Object) -> Object:
+    """The state of a Pod that its manifest wants, with its node, its account and what came with that."""
     given = {field: spec(old)[field] for field in _GIVEN if field in spec(old)}
     wanted = {**given, **spec(pod)}
     for volume in spec(old).get("volumes") or ():

@@ -14,7 +14,7 @@ from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import NAMESPACES, PODS, Resource
 from netproxy.objects.manifest import Loaded, placed
 from netproxy.objects.meta import Object, key, metadata, name
-from netproxy.registry.accounts import with_same_account
+from netproxy.registry.accounts import with_what_was_given
 from netproxy.registry.admission import topology_labels
 from netproxy.registry.binding import bound
 from netproxy.registry.deletion import AS_USUAL, Options
@@ -170,7 +170,7 @@ class Registry(Patches):
             meta = {field: value for field, value in metadata(obj).items() if field != "resourceVersion"}
             return self._create(change, {**obj, "metadata": meta}, options, with_status=True)
         if resource is PODS:
-            obj = with_same_account(obj, old)
+            obj = with_what_was_given(obj, old)
         made = self._replace(change, {**obj, "metadata": merged_metadata(obj, old)}, old, options)
         if self.strategy(resource).status_is_given and item.obj.get("status"):
             made = change.replace({**made, "status": obj["status"]})

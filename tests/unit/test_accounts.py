@@ -17,7 +17,7 @@ from netproxy.kubelet.security import HeldError
 from netproxy.kubelet.state import Seen
 from netproxy.objects.change import Event
 from netproxy.objects.cluster import ClusterSpec
-from netproxy.objects.kinds import SERVICE_ACCOUNTS, SERVICES
+from netproxy.objects.kinds import PODS, SERVICE_ACCOUNTS, SERVICES
 from netproxy.objects.manifest import Loaded
 from netproxy.objects.meta import spec
 from netproxy.registry.accounts import MOUNTED_AT
@@ -136,11 +136,13 @@ def test_a_pod_that_only_tells_of_another_has_no_account():
     ],
     ids=["mounted", "not wanted", "its own"],
 )  # fmt: skip
-def test_a_manifest_that_is_applied_again_keeps_the_account(more):
+def test_a_manifest_that_is_applied_again_keeps_node_and_account(more):
     registry = a_registry()
     registry.create(an_account("robot", imagePullSecrets=[{"name": "pull"}]))
     pod = {**a_pod(), "spec": {**spec(a_pod(serviceAccountName="robot")), **more}}
     (made,) = registry.apply([Loaded(pod, "a file")])
+    registry.bind(NamespacedName("team", "p"), "node1")
+    made = registry.store.get(PODS, NamespacedName("team", "p"))
     (again,) = registry.apply([Loaded(pod, "a file")])
     assert again == made
     changed = {**pod, "spec": {**spec(pod), "containers": [{**spec(pod)["containers"][0], "image": "other"}]}}
