@@ -14,7 +14,7 @@ from netproxy.apiserver.paths import Target
 from netproxy.core.errors import ApiError, NotFoundError
 from netproxy.core.names import NamespacedName, quoted
 from netproxy.core.user import MASTERS, User
-from netproxy.objects.kinds import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, ROLE_BINDINGS, ROLES
+from netproxy.objects.kinds import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, NAMESPACES, ROLE_BINDINGS, ROLES
 from netproxy.objects.meta import Object, labels, name, namespace
 from netproxy.objects.selector import label_selector, matches
 from netproxy.store.store import Store
@@ -60,7 +60,8 @@ def attributes(method: str, path: str, target: Target | None, *, watch: bool = F
         verb = "watch"
     resource = target.resource
     named = target.name or (picked if verb in ("list", "watch", "deletecollection") else "")
-    return Attributes(verb, resource.plural, resource.group, target.subresource, target.namespace, named)
+    at = target.name if resource is NAMESPACES else target.namespace  # a namespace is in itself
+    return Attributes(verb, resource.plural, resource.group, target.subresource, at, named)
 
 
 class Authorizer:

@@ -16,7 +16,6 @@ from netproxy.core.user import MASTERS, User
 from netproxy.objects.kinds import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, ROLE_BINDINGS, ROLES, Resource
 from netproxy.objects.meta import Object, metadata, name, namespace
 from netproxy.registry.refusal import forbidden
-from netproxy.store.transaction import missing
 
 GUARDED = frozenset((ROLES, CLUSTER_ROLES, ROLE_BINDINGS, CLUSTER_ROLE_BINDINGS))
 """Resources that give somebody something."""
@@ -71,7 +70,9 @@ def _check_binding(authorizer: Authorizer, user: User, resource: Resource, bindi
     try:
         given = list(authorizer.rules_of(binding))
     except NotFoundError as error:
-        raise missing(resource, str(of.get("name"))) from error
+        called = str(of.get("name"))
+        gone = NotFoundError(f"{resource.group_resource} {quoted(called)} not found")
+        raise gone.with_details(**resource.details(called)) from error
     _check_rules(authorizer, user, resource, binding, given)
 
 

@@ -35,8 +35,7 @@ def _other(body: bytes, error: ManifestError) -> tuple[Any, tuple[str, ...]]:
     repeated: list[str] = []
     try:
         value = next(Reader(body, repeated).documents(), None)
-        if repeated:
-            return _sorted(value), tuple(repeated)
+        return _sorted(value), tuple(repeated)
     except yaml.MarkedYAMLError as fault:
         raise ValueError(_words(fault)) from fault
     except yaml.reader.ReaderError as fault:

@@ -297,3 +297,19 @@ def test_who_says_nothing_is_shown_out():
             await front.close()
 
     assert asyncio.run(run()) == [b"", b""]
+
+
+def test_where_nobody_signs_no_token_is_given_and_no_key_shown():
+    ask = Client()
+    ask("POST", "/api/v1/namespaces/default/serviceaccounts", {"metadata": {"name": "bot"}})
+    assert ask("POST", "/api/v1/namespaces/default/serviceaccounts/bot/token", {"spec": {}})[0] == 503
+    assert json.loads(ask("GET", "/openid/v1/jwks").body) == {"keys": []}
+
+
+@pytest.mark.parametrize("text", [
+    pytest.param(b"d: 1\nd: 2\na: '\x01'", id="no character of YAML"), pytest.param(b"d: 1\nd: 2\n\xff\xff", id="no character at all"),
+    pytest.param(b"d: 1\nd: 2\na: *x", id="an alias of nothing"), pytest.param(b"d: 1\nd: 2\na: [", id="no end"),
+])  # fmt: skip
+def test_yaml_with_a_key_twice_and_something_else(text):
+    with pytest.raises(ValueError, match=r"^yaml: "):
+        yaml_value(text)
