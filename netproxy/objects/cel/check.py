@@ -107,7 +107,7 @@ class _Checker:
                 self._each([item for item, _ in items])
             case Pairs(items):
                 self._each([part for key, item, _ in items for part in (key, item)])
-            case Call():
+            case _:
                 return self._call(tree)
         return DYN
 
@@ -140,11 +140,8 @@ class _Checker:
         return type_in(of.schema.get("items" if of.name == "list" else "additionalProperties"))
 
     def _call(self, call: Call) -> Type:
-        if (
-            call.of is not None
-            and call.name in MACROS
-            and isinstance(call.arguments[0] if call.arguments else None, Name)
-        ):
+        is_macro = call.of is not None and call.name in MACROS and len(call.arguments) > 1
+        if is_macro and isinstance(call.arguments[0], Name):
             return self._macro(call)
         if (isinstance(call.of, Name) and call.of.name not in self._names) or call.name == "has":
             return self._named(call)

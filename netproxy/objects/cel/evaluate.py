@@ -15,7 +15,7 @@ from itertools import chain
 from typing import Any
 
 from netproxy.objects.cel.functions import FUNCTIONS, METHODS
-from netproxy.objects.cel.syntax import Call, Constant, Field, Item, Many, Name, Pairs, Unsigned, parsed
+from netproxy.objects.cel.syntax import Constant, Field, Item, Many, Name, Pairs, Unsigned, parsed
 from netproxy.objects.cel.values import NONE, CelError, Kind, Optional, in_range, is_number, kind_of, no_overload, same
 
 Scope = Mapping[str, Any]
@@ -67,9 +67,7 @@ def _value(tree: Any) -> Value:
             return _many(items)
         case Pairs(items):
             return _pairs(items)
-        case Call(name, arguments, of, _):
-            return _call(name, arguments, of)
-    raise CelError(f"unknown: {tree}")
+    return _call(tree.name, tree.arguments, tree.of)
 
 
 def _variable(name: str) -> Value:
@@ -167,7 +165,7 @@ def _pairs(items: tuple[tuple[Any, Any, bool], ...]) -> Value:
 def _call(name: str, arguments: tuple[Any, ...], of: Any) -> Value:
     if of is None and name in _OPERATORS:
         return _OPERATORS[name](*arguments)
-    if name in MACROS and of is not None and arguments and isinstance(arguments[0], Name):
+    if name in MACROS and of is not None and len(arguments) > 1 and isinstance(arguments[0], Name):
         return _macro(name, of, arguments)
     path = _path(of)
     if (path, name) == ("cel", "bind"):
@@ -265,7 +263,7 @@ def _arithmetic(sign: str) -> Callable[[Any, Any], Any]:
         if kinds == ("int", "int"):
             return in_range(_whole(sign, left, right))
         if kinds == ("uint", "uint"):
-            return Unsigned(_whole(sign, left, right))
+            return _natural(_whole(sign, left, right))
         if kinds == ("double", "double") and sign != "%":
             return _fraction(sign, left, right)
         if sign in "+-" and (kinds in _SUMS or (sign == "+" and kinds in _JOINS)) and not _is_time_sum(sign, kinds):
@@ -273,6 +271,12 @@ def _arithmetic(sign: str) -> Callable[[Any, Any], Any]:
         raise no_overload()
 
     return work
+
+
+def _natural(number: int) -> Unsigned:
+    if not 0 <= number < 1 << 64:
+        raise CelError("unsigned integer overflow")
+    return Unsigned(number)
 
 
 _TIME, _SPAN = "google.protobuf.Timestamp", "google.protobuf.Duration"

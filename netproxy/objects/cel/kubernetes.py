@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_interface
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 from netproxy.core.names import quoted
 from netproxy.objects.amount import amount
@@ -178,6 +178,9 @@ def _host(of: URL) -> str:
     return urlsplit(of.text).netloc.rpartition("@")[2]
 
 
+_IN_PATHS = "/%:@!$&'()*+,;="
+
+
 def _port(of: URL) -> str:
     port = urlsplit(of.text).port
     return "" if port is None else str(port)
@@ -191,7 +194,8 @@ KUBERNETES: Mapping[str, Callable[..., Any]] = {
 
 KUBERNETES_METHODS: Mapping[str, Callable[..., Any]] = {
     "getScheme": lambda of: urlsplit(of.text).scheme, "getHost": _host, "getHostname": lambda of: urlsplit(of.text).hostname or "",
-    "getPort": _port, "getEscapedPath": lambda of: urlsplit(of.text).path, "getQuery": lambda of: parse_qs(urlsplit(of.text).query),
+    "getPort": _port, "getEscapedPath": lambda of: quote(urlsplit(of.text).path, _IN_PATHS),
+    "getQuery": lambda of: parse_qs(urlsplit(of.text).query),
     "family": lambda of: of.address.version, "isUnspecified": lambda of: of.address.is_unspecified,
     "isLoopback": lambda of: of.address.is_loopback, "isLinkLocalMulticast": lambda of: _is_local_multicast(of),
     "isLinkLocalUnicast": lambda of: of.address.is_link_local and not of.address.is_multicast,
