@@ -7,6 +7,7 @@ from typing import Any
 
 from netproxy import __version__
 from netproxy.agent.begin import API, API_PORT, first_address
+from netproxy.core.clock import timestamp
 from netproxy.core.names import NamespacedName
 from netproxy.core.net import Family
 from netproxy.linux.machine import Machine, this_machine
@@ -29,6 +30,12 @@ KUBERNETES = "v1.36.2"
 """Whose kubelet the Pods of a node see."""
 MOST_PODS = 110
 """As a kubelet says that is not told otherwise."""
+_PRESSURES = (
+    ("Memory", "SufficientMemory", "sufficient memory available"),
+    ("Disk", "NoDiskPressure", "no disk pressure"),
+    ("PID", "SufficientPID", "sufficient PID available"),
+)
+"""Of what a Node could have too little."""
 SERVER = WriteOptions(manager="kube-apiserver")
 """Who writes what every API server has."""
 SPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
@@ -62,7 +69,11 @@ def put_first(
             written = given.get(node.name)
             made = node_object(node, written or change.find(NODES, NamespacedName("", node.name)))
             told = status(written or {})  # whoever writes a Node may say something else of the machine
-            nodes.append({**made, "status": {**status(made), **facts, **told, **_ours(made)}})
+            ours = {
+                "addresses": status(made)["addresses"],
+                "conditions": _conditions(timestamp(registry.store.clock.now())),
+            }
+            nodes.append({**made, "status": {**status(made), **facts, **told, **ours}})
         registry.apply(_own(nodes))
         registry.apply(item for item in incoming if item.obj["kind"] not in ("Cluster", "Node"))
         if runs_pods or not restored:
@@ -105,9 +116,16 @@ def _facts(machine: Machine) -> Object:
     return {"capacity": size, "allocatable": size, "nodeInfo": info}
 
 
-def _ours(node: Object) -> Object:
-    """What nobody else says of a Node."""
-    return {field: status(node)[field] for field in ("addresses", "conditions")}
+def _conditions(now: str) -> list[Object]:
+    """How a Node is that can run Pods, as a kubelet says it."""
+    times = {"lastHeartbeatTime": now, "lastTransitionTime": now}
+    pressures = [
+        {"type": f"{what}Pressure", "status": "False", **times, "reason": f"KubeletHas{has}", "message": f"kubelet has {said}"}
+        for what, has, said in _PRESSURES
+    ]  # fmt: skip
+    why = {"reason": "KubeletReady", "message": "kubelet is posting ready status"}
+    ready = {"type": "Ready", "status": "True", **times, **why}
+    return [*pressures, ready]
 
 
 def proxy_configuration(registry: Registry) -> Mapping[str, Any]:
