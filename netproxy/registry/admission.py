@@ -26,6 +26,7 @@ from netproxy.registry.limits import LIMITED, check_sizes, with_sizes
 from netproxy.registry.podadmission import check_overhead
 from netproxy.registry.quota import charged, is_counted
 from netproxy.registry.refusal import forbidden
+from netproxy.registry.resizing import check_resize
 from netproxy.store.transaction import Transaction
 
 TOPOLOGY = ("topology.kubernetes.io/zone", "topology.kubernetes.io/region")
@@ -65,6 +66,8 @@ def permitted(
         check_sizes(resource, new, change.list(LIMIT_RANGES, namespace(new)))
     if resource is PODS and old is None:
         check_overhead(new)
+    elif part == "resize" and old is not None:
+        check_resize(change, new, old)
     quotas = change.list(RESOURCE_QUOTAS, namespace(new))
     if not quotas or not is_counted(resource, new, old, part):
         return []
