@@ -47,12 +47,20 @@ def greeting(core: client.CoreV1Api, release: str) -> str:
     return core.read_namespaced_config_map(release, "default").data["greeting"]
 
 
+def greeted(core: client.CoreV1Api, release: str) -> str:
+    """What the object says whose kind came with the chart."""
+    custom = client.CustomObjectsApi(core.api_client)
+    found = custom.get_namespaced_custom_object("example.com", "v1", "default", "greetings", release)
+    return found["spec"]["word"]
+
+
 def test_a_release_from_its_birth_to_its_end(helm: Helm, core: client.CoreV1Api) -> None:
     assert helm.json("install", "demo", str(CHART), "--wait")["info"]["status"] == "deployed"
     assert ready(core, "demo") == 1
     made = core.read_namespaced_config_map("demo", "default")
     assert made.data == {"greeting": "hello", "revision": "1", "cluster": "v1.36.2", "knows": "true"}
     assert {"demo-pre-install", "demo-post-install"} <= names(core)
+    assert greeted(core, "demo") == "hello"
     assert "Succeeded" in helm("test", "demo")
 
     helm("upgrade", "demo", str(CHART), "--wait", "--set", "replicas=2,greeting=good day")
@@ -66,6 +74,8 @@ def test_a_release_from_its_birth_to_its_end(helm: Helm, core: client.CoreV1Api)
     assert "demo-post-rollback" in names(core)
 
     helm("uninstall", "demo", "--wait")
+    with pytest.raises(client.ApiException, match="not found"):
+        greeted(core, "demo")
     assert helm.json("list") == []
     assert {name for name in names(core) if name.startswith("demo")} == {  # what hooks made is not part of a release
         f"demo-{when}" for when in ("pre-install", "post-install", "pre-upgrade", "post-rollback", "pre-delete")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from kubernetes import client, config
 from support.clients import PROGRAMS, Server, Talking, tool
 from support.cluster import wait_until
@@ -96,3 +97,65 @@ def test_an_operator_goes_on_when_the_server_comes_back(
     api.restart()
     core.create_namespaced_config_map(namespace, a_config_map("after", a="y"))
     wait_until(lambda: data_of(core, "after-copy", namespace) == {"a": "Y"}, 60)
+
+
+class Custom:
+    """Greetings, as the official client has what it knows nothing of."""
+
+    def __init__(self, api: client.CustomObjectsApi, namespace: str) -> None:
+        self.api = api
+        self.place = ("example.com", "v1", namespace, "greetings")
+
+    def create(self, name: str, **spec: Any) -> Any:
+        body = {"apiVersion": "example.com/v1", "kind": "Greeting", "metadata": {"name": name}, "spec": spec}
+        return self.api.create_namespaced_custom_object(*self.place, body)
+
+    def read(self, name: str) -> Any:
+        return self.api.get_namespaced_custom_object(*self.place, name)
+
+    def patch(self, name: str, **spec: Any) -> None:
+        self.api.patch_namespaced_custom_object(*self.place, name, {"spec": spec})
+
+    def delete(self, name: str) -> None:
+        self.api.delete_namespaced_custom_object(*self.place, name)
+
+    def names(self) -> list[str]:
+        return [item["metadata"]["name"] for item in self.api.list_namespaced_custom_object(*self.place)["items"]]
+
+
+@pytest.fixture
+def greetings(core: client.CoreV1Api, namespace: str) -> Custom:
+    """The objects of a kind that the server did not know before."""
+    definition = yaml.safe_load((PROGRAMS / "chart" / "crds" / "greetings.yaml").read_text())
+    extensions = client.ApiextensionsV1Api(core.api_client)
+    extensions.create_custom_resource_definition(definition)
+
+    def established() -> bool:
+        found = extensions.read_custom_resource_definition(definition["metadata"]["name"])
+        return ("Established", "True") in {(c.type, c.status) for c in found.status.conditions or ()}
+
+    wait_until(established)
+    return Custom(client.CustomObjectsApi(core.api_client), namespace)
+
+
+def test_a_kind_of_its_own_is_reconciled(
+    core: client.CoreV1Api, namespace: str, greetings: Custom, start: Start
+) -> None:
+    start("greetings")
+    assert greetings.create("hi", word="hi")["spec"] == {"word": "hi", "times": 1}
+    wait_until(lambda: data_of(core, "hi-says", namespace) == {"words": "hi"}, 60)
+    wait_until(lambda: greetings.read("hi").get("status", {}).get("phase") == "Said")
+    found = greetings.read("hi")
+    assert found["status"] == {"phase": "Said", "observedGeneration": 1, "greeted": {"words": "hi"}}
+    assert found["metadata"]["generation"] == 1, "a status is no change of what is wanted"
+    assert found["metadata"]["finalizers"] == [FINALIZER]
+    greetings.patch("hi", times=3)
+    wait_until(lambda: data_of(core, "hi-says", namespace) == {"words": "hi, hi, hi"})
+    wait_until(lambda: greetings.read("hi")["status"]["observedGeneration"] == 2)
+    with pytest.raises(client.ApiException, match=r"should be less than or equal to 3"):
+        greetings.patch("hi", times=4)
+    greetings.delete("hi")
+    wait_until(lambda: greetings.names() == [])
+    assert data_of(core, "hi-bye", namespace) == {}
+    events = {(e.involved_object.kind, e.reason) for e in core.list_namespaced_event(namespace).items}
+    assert ("Greeting", "Farewell") in events

@@ -10,11 +10,13 @@ from typing import Any
 
 import kr8s
 import pytest
+import yaml
 from kr8s.asyncio import objects as later
-from kr8s.objects import ConfigMap, Deployment, Namespace, Pod, Service
-from support.clients import Server
+from kr8s.objects import ConfigMap, CustomResourceDefinition, Deployment, Namespace, Pod, Service
+from support.clients import PROGRAMS, Server
 
 pytestmark = pytest.mark.filterwarnings("ignore:Kubernetes version .* is not supported")  # it was written before 1.36
+GREETINGS = PROGRAMS / "chart" / "crds" / "greetings.yaml"
 NETEXEC = {"containers": [{"name": "web", "image": "agnhost", "args": ["netexec"]}]}
 
 
@@ -107,6 +109,29 @@ def test_a_scale_is_not_waited_for_in_vain(known: kr8s.Api, namespace: str) -> N
     made.patch({"status": {"replicas": 3}}, subresource="status")  # nobody else does it here
     made.scale(3)
     assert made.replicas == 3
+
+
+def test_a_kind_of_its_own(known: kr8s.Api, namespace: str) -> None:
+    definition = CustomResourceDefinition(yaml.safe_load(GREETINGS.read_text()), api=known)
+    definition.create()
+    definition.wait("condition=Established", timeout=30)
+    greetings = kr8s.objects.new_class("Greeting", "example.com/v1", namespaced=True, scalable=True)
+    made = greetings({"metadata": {"name": "hi", "namespace": namespace}, "spec": {"word": "hi", "more": 1}}, api=known)
+    made.create()
+    assert made.spec == {"word": "hi", "times": 1}, (
+        "what the schema does not know is dropped, what it defaults is there"
+    )
+    made.patch({"status": {"phase": "Said"}}, subresource="status")
+    made.scale(3)
+    assert [(found.spec.times, found.status.phase) for found in known.get("greetings", namespace=namespace)] == [
+        (3, "Said")
+    ]
+    with pytest.raises(kr8s.ServerError, match="Too long"):
+        made.patch({"spec": {"word": "x" * 21}})
+    definition.delete()
+    definition.wait("delete", timeout=30)
+    with pytest.raises(kr8s.NotFoundError):
+        made.refresh()
 
 
 def serving(api: kr8s.Api) -> Any:

@@ -243,6 +243,27 @@ def test_the_dynamic_client_applies(api_client: client.ApiClient, core: Any, nam
     assert services.delete(name="web", namespace=namespace)
 
 
+def test_what_controllers_make_goes_with_its_owner(plane: Server) -> None:
+    with talk(plane) as talking:
+        apps, core = client.AppsV1Api(talking), client.CoreV1Api(talking)
+        apps.create_namespaced_deployment("default", deployment("owner", 2))
+
+        def pods() -> list[str]:
+            return [found.metadata.name for found in core.list_namespaced_pod("default").items]
+
+        wait_until(lambda: len(pods()) == 2)
+        (kept,) = apps.list_namespaced_replica_set("default").items
+        apps.delete_namespaced_deployment("owner", "default", propagation_policy="Orphan")
+        wait_until(lambda: not apps.list_namespaced_deployment("default").items)
+        wait_until(
+            lambda: not apps.read_namespaced_replica_set(kept.metadata.name, "default").metadata.owner_references
+        )
+        assert len(pods()) == 2
+        apps.delete_namespaced_replica_set(kept.metadata.name, "default", propagation_policy="Foreground")
+        wait_until(lambda: not apps.list_namespaced_replica_set("default").items)
+        assert pods() == []
+
+
 def test_manifests_from_a_file(api_client: client.ApiClient, core: Any, namespace: str, tmp_path: Any) -> None:
     file = tmp_path / "all.yaml"
     file.write_text(
