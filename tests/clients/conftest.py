@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.clients import Server
+from support.clients import PATIENCE_S, Server
 from support.cluster import Cluster
 
 WORKLOAD = Path(__file__).with_name("workload.yaml")
@@ -17,6 +17,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent == WORKLOAD.parent:
             item.add_marker("clients")
+            item.add_marker(pytest.mark.timeout(600))  # the limits of the clients themselves are to be heard first
             item.add_marker(pytest.mark.filterwarnings("ignore::ResourceWarning"))  # sockets that clients leave open
             if os.geteuid() != 0 and "whole" in getattr(item, "fixturenames", ()):
                 item.add_marker(pytest.mark.skip(reason="needs root: run `make test` (sudo)"))
@@ -50,7 +51,7 @@ def whole() -> Iterator[Server]:
 def _up(*options: str) -> Iterator[Server]:
     cluster = Cluster()
     try:
-        cluster("up", *options)
+        cluster("up", "--wait", "120", *options, timeout=PATIENCE_S)
         yield Server(cluster, options)
         cluster("down")
         cluster.assert_nothing_is_left()

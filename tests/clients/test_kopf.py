@@ -50,6 +50,11 @@ def data_of(core: client.CoreV1Api, name: str, namespace: str) -> dict[str, str]
     return (found[0].data or {}) if found else None
 
 
+def events(core: client.CoreV1Api, namespace: str) -> set[tuple[str, str, str]]:
+    """What was told, of whom; the operator does it when it has time."""
+    return {(e.involved_object.name, e.reason, e.message) for e in core.list_namespaced_event(namespace).items}
+
+
 def a_config_map(name: str, **data: str) -> dict[str, Any]:
     return {"metadata": {"name": name, "labels": {"copy": "wanted"}}, "data": data}
 
@@ -70,9 +75,7 @@ def test_config_maps_are_reconciled(core: client.CoreV1Api, namespace: str, star
     core.delete_namespaced_config_map("late", namespace)
     wait_until(lambda: data_of(core, "late", namespace) is None)
     assert data_of(core, "late-was-here", namespace) == {}
-    events = {(e.involved_object.name, e.reason, e.message) for e in core.list_namespaced_event(namespace).items}
-    assert ("late", "Copied", "2 entries") in events
-    assert ("early", "Copied", "1 entries") in events
+    wait_until(lambda: {("early", "Copied", "1 entries"), ("late", "Copied", "2 entries")} <= events(core, namespace))
 
 
 def test_a_status_is_written(core: client.CoreV1Api, namespace: str, start: Start) -> None:
@@ -157,5 +160,4 @@ def test_a_kind_of_its_own_is_reconciled(
     greetings.delete("hi")
     wait_until(lambda: greetings.names() == [])
     assert data_of(core, "hi-bye", namespace) == {}
-    events = {(e.involved_object.kind, e.reason) for e in core.list_namespaced_event(namespace).items}
-    assert ("Greeting", "Farewell") in events
+    wait_until(lambda: ("hi", "Farewell", "good-bye") in events(core, namespace))

@@ -115,7 +115,9 @@ def test_a_kind_of_its_own(known: kr8s.Api, namespace: str) -> None:
     definition = CustomResourceDefinition(yaml.safe_load(GREETINGS.read_text()), api=known)
     definition.create()
     definition.wait("condition=Established", timeout=30)
-    greetings = kr8s.objects.new_class("Greeting", "example.com/v1", namespaced=True, scalable=True)
+    greetings = kr8s.objects.new_class(
+        "Greeting", "example.com/v1", namespaced=True, scalable=True, scalable_spec="times"
+    )
     made = greetings({"metadata": {"name": "hi", "namespace": namespace}, "spec": {"word": "hi", "more": 1}}, api=known)
     made.create()
     assert made.spec == {"word": "hi", "times": 1}, (
