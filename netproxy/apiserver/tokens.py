@@ -113,7 +113,8 @@ def check_request(asked: Object, account: str) -> None:
 
 def with_time(asked: Object) -> Object:
     """A TokenRequest that says how long the token is to be good."""
-    return {**asked, "spec": {"expirationSeconds": USUAL_S, **spec(asked)}}
+    given = {field: value for field, value in spec(asked).items() if value is not None}
+    return {**asked, "spec": {"expirationSeconds": USUAL_S, **given}}
 
 
 def _seconds_problems(seconds: int) -> list[Problem]:

@@ -9,7 +9,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-from support.cluster import Cluster, wait_until
+from support.cluster import REPO, Cluster, wait_until
 from support.kubectls import kubectls
 
 CLUSTER = """
@@ -36,7 +36,9 @@ spec:
   nodeName: node2
   serviceAccountName: reader
   terminationGracePeriodSeconds: 0
-  containers: [{name: c, image: busybox, command: [sleep, "1000"]}]
+  volumes: [{name: tools, hostPath: {path: TOOLS}}]
+  containers:
+  - {name: c, image: busybox, command: [sleep, "1000"], volumeMounts: [{name: tools, mountPath: TOOLS}]}
 ---
 apiVersion: v1
 kind: Pod
@@ -70,7 +72,7 @@ IPV6_FIRST = ", podCIDRs: [fd00:10:244::/56, 10.244.0.0/16], serviceCIDRs: [fd00
 def cluster(request: pytest.FixtureRequest) -> Iterator[tuple[Cluster, str]]:
     families, more, address = request.param
     made = Cluster()
-    made.run("up", "-f", "-", stdin=CLUSTER % (families, more) + PODS)
+    made.run("up", "-f", "-", stdin=CLUSTER % (families, more) + PODS.replace("TOOLS", str(REPO)))
     yield made, address
     made("down")
     made.assert_nothing_is_left()
@@ -142,9 +144,9 @@ def test_what_is_in_the_volume(cluster):
     assert in_pod(made, "reader", f"echo x > {AT}/token 2>/dev/null || echo read-only") == "read-only\n"
 
 
-@pytest.mark.skipif(not kubectls(), reason="no kubectl is here")
 def test_kubectl_in_a_pod_needs_nothing_else(cluster):
     made, _ = cluster
+    assert kubectls(), "scripts/install test brings them"
     for kubectl in kubectls().values():
         names = in_pod(made, "reader", f"{kubectl} get pods -o name").split()
         assert "pod/plain" in names
@@ -155,7 +157,6 @@ def test_kubectl_in_a_pod_needs_nothing_else(cluster):
 
 
 def test_the_python_client_in_a_pod_needs_nothing_else(cluster):
-    pytest.importorskip("kubernetes")
     made, _ = cluster
     program = (
         "from kubernetes import client, config\n"

@@ -124,7 +124,9 @@ def test_what_cannot_be_is_said(kubectl: Kubectl, args: tuple[str, ...], said: s
 
 
 def test_a_container_is_added_to_a_pod_that_runs(kubectl: Kubectl) -> None:
-    pod = kubectl("get", "pods", "-l", "app=web", "-o", "name").split()[0]
+    pod = f"pod/looked-at-{uuid.uuid4().hex[:5]}"
+    kubectl("run", pod.removeprefix("pod/"), "--image=agnhost", "--port=8080", "--", "netexec", "--http-port=8080")
+    kubectl("wait", "--for=condition=Ready", pod, "--timeout=30s")
     named = f"look-{uuid.uuid4().hex[:5]}"
     look = "hostname -i; wget -qO- http://localhost:8080/hostname; exec sleep 1000"
     kubectl("debug", pod, "--image=busybox", "-c", named, "--", "sh", "-c", look)
@@ -137,7 +139,8 @@ def test_a_container_is_added_to_a_pod_that_runs(kubectl: Kubectl) -> None:
     )
     assert told == f"{own}\n{pod.removeprefix('pod/')}"
     assert kubectl("exec", pod, "-c", named, "--", "echo", "there") == "there\n"
-    assert "debugged\n" in kubectl("debug", "-i", pod, "--image=busybox", "--", "sh", "-c", "echo debugged")
+    said = kubectl("debug", "-i", pod, "--image=busybox", "--", "sh", "-c", "read word; echo $word", stdin=b"debugged\n")
+    assert "debugged\n" in said
 
 
 def test_a_command_has_its_streams_and_its_status(kubectl: Kubectl) -> None:
