@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import signal
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -36,9 +37,14 @@ spec:
   nodeName: node2
   serviceAccountName: reader
   terminationGracePeriodSeconds: 0
-  volumes: [{name: tools, hostPath: {path: TOOLS}}]
+  volumes:
+  - {name: tools, hostPath: {path: TOOLS}}
+  - {name: python, hostPath: {path: PYTHON}}
   containers:
-  - {name: c, image: busybox, command: [sleep, "1000"], volumeMounts: [{name: tools, mountPath: TOOLS}]}
+  - name: c
+    image: busybox
+    command: [sleep, "1000"]
+    volumeMounts: [{name: tools, mountPath: TOOLS}, {name: python, mountPath: PYTHON}]
 ---
 apiVersion: v1
 kind: Pod
@@ -72,7 +78,12 @@ IPV6_FIRST = ", podCIDRs: [fd00:10:244::/56, 10.244.0.0/16], serviceCIDRs: [fd00
 def cluster(request: pytest.FixtureRequest) -> Iterator[tuple[Cluster, str]]:
     families, more, address = request.param
     made = Cluster()
-    made.run("up", "-f", "-", stdin=CLUSTER % (families, more) + PODS.replace("TOOLS", str(REPO)))
+    made.run(
+        "up",
+        "-f",
+        "-",
+        stdin=CLUSTER % (families, more) + PODS.replace("TOOLS", str(REPO)).replace("PYTHON", sys.base_prefix),
+    )
     yield made, address
     made("down")
     made.assert_nothing_is_left()

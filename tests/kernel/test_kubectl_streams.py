@@ -139,7 +139,9 @@ def test_a_container_is_added_to_a_pod_that_runs(kubectl: Kubectl) -> None:
     )
     assert told == f"{own}\n{pod.removeprefix('pod/')}"
     assert kubectl("exec", pod, "-c", named, "--", "echo", "there") == "there\n"
-    said = kubectl("debug", "-i", pod, "--image=busybox", "--", "sh", "-c", "read word; echo $word", stdin=b"debugged\n")
+    said = kubectl(
+        "debug", "-i", pod, "--image=busybox", "--", "sh", "-c", "read word; echo $word", stdin=b"debugged\n"
+    )
     assert "debugged\n" in said
 
 
