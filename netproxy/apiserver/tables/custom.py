@@ -6,6 +6,7 @@ Source: kubernetes 1.36 staging/src/k8s.io/apiextensions-apiserver/pkg/registry/
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import takewhile
 from typing import Any
 
 from netproxy.apiserver.tables.words import NAME, Cells, Column, Printer, human_duration, seconds
@@ -22,7 +23,7 @@ def custom_printer(version: Version) -> Printer:
 
 
 def _printer(version: Version) -> Printer:
-    said = version.columns if all(map(_is_readable, version.columns)) else ()
+    said = list(takewhile(_is_readable, version.columns))
     columns = (NAME, *(_column(each) for each in said))
 
     def cells(obj: Object, now: float) -> Cells:

@@ -158,7 +158,7 @@ class _Checker:
         """A function of a library: `sets.contains`."""
         if call.name == "has":
             self._each(list(call.arguments))
-        elif isinstance(call.of, Name) and f"{call.of.name}.{call.name}" not in FUNCTIONS and call.of.name != "cel":
+        elif isinstance(call.of, Name) and f"{call.of.name}.{call.name}" not in FUNCTIONS:
             self._name(call.of.name, call.of.place)
         return _RESULTS.get(call.name, DYN) if call.name == "has" else DYN
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
 from functools import lru_cache
 from itertools import chain
 from typing import Any
@@ -93,11 +92,11 @@ def _selected(of: Any, key: Any) -> Any:
         raise CelError(f"no such key: {key}")
     if isinstance(of, list):
         if not is_number(key) or key != int(key):
-            raise no_overload()
+            raise CelError(f"unsupported index type '{kind_of(key)}' in list")
         if not 0 <= key < len(of):
             raise CelError(f"index out of bounds: {int(key)}")
         return of[int(key)]
-    raise no_overload()
+    raise CelError(f"no such key: {key}") if isinstance(key, str) else no_overload()
 
 
 def _field(of: Any, name: str, *, maybe: bool) -> Value:
@@ -168,8 +167,6 @@ def _call(name: str, arguments: tuple[Any, ...], of: Any) -> Value:
     if name in MACROS and of is not None and len(arguments) > 1 and isinstance(arguments[0], Name):
         return _macro(name, of, arguments)
     path = _path(of)
-    if (path, name) == ("cel", "bind"):
-        return _bind(*arguments)
     if path and f"{path}.{name}" in FUNCTIONS:
         return _function(f"{path}.{name}", FUNCTIONS, arguments)
     if of is None:
@@ -317,7 +314,7 @@ def _minus(*sides: Any) -> Value:
 
     def value(scope: Scope) -> Any:
         found = inner(scope)
-        if isinstance(found, timedelta) or (is_number(found) and not isinstance(found, Unsigned)):
+        if is_number(found) and not isinstance(found, Unsigned):
             return in_range(-found) if isinstance(found, int) else -found
         raise no_overload()
 
@@ -334,16 +331,9 @@ def _has(tree: Any) -> Value:
         found = inner(scope)
         if isinstance(found, Optional):
             return bool(_maybe(found, name).values)
-        if not isinstance(found, dict):
-            raise no_overload()
-        return name in found
+        return isinstance(found, dict) and name in found
 
     return value
-
-
-def _bind(name: Any, what: Any, tree: Any) -> Value:
-    value, inner = _value(what), _value(tree)
-    return lambda scope: inner({**scope, name.name: value(scope)})
 
 
 def _not(tree: Any) -> Value:
@@ -381,7 +371,7 @@ def _macro(name: str, of: Any, arguments: tuple[Any, ...]) -> Value:
     def value(scope: Scope) -> Any:
         found = inner(scope)
         if not isinstance(found, list | dict):
-            raise no_overload()
+            raise CelError(f"got 'types.{kind_of(found).title()}', expected iterable type")
         scopes = [(key, {**scope, **dict(zip(names, each, strict=True))}) for key, each in _entries(found, two=two)]
         return work(scopes, steps, found)
 

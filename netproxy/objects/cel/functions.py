@@ -19,6 +19,17 @@ from netproxy.objects.custom.goregex import compiled as regex
 from netproxy.objects.custom.numbers import go_number
 from netproxy.objects.validation.words import quoted
 
+_RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+
+
+def _fraction(value: float) -> str:
+    """A fraction in as few digits as tell it."""
+    if value == 0 or 1e-4 <= abs(value) < 1e6 or value != value:
+        return go_number(value)
+    digits = max(len(repr(value).partition("e")[0].replace(".0", "").replace(".", "").lstrip("-0")) - 1, 0)
+    mantissa, _, power = f"{value:.{min(digits, 16)}e}".partition("e")
+    return f"{mantissa.rstrip('0').rstrip('.') if '.' in mantissa else mantissa}e{power}"
+
 
 def text_of(value: Any) -> str:
     """A value of a plain type as text. Raises CelError."""
@@ -27,8 +38,10 @@ def text_of(value: Any) -> str:
             return value
         case bool():
             return "true" if value else "false"
-        case int() | float():
-            return go_number(value)
+        case float():
+            return _fraction(value)
+        case int():
+            return str(int(value))
         case bytes():
             return value.decode()
         case datetime():
@@ -40,12 +53,16 @@ def text_of(value: Any) -> str:
     raise no_overload()
 
 
+def _inconvertible(kind: str) -> CelError:
+    return CelError(f"type conversion error from 'string' to '{kind}'")
+
+
 def _integer(value: Any) -> int:
     if isinstance(value, str):
         try:
             return in_range(int(value))
         except ValueError:
-            raise CelError(f"strconv.ParseInt: parsing {quoted(value)}: invalid syntax") from None
+            raise _inconvertible("int") from None
     if isinstance(value, datetime):
         return int(value.timestamp())
     if isinstance(value, timedelta):
@@ -68,7 +85,7 @@ def _double(value: Any) -> float:
     try:
         return float(value)
     except ValueError:
-        raise CelError(f"strconv.ParseFloat: parsing {quoted(value)}: invalid syntax") from None
+        raise _inconvertible("double") from None
 
 
 def _boolean(value: Any) -> bool:
@@ -77,7 +94,7 @@ def _boolean(value: Any) -> bool:
     if isinstance(value, bool):
         return value
     if value not in known:
-        raise CelError(f"strconv.ParseBool: parsing {quoted(value)}: invalid syntax")
+        raise _inconvertible("bool")
     return known[value]
 
 
@@ -95,7 +112,7 @@ def duration(value: Any) -> timedelta:
         return value
     found = regex(r"^[+-]?(0|(([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|ms|s|m|h))+)$").search(value)
     if not found:
-        raise CelError(f"time: invalid duration {quoted(value)}")
+        raise _inconvertible("google.protobuf.Duration")
     units = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
     parts = regex(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|ms|s|m|h)").findall(value)
     seconds = sum(float(number) * units[unit] for number, unit in parts)
@@ -111,9 +128,7 @@ def timestamp(value: Any) -> datetime:
     try:
         found = datetime.fromisoformat(value)
     except ValueError:
-        raise CelError(
-            f'parsing time {quoted(value)} as "2006-01-02T15:04:05Z07:00": cannot parse {quoted(value)}'
-        ) from None
+        raise _inconvertible("google.protobuf.Timestamp") from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
@@ -180,8 +195,11 @@ def _format(of: str, arguments: list[Any]) -> str:
         match found[2]:
             case "d":
                 return str(_needs(value, int))
-            case "f" | "e":
-                return f"{value:.{found[1] or 6}{found[2]}}"
+            case "f":
+                return f"{value:.{found[1] or 6}f}"
+            case "e":
+                mantissa, _, power = f"{value:.6e}".partition("e")
+                return f"{mantissa}×10{power.replace('+', '').translate(_RAISED)}"
             case "x" | "X" | "o" | "b":
                 return format(value, found[2]) if isinstance(value, int) else _needs(value, str).encode().hex()
         return _shown(value)
@@ -192,12 +210,29 @@ def _format(of: str, arguments: list[Any]) -> str:
 def _shown(value: Any) -> str:
     """A value of any type in a text."""
     if isinstance(value, list):
-        return f"[{', '.join(map(_shown, value))}]"
+        return f"[{', '.join(map(_inner, value))}]"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{_shown(key)}: {_shown(value[key])}" for key in sorted(value)) + "}"
+        pairs = sorted((_inner(key), _inner(item)) for key, item in value.items())
+        return "{" + ", ".join(f"{key}:{item}" for key, item in pairs) + "}"
     if value is None:
         return "null"
     return value.name if isinstance(value, Kind) else text_of(value)
+
+
+def _inner(value: Any) -> str:
+    """A value within a list or a map in a text."""
+    match value:
+        case str():
+            return quoted(value)
+        case float():
+            return f"{value:.6f}"
+        case bytes():
+            return f"b{quoted(value.decode())}"
+        case timedelta():
+            return f'duration("{text_of(value)}")'
+        case datetime():
+            return f'timestamp("{text_of(value)}")'
+    return _shown(value)
 
 
 def _index_of(of: Any, what: Any, begin: int = 0) -> int:
@@ -316,7 +351,7 @@ METHODS: Mapping[str, Callable[..., Any]] = {
     "contains": _text(lambda of, what: _needs(what, str) in of), "lowerAscii": _text(str.lower), "upperAscii": _text(str.upper),
     "trim": _text(str.strip), "replace": _text(_replace), "split": _text(_split), "substring": _text(_substring),
     "charAt": _text(_char_at), "format": _text(_format), "indexOf": _index_of, "lastIndexOf": _last_index_of,
-    "reverse": lambda of: of[::-1], "join": _list(lambda of, by="": by.join(of)),
+    "reverse": _list(lambda of: of[::-1]), "join": _list(lambda of, by="": by.join(of)),
     "find": _text(lambda of, pattern: (regex(pattern).search(of) or [""])[0]),
     "findAll": _text(lambda of, pattern, most=None: [found[0] for found in regex(pattern).finditer(of)][:most]),
     "isSorted": _list(_is_sorted), "sum": _list(_sum), "min": _edge(min, "min"), "max": _edge(max, "max"),

@@ -201,7 +201,7 @@ KUBERNETES_METHODS: Mapping[str, Callable[..., Any]] = {
     "isLinkLocalUnicast": lambda of: of.address.is_link_local and not of.address.is_multicast,
     "isGlobalUnicast": lambda of: _is_global(of), "containsIP": _within, "containsCIDR": _within, "ip": lambda of: IP(of.address),
     "masked": lambda of: CIDR(of.network.network_address, of.network), "prefixLength": lambda of: of.network.prefixlen,
-    "sign": lambda of: (of.nano > 0) - (of.nano < 0), "isInteger": lambda of: of.nano % _NANO == 0, "asInteger": _as_integer,
+    "isInteger": lambda of: of.nano % _NANO == 0, "asInteger": _as_integer,
     "asApproximateFloat": lambda of: of.nano / _NANO, "add": lambda of, other: Quantity(of.nano + _nano(other)),
     "sub": lambda of, other: Quantity(of.nano - _nano(other)), "compareTo": _compared,
     "isGreaterThan": lambda of, other: of.nano > other.nano, "isLessThan": lambda of, other: of.nano < other.nano,

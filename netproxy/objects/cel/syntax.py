@@ -14,7 +14,7 @@ _TOKEN = re.compile(
     r"""(?P<space>(?:\s|//[^\n]*)+)
     |(?P<number>0x[0-9a-fA-F]+u?|\d+(?:\.\d+)?(?:[eE][+-]?\d+)?[uU]?|\.\d+(?:[eE][+-]?\d+)?)
     |(?P<text>(?:[bB][rR]?|[rR][bB]?)?(?:'''(?:\\.|(?!''').)*'''|\"\"\"(?:\\.|(?!\"\"\").)*\"\"\"|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"))
-    |(?P<name>[A-Za-z_]\w*|`[\w.\-/ ]+`)
+    |(?P<name>[A-Za-z_]\w*)
     |(?P<sign>&&|\|\||==|!=|<=|>=|\.\?|\[\?|[-+*/%<>!?:.,()\[\]{}])""",
     re.X | re.S | re.A,
 )
@@ -214,7 +214,7 @@ class _Reader:
     def _name(self) -> str:
         if self._kind() != "name":
             raise self._unexpected("IDENTIFIER")
-        return self._take().strip("`")
+        return self._take()
 
     def _arguments(self) -> tuple[Any, ...]:
         self._need("(")
@@ -240,7 +240,7 @@ class _Reader:
             if text in _WORDS:
                 return Constant(_WORDS[text])
             opens = self._place()
-            return Call(text, self._arguments(), None, opens) if self._is("(") else Name(text.strip("`"), place)
+            return Call(text, self._arguments(), None, opens) if self._is("(") else Name(text, place)
         if self._skip("("):
             made = self._choice()
             self._need(")")

@@ -104,7 +104,7 @@ def _date(text: str) -> bool:
 
 
 def _date_time(text: str) -> bool:
-    found = re.fullmatch(r"(\d{4}-\d\d-\d\d)[tT](\d\d):(\d\d):(\d\d)(\.\d+)?([zZ]|[+-]\d\d:?\d\d)?", text, re.ASCII)
+    found = re.fullmatch(r"(\d{4}-\d\d-\d\d)[tT](\d\d):(\d\d):(\d\d)(\.\d+)?([zZ]|[+-]\d\d:?\d\d)", text, re.ASCII)
     return found is not None and _date(found[1]) and int(found[2]) < 24 and int(found[3]) < 60 and int(found[4]) < 60
 
 
@@ -128,7 +128,7 @@ FORMATS: Mapping[str, Callable[[str], bool]] = {
     "mac": _by("(%s{2}[:-]){5}%s{2}|(%s{2}[:-]){7}%s{2}|(%s{4}\\.){2}%s{4}|(%s{4}\\.){3}%s{4}" % ((_HEX,) * 8)),
     "uuid": _uuid(), "uuid3": _uuid("3"), "uuid4": _uuid("4", "[89abAB]"), "uuid5": _uuid("5", "[89abAB]"),
     "isbn": lambda text: _isbn10(text) or _isbn13(text), "isbn10": _isbn10, "isbn13": _isbn13, "creditcard": _card,
-    "ssn": _by("[0-9]{3}[- ]?[0-9]{2}[- ]?[0-9]{4}"), "hexcolor": _by("#?([0-9a-fA-F]{3}|[0-9a-fA-F]{6})"), "rgbcolor": _rgb,
+    "ssn": _by("[0-9]{3}[- ][0-9]{2}[- ][0-9]{4}"), "hexcolor": _by("#?([0-9a-fA-F]{3}|[0-9a-fA-F]{6})"), "rgbcolor": _rgb,
     "byte": _bytes, "password": lambda _: True, "date": _date, "duration": _duration, "datetime": _date_time,
     "k8sshortname": lambda text: not dns_label(text), "k8slongname": lambda text: not dns_subdomain(text),
 }  # fmt: skip

@@ -14,7 +14,7 @@ from typing import Any
 Step = Callable[[list[Any]], Iterator[Any]]
 
 _FIELD = re.compile(r"(?:\\.|[^\\.\[\]{}\s()'\"])+")
-_QUOTED = re.compile(r"\[\s*(?:'((?:\\.|[^'\\])*)'|\"((?:\\.|[^\"\\])*)\")\s*\]")
+_QUOTED = re.compile(r"\[\s*'((?:\\.|[^'\\])*)'\s*\]")
 _FILTER = re.compile(r"\[\?\(\s*(.+?)\s*(?:(==|!=|<=|>=|<|>)\s*(.+?)\s*)?\)\]", re.DOTALL)
 _PLACES = re.compile(r"\[\s*(\*|-?\d+(?:\s*,\s*-?\d+)*|-?\d*:-?\d*(?::-?\d*)?)\s*\]")
 _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
@@ -28,13 +28,10 @@ def found_at(path: str, obj: Any) -> list[Any]:
     >>> found_at(".status.conditions[?(@.type=='Ready')].status", {"status": {"conditions": [{"type": "Ready", "status": "True"}]}})
     ['True']
     """
-    values = [obj]
     try:
-        for step in steps(path):
-            values = list(step(values))
+        return _through(steps(path), [obj])
     except (ValueError, IndexError, TypeError):
         return []
-    return values
 
 
 @lru_cache(maxsize=2048)
@@ -53,7 +50,8 @@ def _next(path: str, at: int) -> tuple[Step, int]:
         return _dotted(path, at)
     found = _QUOTED.match(path, at)
     if found:
-        return _field(_plain(found[1] if found[1] is not None else found[2])), found.end()
+        inner = steps(f".{found[1]}")  # a dot is a step in quotes, too
+        return lambda values: iter(_through(inner, values)), found.end()
     found = _FILTER.match(path, at)
     if found:
         return _filter(found[1], found[2], found[3]), found.end()
@@ -64,6 +62,12 @@ def _next(path: str, at: int) -> tuple[Step, int]:
     if found:
         return _field(_plain(found[0])), found.end()
     raise ValueError(f"unexpected {path[at:]!r}")
+
+
+def _through(path: tuple[Step, ...], values: list[Any]) -> list[Any]:
+    for step in path:
+        values = list(step(values))
+    return values
 
 
 def _dotted(path: str, at: int) -> tuple[Step, int]:
@@ -134,7 +138,11 @@ def _filter(left: str, compare: str | None, right: str | None) -> Step:
         if compare is None:
             return bool(values)
         others = _operand(right or "", item)
-        return bool(values) and bool(others) and _COMPARE[compare](values[0], others[0])
+        if not values or not others:
+            return False
+        if type(values[0]) is not type(others[0]):
+            raise ValueError("incompatible types for comparison")
+        return _COMPARE[compare](values[0], others[0])
 
     return lambda values: (item for value in values if value is not None for item in _listed(value) if picks(item))
 

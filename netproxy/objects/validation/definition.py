@@ -21,6 +21,7 @@ from netproxy.objects.validation.rules import Found, Meta, Rules
 from netproxy.objects.validation.structural import within
 from netproxy.objects.validation.words import (
     Problems,
+    Typed,
     duplicate,
     forbidden,
     invalid,
@@ -201,7 +202,7 @@ def _version(version: Part, common: Mapping[str, bool], path: str) -> Problems:
         yield invalid(f"{path}.name", version.get("name") or "", ",".join(wrong))
     warning = version.get("deprecationWarning")
     for why in _warning_reasons(warning, is_deprecated=bool(version.get("deprecated"))):
-        yield invalid(f"{path}.deprecationWarning", warning, why)
+        yield invalid(f"{path}.deprecationWarning", Typed(warning), why)
     yield from _parts(version, tuple(field for field in _COMMON if not common[field]), path, is_top=False)
 
 

@@ -159,6 +159,8 @@ def _regex_words(pattern: str, said: str) -> str:
     ):  # fmt: skip
         if said.startswith(ours):
             return f"{theirs}: `{pattern}`"
+    if said.startswith("nothing to repeat"):
+        return f"missing argument to repetition operator: `{pattern[:1]}`"
     return f"{said.partition(' at position')[0]}: `{pattern}`"
 
 
