@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from netproxy.agent import machines, moving, nodes, secure
 from netproxy.agent.boot import api_objects, name_server_settings, proxy_configuration
+from netproxy.agent.journal import note
 from netproxy.agent.paths import Paths
 from netproxy.agent.plane import ControlPlane
 from netproxy.agent.reach import OwnNodes
@@ -105,7 +106,7 @@ class Agent(ControlPlane):
         dns = name_server_settings(self.cluster, str(self.paths.socket), nameservers(text))
         return Place(
             self.paths.state, self.paths.namespace_of, self.paths.pod_namespace, text,
-            lambda namespace: machines.note(self.paths, namespace), tuple(dns.items()),
+            lambda namespace: note(self.paths, namespace), tuple(dns.items()),
         )  # fmt: skip
 
     async def end(self, *, take_down: bool) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from netproxy.agent.journal import journalled, note
 from netproxy.agent.paths import Paths
 from netproxy.core.errors import KernelError
 from netproxy.core.net import contains, family_of
@@ -110,15 +109,3 @@ def _strangers(cluster: ClusterSpec) -> list[str]:
     return [
         a for node in cluster.nodes for a in node.addresses if not any(contains(cidr, a) for cidr in cluster.node_cidrs)
     ]
-
-
-def note(paths: Paths, namespace: str) -> None:
-    """Write down a namespace's name before it is made, so that it is found whatever happens."""
-    with paths.journal.open("a") as journal:
-        journal.write(namespace + "\n")
-
-
-def journalled(paths: Paths) -> list[str]:
-    """All namespaces that were ever made for this cluster, each once."""
-    journal = Path(paths.journal)
-    return list(dict.fromkeys(journal.read_text().split())) if journal.exists() else []

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from netproxy.agent.machines import journalled
+from netproxy.agent.journal import journalled
 from netproxy.agent.paths import Paths
 from netproxy.core.programs import MARK
 from netproxy.linux import netns

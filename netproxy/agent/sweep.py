@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from netproxy.agent.machines import journalled
+from netproxy.agent.journal import journalled
 from netproxy.agent.marks import kill_all, processes_of, remove_control_groups
 from netproxy.agent.paths import Paths
 from netproxy.core.errors import KernelError

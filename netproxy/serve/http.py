@@ -24,11 +24,9 @@ from netproxy.apiserver.watch import Teller, Told, Watch
 from netproxy.core.clock import Clock
 from netproxy.core.errors import ApiError, NetproxyError
 from netproxy.core.user import ANONYMOUS, User
-from netproxy.serve.connected import connected
 from netproxy.serve.metrics import CONTENT_TYPE, Requests, text
 from netproxy.serve.nodes import Nodes, NoNodes
 from netproxy.serve.patience import IDLE_S, Patience, worth_a_line
-from netproxy.serve.proxying import pass_on
 from netproxy.serve.streams import LIMITS, Limits, Rounds, stream
 from netproxy.serve.who import OPEN_PATHS, TOKEN_USER, authenticated, is_local, user_of
 from netproxy.store.store import Store
@@ -117,7 +115,11 @@ def _streamed(store: Store, clock: Clock, limits: Limits, nodes: Nodes) -> Strea
         if isinstance(wanted, Watch):
             return await stream(request, Teller(wanted, clock, told), store, limits, rounds)
         if isinstance(wanted, Proxied):
+            from netproxy.serve.proxying import pass_on  # an API without nodes never needs them
+
             return await pass_on(request, wanted, nodes, random)
+        from netproxy.serve.connected import connected
+
         return await connected(request, wanted, nodes)
 
     return streamed
