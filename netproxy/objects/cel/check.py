@@ -13,7 +13,7 @@ from typing import Any
 from netproxy.objects.cel.evaluate import MACROS, TYPES, compiled
 from netproxy.objects.cel.functions import FUNCTIONS, METHODS
 from netproxy.objects.cel.syntax import Call, Constant, Field, Item, Many, Name, Pairs, SyntaxFaultError, parsed
-from netproxy.objects.cel.values import CelError, kind_of
+from netproxy.objects.cel.values import kind_of
 
 Schema = Mapping[str, Any]
 
@@ -58,8 +58,6 @@ def fault(text: str, names: Mapping[str, Type], wanted: str) -> str:
         return located(text, f"Syntax error: {error}", error.place)
     except WrongError as error:
         return located(text, str(error), error.place)
-    except CelError as error:
-        return located(text, str(error), 0)
     return "" if found.name in ("dyn", wanted) else wanted
 
 
@@ -81,9 +79,8 @@ def type_in(schema: Schema | None) -> Type:
             return Type("list", schema)
         case "string" if schema.get("format") in ("date", "date-time", "datetime", "duration", "byte"):
             return DYN
-        case str() as kind:
-            return _KINDS.get(kind, DYN)
-    return DYN
+        case kind:
+            return _KINDS.get(str(kind), DYN)
 
 
 class _Checker:
@@ -143,7 +140,8 @@ class _Checker:
         is_macro = call.of is not None and call.name in MACROS and len(call.arguments) > 1
         if is_macro and isinstance(call.arguments[0], Name):
             return self._macro(call)
-        if (isinstance(call.of, Name) and call.of.name not in self._names) or call.name == "has":
+        is_has = call.name == "has" and call.of is None and len(call.arguments) == 1
+        if is_has or (isinstance(call.of, Name) and call.of.name not in self._names):
             return self._named(call)
         if call.of is not None:
             self.type_of(call.of)
@@ -155,12 +153,17 @@ class _Checker:
         return self._result(call, given)
 
     def _named(self, call: Call) -> Type:
-        """A function of a library: `sets.contains`."""
-        if call.name == "has":
-            self._each(list(call.arguments))
-        elif isinstance(call.of, Name) and f"{call.of.name}.{call.name}" not in FUNCTIONS:
+        """Whether a field is there, or a function of a library: `sets.contains`."""
+        if not isinstance(call.of, Name):
+            (field,) = call.arguments
+            if not isinstance(field, Field):
+                raise WrongError("invalid argument to has() macro", getattr(field, "place", call.place))
+            self._field(self.type_of(field.of), field.name, call.place, maybe=field.maybe)
+            return BOOL
+        if f"{call.of.name}.{call.name}" not in FUNCTIONS:
             self._name(call.of.name, call.of.place)
-        return _RESULTS.get(call.name, DYN) if call.name == "has" else DYN
+            raise WrongError(f"undeclared reference to '{call.name}' (in container '')", call.place)
+        return DYN
 
     def _macro(self, call: Call) -> Type:
         of = self.type_of(call.of)
@@ -175,6 +178,10 @@ class _Checker:
 
     def _result(self, call: Call, given: list[Type]) -> Type:
         names = [each.name for each in given]
+        if call.name in ("&&", "||"):
+            for name, side in zip(names, call.arguments, strict=True):
+                if name in _SCALARS and name != "bool":
+                    raise WrongError(f"expected type 'bool' but found '{name}'", getattr(side, "place", call.place))
         is_plain = len(given) == 2 and all(name in _SCALARS for name in names)
         if is_plain and call.of is None and not _fits(call.name, *names):
             shown = f"'_{call.name}_' applied to '({', '.join(names)})'"
@@ -195,8 +202,6 @@ def _fits(sign: str, left: str, right: str) -> bool:
         return left == right
     if sign in _COMPARISONS:
         return left == right or (left in _NUMBERS and right in _NUMBERS)
-    if sign in ("&&", "||"):
-        return left == right == "bool"
     if sign in ("-", "*", "/"):
         return left == right and left in _NUMBERS
     if sign == "%":

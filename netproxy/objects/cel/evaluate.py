@@ -70,14 +70,7 @@ def _value(tree: Any) -> Value:
 
 
 def _variable(name: str) -> Value:
-    def value(scope: Scope) -> Any:
-        if name in scope:
-            return scope[name]
-        if name in TYPES:
-            return TYPES[name]
-        raise CelError(f"undeclared reference to '{name}'")
-
-    return value
+    return lambda scope: scope[name] if name in scope else TYPES[name]
 
 
 # --- parts
@@ -91,12 +84,14 @@ def _selected(of: Any, key: Any) -> Any:
             return of[found]
         raise CelError(f"no such key: {key}")
     if isinstance(of, list):
-        if not is_number(key) or key != int(key):
+        if not is_number(key):
             raise CelError(f"unsupported index type '{kind_of(key)}' in list")
+        if isinstance(key, float):
+            raise CelError(f"unsupported index value {key} in list" if key % 1 else f"unsupported index: {int(key)}")
         if not 0 <= key < len(of):
-            raise CelError(f"index out of bounds: {int(key)}")
-        return of[int(key)]
-    raise CelError(f"no such key: {key}") if isinstance(key, str) else no_overload()
+            raise CelError(f"index out of bounds: {key}")
+        return of[key]
+    raise CelError(f"no such key: {key}")
 
 
 def _field(of: Any, name: str, *, maybe: bool) -> Value:
@@ -180,9 +175,7 @@ def _path(tree: Any) -> str:
 
 def _function(name: str, known: Mapping[str, Callable[..., Any]], arguments: tuple[Any, ...]) -> Value:
     made = [_value(argument) for argument in arguments]
-    function = known.get(name)
-    if function is None:
-        raise CelError(f"undeclared reference to '{name}'")
+    function = known[name]
 
     def value(scope: Scope) -> Any:
         given = [argument(scope) for argument in made]
@@ -322,9 +315,7 @@ def _minus(*sides: Any) -> Value:
 
 
 def _has(tree: Any) -> Value:
-    """Whether a field is there."""
-    if not isinstance(tree, Field):
-        raise CelError("invalid argument to has() macro")
+    """Whether a field is there; it is one, which is asked before."""
     inner, name = _value(tree.of), tree.name
 
     def value(scope: Scope) -> bool:
@@ -371,7 +362,7 @@ def _macro(name: str, of: Any, arguments: tuple[Any, ...]) -> Value:
     def value(scope: Scope) -> Any:
         found = inner(scope)
         if not isinstance(found, list | dict):
-            raise CelError(f"got 'types.{kind_of(found).title()}', expected iterable type")
+            raise CelError(f"got 'types.{kind_of(found).capitalize()}', expected iterable type")
         scopes = [(key, {**scope, **dict(zip(names, each, strict=True))}) for key, each in _entries(found, two=two)]
         return work(scopes, steps, found)
 

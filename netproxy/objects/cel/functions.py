@@ -93,6 +93,8 @@ def _boolean(value: Any) -> bool:
     known |= {"0": False, "f": False, "false": False, "FALSE": False, "False": False, "F": False}
     if isinstance(value, bool):
         return value
+    if not isinstance(value, str):
+        raise no_overload()
     if value not in known:
         raise _inconvertible("bool")
     return known[value]
@@ -160,6 +162,8 @@ def _needs(value: Any, kind: type) -> Any:
 
 def _substring(of: str, first: int, last: int | None = None) -> str:
     end = len(of) if last is None else last
+    if 0 <= end < first <= len(of):
+        raise CelError(f"invalid substring range. start: {first}, end: {end}")
     if not 0 <= first <= end <= len(of):
         raise CelError(f"index out of range: {first if first > len(of) or first < 0 else end}")
     return of[first:end]

@@ -83,8 +83,10 @@ def _ip(text: str) -> IP:
         found = ip_address(text)
     except ValueError:
         raise CelError(f"IP Address {quoted(text)} parse error during conversion from string") from None
-    if "%" in text or (isinstance(found, IPv6Address) and found.ipv4_mapped is not None):
-        raise CelError(f"IP Address {quoted(text)} parse error during conversion from string")
+    if "%" in text:
+        raise CelError(f"IP address {quoted(text)} with zone value is not allowed")
+    if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
+        raise CelError(f"IPv4-mapped IPv6 address {quoted(text)} is not allowed")
     return IP(found)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 _TOKEN = re.compile(
     r"""(?P<space>(?:\s|//[^\n]*)+)
     |(?P<number>0x[0-9a-fA-F]+u?|\d+(?:\.\d+)?(?:[eE][+-]?\d+)?[uU]?|\.\d+(?:[eE][+-]?\d+)?)
-    |(?P<text>(?:[bB][rR]?|[rR][bB]?)?(?:'''(?:\\.|(?!''').)*'''|\"\"\"(?:\\.|(?!\"\"\").)*\"\"\"|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"))
+    |(?P<text>[bB]?[rR]?(?:'''(?:\\.|(?!''').)*'''|\"\"\"(?:\\.|(?!\"\"\").)*\"\"\"|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"))
     |(?P<name>[A-Za-z_]\w*)
     |(?P<sign>&&|\|\||==|!=|<=|>=|\.\?|\[\?|[-+*/%<>!?:.,()\[\]{}])""",
     re.X | re.S | re.A,
@@ -115,7 +115,8 @@ class _Reader:
         while at < len(text):
             found = _TOKEN.match(text, at)
             if found is None:
-                raise SyntaxFaultError(f"token recognition error at: '{text[at]}'", at)
+                shown = text[at : at + 2] if text[at] == "=" else text[at]
+                raise SyntaxFaultError(f"token recognition error at: '{shown}'", at)
             if found.lastgroup != "space":
                 self._tokens.append((str(found.lastgroup), found[0], at))
             at = found.end()
@@ -126,7 +127,7 @@ class _Reader:
         """The tree of everything."""
         made = self._choice()
         if self._kind():
-            raise self._unexpected("<EOF>")
+            raise self._unexpected("<EOF>", is_alone=self._at == len(self._tokens) - 1)
         return made
 
     # --- tokens
@@ -155,13 +156,23 @@ class _Reader:
         return False
 
     def _need(self, sign: str) -> None:
-        if not self._skip(sign):
-            raise self._unexpected(f"'{sign}'")
+        if self._skip(sign):
+            return
+        raise self._missing(sign) if bool(self._kind()) is (sign == ":") else self._unexpected(f"'{sign}'")
 
-    def _unexpected(self, wanted: str = "") -> SyntaxFaultError:
-        shown = f"'{self._text()}'" if self._kind() else "'<EOF>'"
-        place = self._place() if self._kind() else self._length
-        return SyntaxFaultError(f"mismatched input {shown} expecting {wanted or _BEGINNINGS}", place)
+    def _missing(self, sign: str) -> SyntaxFaultError:
+        return SyntaxFaultError(f"missing '{sign}' at {self._shown()}", self._here())
+
+    def _unexpected(self, wanted: str = "", *, is_alone: bool = False) -> SyntaxFaultError:
+        """What stands here is not what is wanted; it is too much, if it stands ALONE."""
+        how = "extraneous" if is_alone else "mismatched"
+        return SyntaxFaultError(f"{how} input {self._shown()} expecting {wanted or _BEGINNINGS}", self._here())
+
+    def _shown(self) -> str:
+        return f"'{self._text()}'" if self._kind() else "'<EOF>'"
+
+    def _here(self) -> int:
+        return self._place() if self._kind() else self._length
 
     # --- operators, the weakest first
 
@@ -213,7 +224,7 @@ class _Reader:
 
     def _name(self) -> str:
         if self._kind() != "name":
-            raise self._unexpected("IDENTIFIER")
+            raise SyntaxFaultError(f"no viable alternative at input '.{self._text()}'", self._here())
         return self._take()
 
     def _arguments(self) -> tuple[Any, ...]:
