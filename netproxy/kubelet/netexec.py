@@ -1,6 +1,7 @@
 """The built-in server: answers like agnhost's `netexec` over HTTP, UDP and plain TCP.
 
-HTTP: /hostname, /clientip, /echo?msg=…, /healthz, /header?key=…, /exit?code=…, and anything else with the time.
+HTTP: /hostname, /clientip, /echo?msg=…, /healthz, /header?key=…, /exit?code=…, /dial?host=…&port=…&protocol=…&request=… (asks
+another such server), and anything else with the time.
 Any path takes `delay` (2, 0.5, 300ms) and `code` (503) in its query: delays and failures on request; /unhealthy and
 /healthy switch what /healthz answers. UDP and TCP: `hostname`, `clientip`, `echo TEXT`, one command a datagram or line.
 
@@ -9,6 +10,7 @@ Source: kubernetes test/images/agnhost/netexec (behaviour).
 
 from __future__ import annotations
 
+import json
 import os
 import selectors
 import socket
@@ -16,11 +18,16 @@ import socketserver
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
+
+DIAL_S = 5.0
+"""How long /dial waits for an answer."""
 
 
 @dataclass(slots=True)
@@ -73,6 +80,8 @@ class _Handler(BaseHTTPRequestHandler):
             case "/healthy" | "/unhealthy":
                 self.behaviour.healthy = path == "/healthy"
                 return 200, f"/healthz answers {200 if self.behaviour.healthy else 503} from now on"
+            case "/dial":
+                return _dialled(query)
             case "/header":
                 return 200, self.headers.get(query.get("key", ""), "")
             case "/exit":
@@ -105,6 +114,42 @@ class _EchoHandler(_Handler):
 
 
 HANDLERS: dict[str, type[_Handler]] = {"netexec": _Handler, "hostname": _HostnameHandler, "echo": _EchoHandler}
+
+
+def _dialled(query: dict[str, str]) -> tuple[int, str]:
+    """What another server answers to `request`, `tries` times, and what went wrong, as JSON."""
+    host, port, tries = query.get("host", ""), query.get("port", ""), query.get("tries", "1") or "1"
+    protocol = query.get("protocol", "http").lower()
+    if not host or not port.isdecimal() or not tries.isdecimal() or protocol not in _ASKED:
+        return 400, "host, port, tries or protocol (http, udp) is missing or none\n"
+    found: dict[str, list[str]] = {}
+    for _ in range(int(tries)):
+        try:
+            answer = _ASKED[protocol](host, int(port), query.get("request", "hostname"))
+        except (OSError, HTTPException) as error:
+            found.setdefault("errors", []).append(str(error))
+        else:
+            found.setdefault("responses", []).append(answer)
+    return 200, json.dumps(found)
+
+
+def _ask_http(host: str, port: int, request: str) -> str:
+    connection = HTTPConnection(host, port, timeout=DIAL_S)
+    with closing(connection):
+        connection.request("GET", f"/{request}")
+        return connection.getresponse().read().decode(errors="replace")
+
+
+def _ask_udp(host: str, port: int, request: str) -> str:
+    where = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+    with socket.socket(where[0], socket.SOCK_DGRAM) as sock:
+        sock.settimeout(DIAL_S)
+        sock.connect(where[4])
+        sock.send(request.encode())
+        return sock.recv(1 << 16).decode(errors="replace")
+
+
+_ASKED: dict[str, Callable[[str, int, str], str]] = {"http": _ask_http, "udp": _ask_udp}
 
 
 def _spell(address: Any) -> str:

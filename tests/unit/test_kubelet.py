@@ -1,13 +1,17 @@
 """What a kubelet decides: images, environments, files, restarts, probes' verdicts."""
 
+import json
+import socket
 import subprocess
 import sys
+import threading
+from http.server import ThreadingHTTPServer
 
 import pytest
 from support.build import pod_object, service_object
 
 from netproxy.core.errors import ConflictError
-from netproxy.kubelet import image, resolv
+from netproxy.kubelet import image, netexec, resolv
 from netproxy.kubelet.addresses import pod_address, pod_addresses, pod_link
 from netproxy.kubelet.container import Sources, command_of, environment, expand
 from netproxy.kubelet.netexec import parse_flags
@@ -235,3 +239,23 @@ def test_what_pauses_says_so_and_stays():
         assert paused.stdout.readline() == b"Paused\n"
         assert paused.poll() is None
         paused.kill()
+
+
+def test_a_server_asks_another_one():
+    with ThreadingHTTPServer(("127.0.0.1", 0), netexec.HANDLERS["netexec"]) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        port = server.server_port
+        here = {"host": "127.0.0.1", "port": str(port)}
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+            free.bind(("127.0.0.1", 0))
+            nobody = str(free.getsockname()[1])
+        answers = [
+            netexec._dialled(query)
+            for query in ({**here, "request": "echo?msg=hi", "tries": "2"}, here, {**here, "port": nobody, "protocol": "udp"}, {"host": "x"})
+        ]  # fmt: skip
+        server.shutdown()
+    found = [(code, json.loads(text)) for code, text in answers[:3]]
+    assert found[0] == (200, {"responses": ["hi", "hi"]})
+    assert found[1] == (200, {"responses": [socket.gethostname()]})
+    assert list(found[2][1]) == ["errors"]
+    assert answers[3][0] == 400
