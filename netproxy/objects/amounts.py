@@ -25,6 +25,8 @@ def amount(text: str) -> Fraction:
 
     >>> [str(amount(text)) for text in ("500m", "1Gi", "1e3", "-2", "1.5", "x")]
     ['1/2', '1073741824', '1000', '-2', '3/2', '0']
+    >>> amount("9" * 5000) == amount("1e9999999"), amount("-" + "9" * 5000) < amount("-9"), amount("1e-9999999") < amount("1n")
+    (True, True, True)
     """
     found = _QUANTITY.fullmatch(str(text))
     if found is None:
