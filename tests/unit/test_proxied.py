@@ -9,7 +9,7 @@ from support.api import Client
 
 from netproxy.apiserver.proxied import Proxied
 from netproxy.core.names import NamespacedName
-from netproxy.objects.kinds import ENDPOINTS
+from netproxy.objects.kinds import ENDPOINTS, PODS
 
 BASE = "/api/v1/namespaces/default"
 MERGE = "application/merge-patch+json"
@@ -150,3 +150,40 @@ def test_what_cannot_be(ask: Client, method: str, path: str, code: int, message:
 def test_the_object_is_named_and_not_its_port(ask: Client) -> None:
     answer: Any = ask("GET", f"{BASE}/pods/http:nope:80/proxy")
     assert answer[1]["details"] == {"name": "nope", "kind": "pods"}
+
+
+@pytest.mark.parametrize("address", [
+    "127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1", "::ffff:169.254.169.254", "169.254.169.254", "fe80::1", "fe80::1%lo", "0.0.0.0", "::",
+    "224.0.0.1", "ff02::1", "localhost", "127.1", "0x7f.1", "2130706433", "",
+])  # fmt: skip
+def test_nobody_is_led_to_this_machine_or_its_neighbours(ask: Client, address: str) -> None:
+    put_service(ask, "mine", ("http", 80))
+    endpoints = {
+        "metadata": {"name": "mine"},
+        "subsets": [{"addresses": [], "ports": [{"name": "http", "port": 8080}]}],
+    }
+    reference = {"kind": "Pod", "name": "mine", "namespace": "default"}
+    ask("POST", f"{BASE}/pods", {"metadata": {"name": "mine"}, "spec": {"containers": [{"name": "a", "image": "x"}]}})
+    with ask.registry.store.transaction() as change:  # however it came in
+        pod = change.get(PODS, NamespacedName("default", "mine"))
+        change.replace({**pod, "status": {"podIP": address, "podIPs": [{"ip": address}]}})
+        endpoints["subsets"][0]["addresses"] = [{"ip": address, "targetRef": reference}]
+        change.create(
+            {**endpoints, "apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": "mine", "namespace": "default"}}
+        )
+    put_node(ask, "mine", ("InternalIP", "10.0.0.1"))
+    for path in (f"{BASE}/pods/mine:80/proxy/", f"{BASE}/services/mine:80/proxy/", f"{BASE}/services/mine:http/proxy/"):
+        code, said = ask("GET", path)
+        if address or "pods" in path:
+            assert (code, said["message"]) in (
+                (400, "address not allowed"),
+                (503, 'no endpoints available for service "mine:80"'),
+            ), path
+        assert code in (400, 503)
+
+
+@pytest.mark.parametrize("port", ["9" * 5000, "0" * 5000 + "80", "\u0668\u0660", "-80", "+80", "8_0", "65536"])
+def test_ports_that_no_service_has(ask: Client, port: str) -> None:
+    put_service(ask, "mine", ("http", 80))
+    code, said = ask("GET", f"{BASE}/services/mine:{port}/proxy/")
+    assert code == 503, said

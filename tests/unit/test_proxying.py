@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import gzip
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from random import Random
 from typing import Any
 
@@ -17,7 +18,7 @@ from netproxy.apiserver.proxied import Proxied
 from netproxy.apiserver.status import status_of
 from netproxy.core.errors import ApiError
 from netproxy.serve.nodes import NoNodes
-from netproxy.serve.proxying import pass_on
+from netproxy.serve.proxying import PAGE_BYTES, pass_on
 
 PREFIX = "/api/v1/namespaces/default/pods/web/proxy"
 
@@ -40,6 +41,13 @@ async def behind(request: web.Request) -> web.StreamResponse:
         case "/packed":
             headers = {"Content-Encoding": "gzip", "Content-Type": "text/html"}
             return web.Response(body=gzip.compress(b'<a href="/x">'), headers=headers)
+        case "/endless":
+            response = web.StreamResponse(headers={"Content-Type": "text/html"})
+            await response.prepare(request)
+            with suppress(ConnectionError):
+                while True:
+                    await response.write(b'<a href="/x">' * 10_000)
+            return response
         case "/away":
             return web.Response(status=302, headers={"Location": request.query["to"]})
         case "/talk":
@@ -59,7 +67,7 @@ def passed(ask: Callable[[ClientSession, Any], Awaitable[Any]], node: NoNodes | 
         inner = web.Application()
         inner.router.add_route("*", "/{path:.*}", behind)
         server = TestServer(inner)
-        await server.start_server()
+        await server.start_server(auto_decompress=False)
         to = Proxied("http", (("127.0.0.1", port or str(server.port)),), 8)
 
         async def handler(request: web.Request) -> web.StreamResponse:
@@ -72,7 +80,7 @@ def passed(ask: Callable[[ClientSession, Any], Awaitable[Any]], node: NoNodes | 
         outer = web.Application()
         outer.router.add_route("*", "/{path:.*}", handler)
         front = TestServer(outer)
-        await front.start_server()
+        await front.start_server(auto_decompress=False)
         async with asyncio.timeout(10), ClientSession(auto_decompress=False) as session:
             try:
                 return await ask(session, front.make_url(PREFIX))
@@ -129,6 +137,54 @@ def test_what_comes_back(path: str, body: bytes) -> None:
     assert gzip.decompress(found) == gzip.decompress(body) if path == "/packed" else found == body
 
 
+def test_a_page_without_end_is_passed_on_as_it_comes() -> None:
+    async def ask(session: ClientSession, url: Any) -> Any:
+        async with session.get(f"{url}/endless") as answer:
+            return await answer.content.readexactly(PAGE_BYTES + (4 << 20))
+
+    assert passed(ask).startswith(b'<a href="/x"><a')
+
+
+def test_a_large_body_is_passed_on_as_it_comes() -> None:
+    async def ask(session: ClientSession, url: Any) -> Any:
+        async def pieces() -> AsyncIterator[bytes]:
+            for _ in range(8):
+                yield b"x" * (100 << 10)
+
+        found = []
+        for data in (b"x" * (800 << 10), pieces()):
+            async with session.post(f"{url}/told", data=data, headers={"Content-Encoding": "gzip"}) as answer:
+                told = await answer.json()
+                found.append(
+                    (len(told["body"]), told["headers"].get("Content-Length"), told["headers"].get("Transfer-Encoding"))
+                )
+        return found
+
+    assert passed(ask) == [(800 << 10, str(800 << 10), None), (800 << 10, None, "chunked")]
+
+
+@pytest.mark.parametrize("line", ["GET {}/told?a=%FF HTTP/1.1", "POST {}/told HTTP/1.1"])
+def test_no_connection_is_more_than_one_request_to_who_is_behind(line: str) -> None:
+    async def ask(_: ClientSession, url: Any) -> Any:
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        head = (
+            line.format(url.path),
+            "Host: x",
+            "Connection: upgrade",
+            "Upgrade: h2c",
+            "X-Odd: \xff",
+            "Transfer-Encoding: chunked",
+            "",
+            "",
+        )
+        writer.write("\r\n".join(head).encode("latin-1") + b"5\r\nGET /\r\n0\r\n\r\n")
+        answer = await reader.read(15)
+        writer.close()
+        return answer
+
+    assert passed(ask) in (b"HTTP/1.1 200 OK", b"HTTP/1.1 400 Ba", b"HTTP/1.0 400 Ba")
+
+
 def test_a_websocket_is_passed_on() -> None:
     async def ask(session: ClientSession, url: Any) -> Any:
         async with session.ws_connect(f"{url}/talk") as line:
@@ -141,6 +197,8 @@ def test_a_websocket_is_passed_on() -> None:
 @pytest.mark.parametrize(("node", "port", "why"), [
     (Near(), "1", "dial tcp 127.0.0.1:1: connect: connection refused"),
     (NoNodes(), "80", "dial tcp 127.0.0.1:80: connect: connection refused"),
+    (Near(), "9" * 5000, f"dial tcp: lookup tcp/{'9' * 5000}: unknown port"),
+    (Near(), "\u0668\u0660", "dial tcp: lookup tcp/\u0668\u0660: unknown port"),
     (Near(), "odd", "dial tcp: lookup tcp/odd: unknown port"),
 ])  # fmt: skip
 def test_nobody_answers(node: NoNodes, port: str, why: str) -> None:
