@@ -8,13 +8,13 @@ schema_props.go) and errors/schema.go; staging/src/k8s.io/apiextensions-apiserve
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from netproxy.core.errors import Problem
 from netproxy.core.names import quoted
 from netproxy.objects.custom.formats import check_of, has_format
-from netproxy.objects.custom.goregex import compiled
+from netproxy.objects.custom.goregex import matches
 from netproxy.objects.custom.numbers import go_number, is_number, whole
 from netproxy.objects.validation.words import as_json, too_many
 
@@ -171,16 +171,9 @@ def _string(value: str, schema: Schema, path: str) -> _Result:
         )
     elif least is not None and len(value) < least:
         result.invalid(path, value, f"{path} in body should be at least {least} chars long")
-    elif pattern and not _has_pattern(pattern, value):
+    elif pattern and not matches(pattern, value):
         result.invalid(path, value, f"{path} in body should match '{pattern}'")
     return result
-
-
-def _has_pattern(pattern: str, value: str) -> bool:
-    try:
-        return compiled(pattern).search(value) is not None
-    except ValueError:  # only Go can read it
-        return True
 
 
 def _formatted(value: str, schema: Schema, path: str) -> _Result:
@@ -345,17 +338,13 @@ def _alternatives(value: Any, schema: Schema, path: str, old: Any) -> _Result:
     return result
 
 
-def _any_of(result: _Result, found: Iterable[_Result], path: str) -> None:
-    best: _Result | None = None
-    for each in found:
-        if not each.errors:
-            result.join(each)
-            return
-        if best is None or each.right > best.right:
-            best = each
+def _any_of(result: _Result, found: list[_Result], path: str) -> None:
+    good = next((each for each in found if not each.errors), None)
+    if good is not None:
+        result.join(good)
+        return
     result.plain(f"{quoted(path)} must validate at least one schema (anyOf)")
-    if best is not None:
-        result.join(best)
+    result.join(max(found, key=lambda each: each.right))
 
 
 def _one_of(result: _Result, found: list[_Result], path: str) -> None:

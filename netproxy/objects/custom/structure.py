@@ -85,7 +85,7 @@ def _pruned_fields(value: Mapping[str, Any], schema: Schema | None, path: str, g
             made[field] = _pruned(item, of, here, gone)
         elif keeps:
             made[field] = item
-        elif path or field not in META_FIELDS:
+        else:
             gone.append(here)
     return made
 
