@@ -53,7 +53,7 @@ def _up(*options: str) -> Iterator[Server]:
     try:
         cluster("up", "--wait", "120", *options, timeout=PATIENCE_S)
         yield Server(cluster, options)
-        cluster("down")
+        cluster("down", timeout=PATIENCE_S)
         cluster.assert_nothing_is_left()
     finally:
         cluster.close()

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from kubernetes import client, config
-from support.clients import PROGRAMS, Server, Talking, tool
-from support.cluster import wait_until
+from support.clients import PROGRAMS, Server, Talking, tool, wait_until
 
 FINALIZER = "kopf.zalando.org/KopfFinalizerMarker"
 Start = Callable[[str], Talking]
@@ -62,7 +61,7 @@ def a_config_map(name: str, **data: str) -> dict[str, Any]:
 def test_config_maps_are_reconciled(core: client.CoreV1Api, namespace: str, start: Start) -> None:
     core.create_namespaced_config_map(namespace, a_config_map("early", a="was here first"))
     start("copies")
-    wait_until(lambda: data_of(core, "early-copy", namespace) == {"a": "WAS HERE FIRST"}, 60)
+    wait_until(lambda: data_of(core, "early-copy", namespace) == {"a": "WAS HERE FIRST"})
     core.create_namespaced_config_map(namespace, a_config_map("late", b="x"))
     wait_until(lambda: data_of(core, "late-copy", namespace) == {"b": "X"})
     core.patch_namespaced_config_map("late", namespace, {"data": {"c": "y"}})
@@ -87,7 +86,7 @@ def test_a_status_is_written(core: client.CoreV1Api, namespace: str, start: Star
         status = core.read_namespaced_service("open", namespace).status
         return [ingress.ip for ingress in status.load_balancer.ingress or []]
 
-    wait_until(lambda: addresses() == ["192.0.2.7"], 60)
+    wait_until(lambda: addresses() == ["192.0.2.7"])
 
 
 def test_an_operator_goes_on_when_the_server_comes_back(
@@ -95,11 +94,11 @@ def test_an_operator_goes_on_when_the_server_comes_back(
 ) -> None:
     core.create_namespaced_config_map(namespace, a_config_map("before", a="x"))
     start("copies")
-    wait_until(lambda: data_of(core, "before-copy", namespace) == {"a": "X"}, 60)
+    wait_until(lambda: data_of(core, "before-copy", namespace) == {"a": "X"})
     api.kill()
     api.restart()
     core.create_namespaced_config_map(namespace, a_config_map("after", a="y"))
-    wait_until(lambda: data_of(core, "after-copy", namespace) == {"a": "Y"}, 60)
+    wait_until(lambda: data_of(core, "after-copy", namespace) == {"a": "Y"})
 
 
 class Custom:
@@ -146,7 +145,7 @@ def test_a_kind_of_its_own_is_reconciled(
 ) -> None:
     start("greetings")
     assert greetings.create("hi", word="hi")["spec"] == {"word": "hi", "times": 1}
-    wait_until(lambda: data_of(core, "hi-says", namespace) == {"words": "hi"}, 60)
+    wait_until(lambda: data_of(core, "hi-says", namespace) == {"words": "hi"})
     wait_until(lambda: greetings.read("hi").get("status", {}).get("phase") == "Said")
     found = greetings.read("hi")
     assert found["status"] == {"phase": "Said", "observedGeneration": 1, "greeted": {"words": "hi"}}

@@ -68,7 +68,7 @@ def test_one_object_from_its_birth_to_its_end(known: kr8s.Api, namespace: str) -
     made.remove_label("of")
     assert not list(known.get("configmaps", namespace=namespace, label_selector={"of": "test"}))
     made.delete()
-    made.wait("delete", timeout=30)
+    made.wait("delete", timeout=120)
     with pytest.raises(kr8s.NotFoundError):
         ConfigMap.get("settings", namespace=namespace, api=known)
 
@@ -114,7 +114,7 @@ def test_a_scale_is_not_waited_for_in_vain(known: kr8s.Api, namespace: str) -> N
 def test_a_kind_of_its_own(known: kr8s.Api, namespace: str) -> None:
     definition = CustomResourceDefinition(yaml.safe_load(GREETINGS.read_text()), api=known)
     definition.create()
-    definition.wait("condition=Established", timeout=30)
+    definition.wait("condition=Established", timeout=120)
     greetings = kr8s.objects.new_class(
         "Greeting", "example.com/v1", namespaced=True, scalable=True, scalable_spec="times"
     )
@@ -131,7 +131,7 @@ def test_a_kind_of_its_own(known: kr8s.Api, namespace: str) -> None:
     with pytest.raises(kr8s.ServerError, match="Too long"):
         made.patch({"spec": {"word": "x" * 21}})
     definition.delete()
-    definition.wait("delete", timeout=30)
+    definition.wait("delete", timeout=120)
     with pytest.raises(kr8s.NotFoundError):
         made.refresh()
 
@@ -149,14 +149,14 @@ def test_a_deployment_is_scaled_and_waited_for(here: kr8s.Api) -> None:
     made = Deployment(deployment("grows", "default", replicas=1), api=here)
     made.create()
     try:
-        made.wait("condition=Available", timeout=30)
+        made.wait("condition=Available", timeout=120)
         made.scale(2)
         assert len(made.pods()) == 2
-        made.wait("jsonpath='{.status.readyReplicas}'=2", timeout=30)
+        made.wait("jsonpath='{.status.readyReplicas}'=2", timeout=120)
         assert made.ready()
     finally:
         made.delete(propagation_policy="Foreground")
-        made.wait("delete", timeout=30)
+        made.wait("delete", timeout=120)
     assert not list(here.get("pods", namespace="default", label_selector={"app": "grows"}))
 
 
@@ -207,7 +207,7 @@ def test_the_same_with_asyncio(whole: Server) -> None:
                 break
         assert seen == ["ADDED", "MODIFIED", "DELETED"]
         pod = await anext(found async for found in api.get("pods", namespace="default", label_selector={"app": "web"}))
-        await pod.wait("condition=Ready", timeout=30)
+        await pod.wait("condition=Ready", timeout=120)
         assert (await pod.exec(["hostname"])).stdout.decode().strip() == pod.name
         counts = await later.Pod.get("counts", namespace="default", api=api)
         assert [line async for line in counts.logs()] == ["line 1", "line 2", "line 3"]

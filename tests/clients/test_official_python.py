@@ -13,8 +13,7 @@ from kubernetes.client.rest import ApiException
 from kubernetes.leaderelection import electionconfig, leaderelection
 from kubernetes.leaderelection.resourcelock.leaselock import LeaseLock
 from kubernetes.stream import portforward, stream
-from support.clients import Server
-from support.cluster import wait_until
+from support.clients import Server, wait_until
 
 
 @contextlib.contextmanager
@@ -196,7 +195,7 @@ def test_a_cache_that_lists_and_watches(api: Server, core: client.CoreV1Api, nam
     following = threading.Thread(target=follow)
     following.start()
     try:
-        assert ready.wait(30)
+        assert ready.wait(120)
         for n in range(30):
             core.create_namespaced_config_map(namespace, config_map(f"n{n}", n=str(n)))
             core.patch_namespaced_config_map(f"n{n}", namespace, {"data": {"twice": str(2 * n)}})
@@ -206,7 +205,7 @@ def test_a_cache_that_lists_and_watches(api: Server, core: client.CoreV1Api, nam
         wait_until(lambda: cache == whole)
     finally:
         stop.set()
-        following.join(30)
+        following.join(120)
     assert len(whole) == 11
 
 
@@ -314,10 +313,10 @@ def test_one_leader_at_a_time(api: Server, core: client.CoreV1Api, namespace: st
     wait_until(lambda: leading == ["one"])
     two = candidate("two")
     ended["one"].set()
-    one.join(30)
+    one.join(120)
     wait_until(lambda: leading == ["one", "two"])
     ended["two"].set()
-    two.join(30)
+    two.join(120)
     assert locks["one"].api_instance.read_namespaced_lease("leader", namespace).spec.holder_identity == "two"
     for lock in locks.values():
         lock.api_instance.api_client.close()
@@ -339,7 +338,7 @@ def test_a_command_in_a_pod(pods: tuple[client.CoreV1Api, str]) -> None:
         _preload_content=False,
     )  # fmt: skip
     talking.write_stdin("this\n")
-    talking.run_forever(timeout=30)
+    talking.run_forever(timeout=120)
     talking.close()
     assert (talking.read_stdout(), talking.read_stderr(), talking.returncode) == ("got this\n", "wrong\n", 3)
 

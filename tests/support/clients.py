@@ -7,12 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.cluster import Cluster, wait_until
+from support import cluster
+from support.cluster import Cluster
 
 TOOLS = Path(sys.prefix)
 """The environment that `scripts/install test` fills."""
@@ -22,13 +24,18 @@ PATIENCE_S = 170
 PROGRAMS = Path(__file__).parents[1] / "clients"
 
 
+def wait_until(condition: Callable[[], Any], limit_s: float = PATIENCE_S) -> Any:
+    """Wait for something that takes a moment, or long on a machine that has much else to do."""
+    return cluster.wait_until(condition, limit_s)
+
+
 class Server:
     """A cluster as its clients see it: a kubeconfig."""
 
-    def __init__(self, cluster: Cluster, options: tuple[str, ...]) -> None:
-        self.cluster = cluster
+    def __init__(self, made: Cluster, options: tuple[str, ...]) -> None:
+        self.cluster = made
         self.options = options
-        self.kubeconfig = cluster("kubeconfig").strip()
+        self.kubeconfig = made("kubeconfig").strip()
 
     @property
     def env(self) -> dict[str, str]:
@@ -45,7 +52,7 @@ class Server:
 
     def restart(self) -> None:
         """Bring it up again: the same address, the same objects."""
-        self.cluster("up", *self.options)
+        self.cluster("up", *self.options, timeout=PATIENCE_S)
 
     def run(self, *argv: str | Path, check: bool = True, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         """A client's answer; one that fails is told whole."""
@@ -95,7 +102,7 @@ class Talking:
         """All whole lines so far."""
         return [json.loads(line) for line in self.log.read_text().splitlines(keepends=True) if line.endswith("\n")]
 
-    def wait_for(self, *words: Any, limit_s: float = 30) -> None:
+    def wait_for(self, *words: Any) -> None:
         """Wait until it says these words."""
 
         def heard() -> bool:
@@ -103,7 +110,7 @@ class Talking:
             return list(words) in self.said
 
         try:
-            wait_until(heard, limit_s)
+            wait_until(heard)
         except AssertionError as error:
             raise AssertionError(f"{words} not said; but {self.said} {self.errors}") from error
 
@@ -115,6 +122,6 @@ class Talking:
         """End it as its user does, and see how it went."""
         self.process.terminate()
         try:
-            return self.process.wait(30)
+            return self.process.wait(PATIENCE_S)
         finally:
             self.process.kill()
