@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from support.cluster import REPO, Cluster, wait_until
@@ -168,14 +168,26 @@ def test_kubectl_in_a_pod_needs_nothing_else(cluster):
 
 
 def test_the_python_client_in_a_pod_needs_nothing_else(cluster):
+    kubernetes = pytest.importorskip("kubernetes")
     made, _ = cluster
+    packages = str(Path(kubernetes.__file__).parents[1])
+    folders = [
+        path for path in (sys.base_prefix, packages) if not path.startswith("/usr/")
+    ]  # what a Pod has not anyway
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "python"}, "spec": {
+        "serviceAccountName": "reader", "terminationGracePeriodSeconds": 0,
+        "volumes": [{"name": f"v{n}", "hostPath": {"path": path}} for n, path in enumerate(folders)],
+        "containers": [{"name": "c", "image": "busybox", "command": ["sleep", "1000"], "env": [{"name": "PYTHONPATH", "value": packages}],
+                        "volumeMounts": [{"name": f"v{n}", "mountPath": path, "readOnly": True} for n, path in enumerate(folders)]}]}}  # fmt: skip
+    made.run("apply", "-f", "-", "--wait", stdin=json.dumps(pod))
     program = (
         "from kubernetes import client, config\n"
         "config.load_incluster_config()\n"
-        "print(sorted(p.metadata.name for p in client.CoreV1Api().list_namespaced_pod('default').items))"
+        "print([p.metadata.name for p in client.CoreV1Api().list_namespaced_pod('default').items])"
     )
-    found = in_pod(made, "reader", f"{shlex.quote(made.python)} -c {shlex.quote(program)}")
-    assert found == "['nobody', 'plain', 'reader']\n"
+    found = made.exec("python", os.path.realpath(sys.executable), "-c", program)
+    assert found == "['nobody', 'plain', 'python', 'reader']\n"
+    made("delete", "pod", "python")
 
 
 def test_an_account_that_is_missing_is_said_when_the_pod_is_made(cluster):
