@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from netproxy.objects.kinds import Resource
 from netproxy.objects.meta import Object
-from netproxy.registry.fieldset import FieldSet, difference, intersection
+from netproxy.registry.fieldset import NOTHING, FieldSet, difference, intersection
 from netproxy.registry.managed import Entries, Kind, Write, identity, order, stored, updated
 from netproxy.registry.scale import scale_of
 from netproxy.registry.shape import shape_of
@@ -20,12 +20,14 @@ SCALES = Kind(
 
 
 def _replicas(resource: Resource, api_version: str) -> FieldSet | None:
-    """Where an object of a version says how many copies it wants; None for a version without a scale."""
+    """Where an object of a version says how many copies it wants: nowhere, in one without a scale; None for no version of it."""
     if resource.custom is None:
         return _REPLICAS if api_version == resource.api_version else None
     version = resource.custom.definition.version(api_version.rpartition("/")[2])
-    if version is None or version.scale is None:
+    if version is None:
         return None
+    if version.scale is None:
+        return NOTHING
     found: FieldSet = {}
     for field in reversed(version.scale.wanted):
         found = {f"f:{field}": found}

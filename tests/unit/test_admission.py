@@ -4,9 +4,13 @@ import pytest
 from support.api import a_registry
 from support.build import pod_object
 
-from netproxy.core.errors import ApiError
+from netproxy.core.errors import ApiError, ConflictError
 from netproxy.core.names import NamespacedName
+from netproxy.objects.kinds import POD_DISRUPTION_BUDGETS, PODS
+from netproxy.registry.deletion import Options
+from netproxy.registry.eviction import evict
 
+WEB = NamespacedName("default", "web-1")
 ZONE = "topology.kubernetes.io/zone"
 
 
@@ -94,3 +98,18 @@ def test_a_pod_says_where_its_node_is():
     assert bound["metadata"]["annotations"] == {"a": "b"}
     placed = registry.create(pod_object("web-2"))
     assert placed["metadata"]["labels"][ZONE] == "a"
+
+
+def test_an_eviction_of_another_pod_takes_nothing_from_the_budget():
+    registry = a_registry()
+    registry.create(pod_object(spec={"nodeName": "node1"}))
+    running = {**registry.store.get(PODS, WEB), "status": {"phase": "Running"}}
+    registry.replace_status(running)
+    budget = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "b", "namespace": "default"},
+              "spec": {"minAvailable": 0, "selector": {}}}  # fmt: skip
+    made = registry.create(budget)
+    registry.replace_status({**made, "status": {"disruptionsAllowed": 1, "observedGeneration": 1}})
+    with pytest.raises(ConflictError, match="does not match the UID in record"):
+        evict(registry, WEB, Options(uid="other"))
+    (kept,) = registry.store.list(POD_DISRUPTION_BUDGETS)
+    assert (kept["status"]["disruptionsAllowed"], "disruptedPods" in kept["status"]) == (1, False)

@@ -6,6 +6,7 @@ import pytest
 from support.build import pod_object, service_object, slice_object
 
 from netproxy.core.errors import ManifestError
+from netproxy.objects.canonical import canonical, empty_field
 from netproxy.objects.cluster import cluster_object, cluster_spec, node_object
 from netproxy.objects.defaulting import with_defaults
 from netproxy.objects.kinds import resource_of_word
@@ -23,6 +24,15 @@ def test_yaml_documents_lists_and_json_are_the_same():
     assert [i.obj for i in parse_manifests(yaml, "x")] == [i.obj for i in parse_manifests(json, "x")]
     flow = "{apiVersion: v1, kind: NamespaceList, items: [{metadata: {name: a}}, {metadata: {name: b}}]}"
     assert [i.obj["metadata"]["name"] for i in parse_manifests(flow, "x")] == ["a", "b"]
+
+
+def test_an_amount_that_is_none_has_no_canonical_form():
+    with pytest.raises(ManifestError, match="quantities must match the regular expression"):
+        canonical({"apiVersion": "v1", "kind": "ResourceQuota", "spec": {"hard": {"pods": "many"}}})
+
+
+def test_a_field_that_is_left_out_when_empty_has_no_empty_form():
+    assert empty_field({"apiVersion": "v1", "kind": "ConfigMap"}, "data") is None
 
 
 def test_dates_stay_text():
