@@ -20,6 +20,7 @@ from netproxy.objects.custom.numbers import go_number, whole
 from netproxy.objects.custom.rules import rule_problems, typed
 from netproxy.objects.custom.structure import pruned, without_nulls
 from netproxy.objects.defaulting.definitions import FILLERS
+from netproxy.objects.validation.openapischema import internal_form
 from netproxy.registry.custompatch import custom_patched
 from netproxy.registry.customscale import counts, with_copies
 from netproxy.registry.customshape import custom_shape
@@ -222,6 +223,54 @@ def test_a_column_of_an_unknown_type_is_empty_and_alternatives_are_published():
     assert custom_printer(version(columns=[column])).cells(toy(spec={"size": 1}), 0.0) == ["a", None]
     made = custom_definitions([version(pick={"anyOf": [{"type": "string"}]}).resource])
     assert {"anyOf": [{"type": "string"}]} in [each.get("properties", {}).get("pick") for each in made.values()]
+
+
+# --- definitions
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"columns": [{"name": "A", "jsonPath": ".spec"}]}, "additionalPrinterColumns[0].type: Required value: must be one of"),
+        ({"fields": [{"jsonPath": ".metadata.name"}], "metadata": {"type": "object", "properties": {"name": {"type": "string"}}}},
+         "must not point to fields in metadata"),
+        ({"conversion": {"webhook": {}}}, "spec.conversion.strategy: Required value"),
+        ({"a": {"type": "object", "$schema": "x"}}, "OpenAPIV3Schema 'schema' is not supported"),
+        ({"a": {"type": "string", "pattern": r"\y"}}, "must be a valid regular expression"),
+    ],
+)  # fmt: skip
+def test_a_definition_is_refused(more, words):
+    made = definition(**{field: value for field, value in more.items() if field not in ("fields", "conversion")})
+    made["spec"]["versions"][0]["selectableFields"] = more.get("fields", [])
+    made["spec"] |= {field: value for field, value in more.items() if field == "conversion"}
+    status, said = Client()("POST", DEFINITIONS, made)
+    assert (status, words in said["message"]) == (422, True), said["message"]
+
+
+def test_an_approval_may_stay_what_it_is():
+    client, unapproved = Client(), {"api-approved.kubernetes.io": "unapproved, a test"}
+    made = definition()
+    made["spec"]["group"] = "toys.k8s.io"
+    made["metadata"] = {"name": "toys.toys.k8s.io", "annotations": unapproved}
+    assert client("POST", DEFINITIONS, made)[0] == 201
+    patch = {"metadata": {"labels": {"a": "b"}}}
+    path = f"{DEFINITIONS}/toys.toys.k8s.io"
+    assert client("PATCH", path, patch, content_type="application/merge-patch+json")[0] == 200
+
+
+def test_the_form_that_the_server_has_of_a_schema():
+    made = internal_form({"additionalProperties": {"type": "string"}, "additionalItems": True})
+    assert made["AdditionalProperties"]["Schema"]["Type"] == "string"
+    assert made["AdditionalItems"] == {"Allows": True, "Schema": None}
+
+
+def test_what_is_published_has_items_and_a_digest():
+    of = version(list={"type": "array", "items": {"type": "string"}})
+    made = custom_definitions([of.resource])
+    assert {"type": "array", "items": {"type": "string"}} in [
+        each.get("properties", {}).get("list") for each in made.values()
+    ]
+    assert len(of.definition.digest) == 128
 
 
 # --- scales

@@ -73,16 +73,14 @@ def _internal(rule: Mapping[str, Any]) -> dict[str, Any]:
 
 def leads_somewhere(text: str, schema: Schema) -> bool:
     """Whether a path of fields, and of keys in brackets, is one of a schema."""
-    here: Schema | None = schema
+    here = schema
     if not re.fullmatch(r"(\.[^.\[\]]+|\['(\\.|[^'\\])*'\])+", text):
         return False
     for field, quoted in re.findall(r"\.([^.\[\]]+)|\['((?:\\.|[^'\\])*)'\]", text):
         name = field or re.sub(r"\\(.)", r"\1", quoted)
-        if here is None:
-            return False
         properties = here.get("properties")
         found = properties.get(name) if properties is not None else here.get("additionalProperties")
-        here = found if isinstance(found, dict) else None
-        if here is None:
+        if not isinstance(found, dict):
             return False
+        here = found
     return True
