@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from bench import cluster, dns, load, modes, pods, rules, scale
+from bench import api, cluster, dns, load, modes, pods, rules, scale
 from bench.table import Row, header, line
 
 BENCHES: dict[str, Callable[[], list[Row]]] = {
@@ -20,6 +20,8 @@ BENCHES: dict[str, Callable[[], list[Row]]] = {
     "nft-change": modes.change,
     "ipvs-change": modes.ipvs_change,
     "dns": dns.dns,
+    "api-start": api.start,
+    "api": api.api,
     "api-load": load.load,
 }
 

@@ -28,7 +28,7 @@ def load() -> list[Row]:
         file = str(Path(folder) / "state.db")
         backing = SqliteBacking(file)
         registry = Registry(_store(backing), ClusterSpec())
-        registry.apply(Loaded(_pod(at), "bench") for at in range(OBJECTS))
+        registry.apply(Loaded(pod(at), "bench") for at in range(OBJECTS))
         texts = [orjson.dumps(obj) for obj in registry.store.all(PODS)]
         backing.close()
         begun = time.perf_counter()
@@ -45,7 +45,8 @@ def _store(backing: SqliteBacking) -> Store:
     return Store(SystemClock(), lambda: str(uuid.uuid4()), backing)
 
 
-def _pod(at: int) -> Object:
+def pod(at: int) -> Object:
+    """A Pod as they are made by hand."""
     containers = [{"name": "web", "image": "nginx", "ports": [{"containerPort": 80}]}]
     return {
         "apiVersion": "v1",
