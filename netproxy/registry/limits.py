@@ -47,7 +47,7 @@ def _given(pod: Object, limit_range: Object) -> Object:
     told: list[str] = []
     fields = dict(spec(pod))
     for group, word in _GROUPS:
-        if group in fields:
+        if fields.get(group):
             fields[group] = [_sized(item, usual, word, told) for item in fields[group]]
     if not told:
         return pod

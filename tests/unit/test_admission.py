@@ -1,14 +1,18 @@
 """What is added to an object as the objects around it say, and what is refused for them."""
 
+import contextlib
+
 import pytest
 from support.api import a_registry
 from support.build import pod_object
 
-from netproxy.core.errors import ApiError, ConflictError
+from netproxy.core.errors import ApiError, ConflictError, NetproxyError
 from netproxy.core.names import NamespacedName
+from netproxy.objects.cluster import ClusterSpec
 from netproxy.objects.kinds import POD_DISRUPTION_BUDGETS, PODS
 from netproxy.registry.deletion import Options
 from netproxy.registry.eviction import evict
+from netproxy.registry.registry import Registry
 
 WEB = NamespacedName("default", "web-1")
 ZONE = "topology.kubernetes.io/zone"
@@ -113,3 +117,33 @@ def test_an_eviction_of_another_pod_takes_nothing_from_the_budget():
         evict(registry, WEB, Options(uid="other"))
     (kept,) = registry.store.list(POD_DISRUPTION_BUDGETS)
     assert (kept["status"]["disruptionsAllowed"], "disruptedPods" in kept["status"]) == (1, False)
+
+
+@pytest.mark.parametrize("gives_accounts", [True, False])
+@pytest.mark.parametrize("field", ["containers", "initContainers", "volumes", "tolerations", "topologySpreadConstraints",
+                                   "imagePullSecrets", "affinity", "overhead", "resources", "securityContext"])  # fmt: skip
+@pytest.mark.parametrize("value", ["null", "empty", "of nulls", "of empty"])
+def test_what_is_asked_before_a_pod_is_checked_can_stand_any_shape(field, value, gives_accounts):
+    registry = Registry(a_registry().store, ClusterSpec(), gives_accounts=gives_accounts)
+    for kind, wanted in (
+        ("LimitRange", {"limits": [
+            {"type": "Pod", "max": {"cpu": "1"}, "min": {"cpu": "1m"}},
+            {"type": "Container", "max": {"cpu": "1"}, "default": {"memory": "1Mi"}, "defaultRequest": {"memory": "1Mi"}},
+        ]}),
+        ("ResourceQuota", {"hard": {"pods": "9", "requests.cpu": "9", "limits.memory": "1Gi"}}),
+        ("ResourceQuota", {"hard": {"pods": "9"}, "scopes": ["BestEffort"]}),
+        ("ResourceQuota", {"hard": {"pods": "9"}, "scopes": ["CrossNamespacePodAffinity"]}),
+    ):  # fmt: skip
+        name = f"{kind.lower()}-{len(wanted.get('scopes') or '')}{'Cross' in str(wanted)}".lower()
+        made = {"apiVersion": "v1", "kind": kind, "metadata": {"name": name}, "spec": wanted}
+        registry.create(made)
+        if kind == "ResourceQuota":
+            hard = wanted["hard"]
+            registry.replace_status({**made, "status": {"hard": hard, "used": dict.fromkeys(hard, "0")}})
+    pod = pod_object("p")
+    usual = pod["spec"].get(field)
+    shape = {"null": None, "empty": {} if isinstance(usual, dict) else [], "of nulls": [None], "of empty": [{}]}[value]
+    if field in ("affinity", "overhead", "resources", "securityContext"):
+        shape = None if value == "null" else {}
+    with contextlib.suppress(NetproxyError):
+        registry.create({**pod, "spec": {**pod["spec"], field: shape}})
