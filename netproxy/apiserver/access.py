@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from netproxy.apiserver.authorize import Attributes, Authorizer, attributes
 from netproxy.apiserver.body import TOKEN_REQUEST, expected_of, object_of
-from netproxy.apiserver.escalation import check_grant
+from netproxy.apiserver.escalation import GUARDED, check_grant
 from netproxy.apiserver.fields import exactly, field_selector
 from netproxy.apiserver.impersonate import acting, wanted_user
 from netproxy.apiserver.options import write_options
@@ -25,7 +24,7 @@ from netproxy.apiserver.tokens import Signer, check_request, published, requeste
 from netproxy.core.clock import Clock, timestamp
 from netproxy.core.errors import ApiError, ManifestError
 from netproxy.core.user import User
-from netproxy.objects.kinds import REVIEWS, Resource
+from netproxy.objects.kinds import REVIEWS
 from netproxy.objects.meta import Object, metadata, namespace
 from netproxy.registry.options import Guard
 from netproxy.registry.tracking import tracked, with_entries
@@ -77,9 +76,16 @@ class Access:
             return
         self._authorizer.check(request.user, _asked(request, target))
 
-    def guard(self, user: User, resource: Resource) -> Guard:
-        """What refuses roles and bindings that give more than USER has."""
-        return partial(check_grant, self._authorizer, user, resource)
+    def guard(self, request: Request, target: Target) -> Guard:
+        """What refuses to make an object for whom may only change it, and roles and bindings that give more than he has."""
+
+        def check(new: Object, old: Object | None) -> None:
+            if old is None and request.method != "POST":
+                self._authorizer.check(request.user, replace(_asked(request, target), verb="create"))
+            if target.resource in GUARDED:
+                check_grant(self._authorizer, request.user, target.resource, new, old)
+
+        return check
 
     def published(self, request: Request) -> Response | None:
         """The pages that say by what to check a token; None for any other path."""
@@ -88,7 +94,7 @@ class Access:
     def token_user(self, token: str) -> User | None:
         """Whose a bearer token is; None for one that is good for nobody."""
         claims = self._signer.claims(token)
-        return user_of(claims, self._store) if claims else None
+        return user_of(claims, self._store, self._clock.now()) if claims else None
 
     def review(self, request: Request, target: Target) -> Response:
         """POST of a review: the review with its answer. Raises NetproxyError."""

@@ -45,6 +45,9 @@ class Attributes:
         return f"{self.resource}/{self.subresource}" if self.subresource else self.resource
 
 
+_VERBS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+
+
 def attributes(method: str, path: str, target: Target | None, *, watch: bool = False, picked: str = "") -> Attributes:
     """What a request wants; PICKED is the one name that a list is to have.
 
@@ -53,7 +56,7 @@ def attributes(method: str, path: str, target: Target | None, *, watch: bool = F
     """
     if target is None:
         return Attributes(method.lower(), path=path)
-    verb = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}.get(method, "get")
+    verb = _VERBS.get(method, "")  # of any other method only who may do everything
     if not target.name:
         verb = {"get": "list", "delete": "deletecollection"}.get(verb, verb)
     if verb in ("get", "list") and (watch or target.is_watch):

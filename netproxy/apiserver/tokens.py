@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from netproxy.apiserver.request import Request, Response, json_response
 from netproxy.apiserver.status import bad_request
+from netproxy.core.clock import seconds as moment_of
 from netproxy.core.clock import timestamp
 from netproxy.core.errors import ConflictError, ManifestError, Problem
 from netproxy.core.names import NamespacedName, quoted
@@ -28,6 +29,7 @@ PRIVATE = "kubernetes.io"
 """The claim that has everything of Kubernetes' own."""
 PREFIX = "authentication.kubernetes.io/"
 CREDENTIAL = PREFIX + "credential-id"
+LEEWAY_S = 60
 SHORTEST_S, USUAL_S, LONGEST_S = 600, 3600, 1 << 32
 ALL_OF_THEM = "system:serviceaccounts"
 
@@ -157,20 +159,23 @@ def _node(node: str, store: Store) -> dict[str, str]:
     return {"name": node, "uid": metadata(found)["uid"]} if found else {"name": node}
 
 
-def user_of(claims: Claims, store: Store) -> User | None:
-    """Whose a good token is; None when its account, or the object that it ends with, is not there any more."""
+def user_of(claims: Claims, store: Store, now: float) -> User | None:
+    """Whose a good token is; None when its account, or the object that it ends with, is not there any more.
+
+    What is deleted is there until its time to end is over, and a minute more.
+    """
     if claims.get("iss") != ISSUER or AUDIENCE not in (claims.get("aud") or ()):
         return None
     said = claims.get(PRIVATE) or {}
     at = str(said.get("namespace"))
-    if not _is_there(SERVICE_ACCOUNTS, at, said.get("serviceaccount"), store):
+    if not _is_there(SERVICE_ACCOUNTS, at, said.get("serviceaccount"), store, now):
         return None
     extra = {CREDENTIAL: (f"JTI={claims['jti']}",)} if claims.get("jti") else {}
     for word, resource in (("pod", PODS), ("secret", SECRETS), ("node", NODES)):
         bound = said.get(word)
         if bound is None:
             continue
-        if resource is not NODES and not _is_there(resource, at, bound, store):
+        if resource is not NODES and not _is_there(resource, at, bound, store, now):
             return None
         if resource is not SECRETS:
             extra |= {
@@ -183,8 +188,12 @@ def user_of(claims: Claims, store: Store) -> User | None:
     return User(f"system:serviceaccount:{at}:{account['name']}", groups, account["uid"], extra)
 
 
-def _is_there(resource: Resource, in_namespace: str, said: Mapping[str, Any] | None, store: Store) -> bool:
+def _is_there(
+    resource: Resource, in_namespace: str, said: Mapping[str, Any] | None, store: Store, now: float
+) -> bool:  # fmt: skip
     if not said:
         return False
     found = store.find(resource, NamespacedName(in_namespace, str(said.get("name"))))
-    return found is not None and metadata(found)["uid"] == said.get("uid") and not is_deleting(found)
+    if found is None or metadata(found)["uid"] != said.get("uid"):
+        return False
+    return not is_deleting(found) or moment_of(metadata(found)["deletionTimestamp"]) >= now - LEEWAY_S

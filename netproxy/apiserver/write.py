@@ -12,7 +12,6 @@ from contextlib import suppress
 from netproxy.apiserver.answer import item_of, list_meta
 from netproxy.apiserver.body import SCALE, check_size, expected_of, object_of
 from netproxy.apiserver.custombody import custom_object_of
-from netproxy.apiserver.escalation import GUARDED
 from netproxy.apiserver.listing import list_options, whole
 from netproxy.apiserver.options import APPLY, delete_options, write_options
 from netproxy.apiserver.page import page
@@ -23,8 +22,7 @@ from netproxy.apiserver.request import Request, Response, json_response
 from netproxy.apiserver.status import bad_request, not_allowed, success
 from netproxy.core.errors import ApiError, NotFoundError
 from netproxy.core.names import quoted
-from netproxy.core.user import User
-from netproxy.objects.kinds import NAMESPACES, Resource
+from netproxy.objects.kinds import NAMESPACES
 from netproxy.objects.meta import Object, key, metadata
 from netproxy.registry.convert import in_version
 from netproxy.registry.given import check_name
@@ -44,7 +42,7 @@ UNREAD = "the body of the request was in an unknown format - accepted media type
 class Writer:
     """Writes to one registry."""
 
-    def __init__(self, registry: Registry, guard: Callable[[User, Resource], Guard]) -> None:
+    def __init__(self, registry: Registry, guard: Callable[[Request, Target], Guard]) -> None:
         """GUARD makes what refuses a user's roles and bindings."""
         self._registry = registry
         self._guard = guard
@@ -117,10 +115,7 @@ class Writer:
         return json_response(self._registry.patch(*at, body, kind, options, subresource=way, told=told))
 
     def _options(self, request: Request, target: Target) -> WriteOptions:
-        options = write_options(request)
-        if target.resource not in GUARDED:
-            return options
-        return dataclasses.replace(options, guard=self._guard(request.user, target.resource))
+        return dataclasses.replace(write_options(request), guard=self._guard(request, target))
 
     def delete(self, request: Request, target: Target) -> Response:
         """DELETE of an object."""

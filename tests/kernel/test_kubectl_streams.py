@@ -143,6 +143,7 @@ def test_a_container_is_added_to_a_pod_that_runs(kubectl: Kubectl) -> None:
         "debug", "-i", pod, "--image=busybox", "--", "sh", "-c", "read word; echo $word", stdin=b"debugged\n"
     )
     assert "debugged\n" in said
+    kubectl("delete", pod, "--now")
 
 
 def test_a_command_has_its_streams_and_its_status(kubectl: Kubectl) -> None:

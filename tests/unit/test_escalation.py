@@ -202,3 +202,41 @@ def test_a_service_account_is_of_the_bindings_namespace_unless_it_says_another()
     pods = "/api/v1/namespaces/shop/pods"
     assert shop.ask("GET", pods, user=User("system:serviceaccount:shop:bot"))[0] == 200
     assert shop.ask("GET", pods, user=User("system:serviceaccount:other:bot"))[0] == 403
+
+
+def test_a_role_that_is_too_large_to_be_looked_at_is_refused():
+    names = [f"n{n}" for n in range(200)]
+    shop = Shop(ROLES, {"verbs": names, "apiGroups": names, "resources": names})
+    code, said = shop.ask("POST", f"{SHOP}/roles", role("r", {"verbs": names, "apiGroups": names, "resources": names}))
+    assert (code, said["message"].count("APIGroups")) == (403, 1)
+
+
+CHANGING = {
+    "verbs": ["update", "patch"],
+    "apiGroups": ["", "coordination.k8s.io"],
+    "resources": ["services", "leases", "pods"],
+}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "kind", "obj"),
+    [
+        ("PUT", "/apis/coordination.k8s.io/v1/namespaces/shop/leases/x", "application/json",
+         {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "x"}, "spec": {}}),
+        ("PATCH", "/api/v1/namespaces/shop/pods/x", APPLY,
+         {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}),
+    ],
+)  # fmt: skip
+def test_who_may_only_change_makes_nothing(method, path, kind, obj):
+    shop = Shop(CHANGING)
+    query = {"fieldManager": "eve"} if kind == APPLY else {}
+    code, said = shop.ask(method, path, obj, kind, **query)
+    assert code == 403
+    assert 'User "eve" cannot create resource "' in said["message"]
+    may = Shop(CHANGING, {**CHANGING, "verbs": ["create"]})
+    assert may.ask(method, path, obj, kind, **query)[0] == 201
+
+
+def test_a_method_that_no_role_names_is_for_who_may_do_everything():
+    shop = Shop({"verbs": ["get", "list"], "apiGroups": [""], "resources": ["pods/proxy"]})
+    assert shop.ask("OPTIONS", "/api/v1/namespaces/shop/pods/p/proxy/x")[0] == 403

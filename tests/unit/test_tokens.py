@@ -10,6 +10,7 @@ from support.api import Client, Plain
 from support.build import FixedClock
 
 from netproxy.apiserver.tokens import AUDIENCE, ISSUER, check_request, requested, user_of, with_time
+from netproxy.core.clock import timestamp
 from netproxy.core.errors import ApiError, ConflictError, ManifestError, NotFoundError
 from netproxy.core.names import NamespacedName
 from netproxy.objects.kinds import NODES, PODS, SERVICE_ACCOUNTS
@@ -56,7 +57,7 @@ def test_a_token_is_its_accounts(store):
     assert made["status"] == {"token": "token", "expirationTimestamp": "2027-01-15T09:00:00Z"}
     claims = signer.claims("token")
     assert (claims["iss"], claims["sub"], claims["exp"]) == (ISSUER, "system:serviceaccount:shop:bot", NOW + 3600)
-    user = user_of(claims, store)
+    user = user_of(claims, store, NOW)
     assert user.name == "system:serviceaccount:shop:bot"
     assert user.groups == ("system:serviceaccounts", "system:serviceaccounts:shop", "system:authenticated")
     assert user.extra == {"authentication.kubernetes.io/credential-id": ("JTI=token",)}
@@ -68,7 +69,7 @@ def test_a_token_ends_with_its_account(store):
     with store.transaction() as change:
         change.remove(SERVICE_ACCOUNTS, BOT)
         change.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "bot", "namespace": "shop"}})
-    assert user_of(signer.claims("token"), store) is None
+    assert user_of(signer.claims("token"), store, NOW) is None
 
 
 def bound_to(kind, name, **more):
@@ -78,21 +79,30 @@ def bound_to(kind, name, **more):
 def test_a_token_of_a_pod_says_where_it_is_and_ends_with_it(store):
     signer = Plain()
     ask(store, signer, boundObjectRef=bound_to("Pod", "web"))
-    extra = user_of(signer.claims("token"), store).extra
+    extra = user_of(signer.claims("token"), store, NOW).extra
     prefix = "authentication.kubernetes.io/"
     assert extra[prefix + "pod-name"] == ("web",)
     assert extra[prefix + "node-name"] == ("node1",)
     assert extra[prefix + "node-uid"] == (store.get(NODES, NamespacedName("", "node1"))["metadata"]["uid"],)
     with store.transaction() as change:
         change.remove(PODS, POD)
-    assert user_of(signer.claims("token"), store) is None
+    assert user_of(signer.claims("token"), store, NOW) is None
+
+
+def test_a_token_is_good_while_its_pod_ends(store):
+    signer = Plain()
+    ask(store, signer, boundObjectRef=bound_to("Pod", "web"))
+    with store.transaction() as change:
+        change.mark_deleted(PODS, POD, at=timestamp(NOW), grace_s=30, changes={})
+    assert user_of(signer.claims("token"), store, NOW + 60)
+    assert user_of(signer.claims("token"), store, NOW + 61) is None
 
 
 @pytest.mark.parametrize(("kind", "name"), [("Pod", "lost"), ("Pod", "idle"), ("Secret", "s"), ("Node", "node1")])
 def test_other_objects_that_a_token_ends_with(store, kind, name):
     signer = Plain()
     ask(store, signer, boundObjectRef=bound_to(kind, name))
-    assert user_of(signer.claims("token"), store)
+    assert user_of(signer.claims("token"), store, NOW)
 
 
 @pytest.mark.parametrize(
@@ -107,13 +117,13 @@ def test_other_objects_that_a_token_ends_with(store, kind, name):
 def test_a_good_signature_is_not_enough(store, change):
     signer = Plain()
     ask(store, signer)
-    assert user_of({**signer.claims("token"), **change}, store) is None
+    assert user_of({**signer.claims("token"), **change}, store, NOW) is None
 
 
 def test_a_token_without_a_name_of_its_own(store):
     signer = Plain()
     ask(store, signer, uid="")
-    assert user_of(signer.claims(""), store).extra == {}
+    assert user_of(signer.claims(""), store, NOW).extra == {}
 
 
 @pytest.mark.parametrize(
