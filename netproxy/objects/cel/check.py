@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from netproxy.objects.cel.evaluate import MACROS, TYPES, compiled
+from netproxy.objects.cel.evaluate import MACROS, TOO_DEEP, TYPES, compiled
 from netproxy.objects.cel.functions import FUNCTIONS, METHODS
 from netproxy.objects.cel.syntax import Call, Constant, Field, Item, Many, Name, Pairs, SyntaxFaultError, parsed
 from netproxy.objects.cel.values import kind_of
@@ -58,6 +58,9 @@ def fault(text: str, names: Mapping[str, Type], wanted: str) -> str:
         return located(text, f"Syntax error: {error}", error.place)
     except WrongError as error:
         return located(text, str(error), error.place)
+    except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:
+        why = TOO_DEEP if isinstance(error, RecursionError) else str(error)
+        return located(text, f"Syntax error: {why}", 0)
     return "" if found.name in ("dyn", wanted) else wanted
 
 

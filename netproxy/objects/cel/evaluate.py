@@ -8,17 +8,37 @@ Source: github.com/google/cel-spec doc/langdef.md; github.com/google/cel-go inte
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import chain
 from typing import Any
 
+from netproxy.objects.cel.costs import BRIEF, COSTS, parts
 from netproxy.objects.cel.functions import FUNCTIONS, METHODS
-from netproxy.objects.cel.syntax import Constant, Field, Item, Many, Name, Pairs, Unsigned, parsed
-from netproxy.objects.cel.values import NONE, CelError, Kind, Optional, in_range, is_number, kind_of, no_overload, same
+from netproxy.objects.cel.syntax import Constant, Field, Item, Many, Name, Pairs, SyntaxFaultError, Unsigned, parsed
+from netproxy.objects.cel.values import (
+    NONE,
+    Budget,
+    CelError,
+    Kind,
+    Optional,
+    SpentError,
+    in_range,
+    is_number,
+    kind_of,
+    no_overload,
+    same,
+)
 
 Scope = Mapping[str, Any]
 Value = Callable[[Scope], Any]
+
+BUDGET = ""
+"""The name of the budget among the variables, which no expression can write."""
+STEPS = 1_000_000
+"""So many steps an expression has; about a second."""
+TOO_DEEP = "expression recursion limit exceeded"
+COST = "operation cancelled: actual cost limit exceeded"
 
 TYPES = {
     name: Kind(name)
@@ -28,18 +48,8 @@ _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
 MACROS = (
-    "all",
-    "exists",
-    "exists_one",
-    "existsOne",
-    "map",
-    "filter",
-    "optMap",
-    "optFlatMap",
-    "transformList",
-    "transformMap",
-    "sortBy",
-)
+    "all", "exists", "exists_one", "existsOne", "map", "filter", "optMap", "optFlatMap", "transformList", "transformMap", "sortBy",
+)  # fmt: skip
 
 
 @lru_cache(maxsize=4096)
@@ -49,7 +59,29 @@ def compiled(text: str) -> Value:
     >>> compiled("self.size() > 1 && self.all(x, x < 5)")({"self": [1, 2]})
     True
     """
-    return _value(parsed(text))
+    tree = parsed(text)
+    try:
+        work, size = _value(tree), parts(tree)
+    except RecursionError:
+        raise SyntaxFaultError(TOO_DEEP, 0) from None
+
+    def value(scope: Scope) -> Any:
+        budget = scope.get(BUDGET) or Budget(STEPS)
+        try:
+            budget.spend(size)
+            return work({**scope, BUDGET: budget})
+        except SpentError:
+            raise CelError(COST) from None
+        except RecursionError:
+            raise CelError(TOO_DEEP) from None
+        except (TypeError, AttributeError, KeyError, IndexError):
+            raise no_overload() from None
+        except CelError:
+            raise
+        except (ArithmeticError, ValueError) as error:
+            raise CelError(str(error)) from error
+
+    return value
 
 
 def _value(tree: Any) -> Value:
@@ -175,11 +207,16 @@ def _path(tree: Any) -> str:
 
 def _function(name: str, known: Mapping[str, Callable[..., Any]], arguments: tuple[Any, ...]) -> Value:
     made = [_value(argument) for argument in arguments]
-    function = known[name]
+    function, cost = known[name], COSTS.get(name)
 
     def value(scope: Scope) -> Any:
         given = [argument(scope) for argument in made]
+        budget = scope[BUDGET]
         try:
+            if name not in BRIEF:
+                budget.look_through(given)
+            if cost is not None:
+                budget.spend(cost(*given))
             return function(*given)
         except CelError:
             raise
@@ -221,10 +258,20 @@ def _junction(left: Any, right: Any, *, decides: bool) -> Value:
     return value
 
 
+_LONG = (str, bytes, list, dict)
+
+
 def _binary(work: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Value]:
     def made(left: Any, right: Any) -> Value:
         first, second = _value(left), _value(right)
-        return lambda scope: work(first(scope), second(scope))
+
+        def value(scope: Scope) -> Any:
+            one, other = first(scope), second(scope)
+            if isinstance(one, _LONG) or isinstance(other, _LONG):
+                scope[BUDGET].look_through([one, other])
+            return work(one, other)
+
+        return value
 
     return made
 
@@ -357,27 +404,31 @@ def _macro(name: str, of: Any, arguments: tuple[Any, ...]) -> Value:
     )
     names, bodies = (names[:2], arguments[2:]) if two else (names[:1], arguments[1:])
     steps = [_value(each) for each in bodies]
-    work = _WORK[name]
+    work, size = _WORK[name], 1 + parts(bodies)
+
+    def scopes(scope: Scope, found: Any) -> Iterator[tuple[Any, Scope]]:
+        for key, each in _entries(found, two=two):
+            scope[BUDGET].spend(size)
+            yield key, {**scope, **dict(zip(names, each, strict=True))}
 
     def value(scope: Scope) -> Any:
         found = inner(scope)
         if not isinstance(found, list | dict):
             raise CelError(f"got 'types.{kind_of(found).capitalize()}', expected iterable type")
-        scopes = [(key, {**scope, **dict(zip(names, each, strict=True))}) for key, each in _entries(found, two=two)]
-        return work(scopes, steps, found)
+        return work(scopes(scope, found), steps, found)
 
     return value
 
 
-def _entries(of: Any, *, two: bool) -> list[tuple[Any, tuple[Any, ...]]]:
+def _entries(of: Any, *, two: bool) -> Iterable[tuple[Any, tuple[Any, ...]]]:
     """What the variables are, one after the other: keys, or with two of them keys and values."""
-    pairs = list(of.items()) if isinstance(of, dict) else list(enumerate(of))
+    pairs = of.items() if isinstance(of, dict) else enumerate(of)
     if two:
-        return [(key, (key, item)) for key, item in pairs]
-    return [(key, (key if isinstance(of, dict) else item,)) for key, item in pairs]
+        return ((key, (key, item)) for key, item in pairs)
+    return ((key, (key if isinstance(of, dict) else item,)) for key, item in pairs)
 
 
-Scopes = Sequence[tuple[Any, Scope]]
+Scopes = Iterable[tuple[Any, Scope]]
 
 
 def _all(scopes: Scopes, steps: list[Value], _: Any) -> bool:

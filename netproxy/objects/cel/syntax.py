@@ -105,7 +105,10 @@ def parsed(text: str) -> Any:
 
     Raises SyntaxFaultError.
     """
-    return _Reader(text).whole()
+    try:
+        return _Reader(text).whole()
+    except RecursionError:
+        raise SyntaxFaultError("expression recursion limit exceeded", 0) from None
 
 
 class _Reader:

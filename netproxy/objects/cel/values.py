@@ -18,6 +18,38 @@ class CelError(ValueError):
     """An expression has no value."""
 
 
+class SpentError(Exception):
+    """An expression asks for more than it may: nothing in it goes on after that."""
+
+
+class Budget:
+    """How many steps an expression may still take."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    def spend(self, steps: int) -> None:
+        """Take steps. Raises SpentError."""
+        self.left -= steps
+        if self.left < 0:
+            raise SpentError
+
+    def look_through(self, value: Any) -> None:
+        """Take the steps that it needs to look at everything in a value; ten characters are one. Raises SpentError."""
+        rest = [value]
+        while rest:
+            found = rest.pop()
+            if isinstance(found, str | bytes):
+                self.spend(1 + len(found) // 10)
+            elif isinstance(found, list | dict):
+                self.spend(1 + len(found))
+                rest += found.values() if isinstance(found, dict) else found
+            else:
+                self.spend(1)
+
+
 @dataclass(frozen=True, slots=True)
 class Optional:
     """A value, or none."""

@@ -22,6 +22,8 @@ Schema = Mapping[str, Any]
 
 NONE: Any = object()
 """There was no value before."""
+MOST = 10_000
+"""So many errors of one value are enough."""
 NOWHERE = "<nil>"
 """The path of what is wrong with no field of its own."""
 _WORDS = {bool: "boolean", str: "string", int: "integer", float: "number", list: "array", dict: "object"}
@@ -31,7 +33,7 @@ _GO_FORMATS = {int: "int64", float: "float64"}
 def schema_problems(value: Any, schema: Schema, old: Any = NONE, path: str = "") -> list[Problem]:
     """Everything that is wrong with a value that was OLD before. PATH is where the value is, if it is no object of its own."""
     found = _field_of(value, schema, "", old)
-    return [_placed(problem, path) for _, problem in found.errors]
+    return [_placed(problem, path) for problem in found.errors.values()]
 
 
 def _placed(problem: Problem, path: str) -> Problem:
@@ -47,17 +49,22 @@ class _Result:
     __slots__ = ("errors", "right")
 
     def __init__(self) -> None:
-        self.errors: list[tuple[str, Problem]] = []
+        self.errors: dict[str, Problem] = {}
         self.right = 0
 
     def add(self, text: str, problem: Problem) -> None:
-        """One error, unless it is known."""
-        if all(text != known for known, _ in self.errors):
-            self.errors.append((text, problem))
+        """One error, unless it is known or there are enough."""
+        if not self.is_full:
+            self.errors.setdefault(text, problem)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nobody asks for more errors."""
+        return len(self.errors) >= MOST
 
     def join(self, other: _Result) -> None:
         """What somebody else found."""
-        for text, problem in other.errors:
+        for text, problem in other.errors.items():
             self.add(text, problem)
         self.right += other.right
 
@@ -257,6 +264,8 @@ def _list(value: list[Any], schema: Schema, path: str, old: Any) -> _Result:
     if isinstance(items, dict):
         before = _by_key(old, schema)
         for at, item in enumerate(value):
+            if result.is_full:
+                break
             result.join(_field_of(item, items, f"{path}[{at}]", before.get(_key_of(item, schema), NONE)))
     least, most = schema.get("minItems"), schema.get("maxItems")
     if least is not None and len(value) < least:
@@ -297,11 +306,7 @@ def _object(value: dict[str, Any], schema: Schema, path: str, old: Any) -> _Resu
     fields = schema.get("properties") or {}
     others = schema.get("additionalProperties")
     before = old if isinstance(old, dict) and schema.get("x-kubernetes-map-type") != "atomic" else {}
-    for field, item in value.items():
-        if field not in fields and isinstance(others, dict):
-            result.join(_field_of(item, others, f"{path}.{field}", before.get(field, NONE)))
-        elif field not in fields and others is False:
-            result.invalid(path, field, f"{path}.{field} in body is a forbidden property")
+    _others(result, {field: item for field, item in value.items() if field not in fields}, others, path, before)
     for field, of in fields.items():
         if field in value:
             here = f"{path}.{field}" if path else field
@@ -313,6 +318,17 @@ def _object(value: dict[str, Any], schema: Schema, path: str, old: Any) -> _Resu
             problem = Problem(_path(place), "Required value", reason="FieldValueRequired")
             result.add(f"{place} in body is required", problem)
     return result
+
+
+def _others(result: _Result, value: Mapping[str, Any], of: Any, path: str, before: Mapping[str, Any]) -> None:
+    """What is wrong with fields that the schema does not name."""
+    for field, item in value.items():
+        if result.is_full:
+            break
+        if isinstance(of, dict):
+            result.join(_field_of(item, of, f"{path}.{field}", before.get(field, NONE)))
+        elif of is False:
+            result.invalid(path, field, f"{path}.{field} in body is a forbidden property")
 
 
 # --- schemas in schemas

@@ -34,6 +34,9 @@ _WORDS = frozenset((
 """Names that the language has taken."""
 _SIGNS = {"__": "underscores", ".": "dot", "-": "dash", "/": "slash"}
 _LONGEST = 5 * 1024
+_OBJECT_STEPS, _RULE_STEPS = 2_000_000, 20
+"""How many steps the rules of one object may take together, and what asking one takes."""
+_SPENT = "validation failed due to running out of cost budget, no further validation rules will be run"
 
 
 def has_rules(schema: Schema | None) -> bool:
@@ -47,6 +50,15 @@ def has_rules(schema: Schema | None) -> bool:
     return any(has_rules(each) for each in inner)
 
 
+class _Purse:
+    """How many steps the rules of one object may still take."""
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left = _OBJECT_STEPS
+
+
 @dataclass(frozen=True, slots=True)
 class _At:
     """A value, what it was before, and whether what is around it is still what it was."""
@@ -55,15 +67,16 @@ class _At:
     value: Any
     old: Any
     unchanged: bool
+    purse: _Purse
 
 
 def rule_problems(value: Any, schema: Schema, old: Any, warn: Warn, path: str = "") -> list[Problem]:
     """What the rules refuse of a value that was OLD before; WARN hears of what was already wrong before."""
-    return list(_problems(_At(path, value, old, old is not NONE and value == old), schema, warn))
+    return list(_problems(_At(path, value, old, old is not NONE and value == old, _Purse()), schema, warn))
 
 
 def _problems(at: _At, schema: Schema, warn: Warn) -> Iterator[Problem]:
-    if at.value is None:
+    if at.value is None or at.purse.left < 0:
         return
     rules = schema.get("x-kubernetes-validations")
     if rules:
@@ -85,7 +98,7 @@ def _of_items(at: _At, schema: Schema, warn: Warn) -> Iterator[Problem]:
 
 
 def _below(at: _At, path: str, value: Any, old: Any) -> _At:
-    return _At(path, value, old, value == old if old is not NONE else at.unchanged)
+    return _At(path, value, old, value == old if old is not NONE else at.unchanged, at.purse)
 
 
 def _by_key(old: Any, schema: Schema) -> dict[Any, Any]:
@@ -114,8 +127,9 @@ def _of_fields(at: _At, schema: Schema, warn: Warn) -> Iterator[Problem]:
 
 
 def _broken(at: _At, schema: Schema, rules: list[Mapping[str, Any]], warn: Warn) -> Iterator[Problem]:
-    from netproxy.objects.cel.values import NONE as NOTHING  # few kinds have rules
-    from netproxy.objects.cel.values import Optional
+    from netproxy.objects.cel.evaluate import BUDGET, STEPS  # few kinds have rules
+    from netproxy.objects.cel.values import NONE as NOTHING
+    from netproxy.objects.cel.values import Budget, Optional
 
     seen = typed(at.value, schema)
     before = NOTHING if at.old is NONE or at.old is None else Optional((typed(at.old, schema),))
@@ -124,7 +138,13 @@ def _broken(at: _At, schema: Schema, rules: list[Mapping[str, Any]], warn: Warn)
         if asks_before and not before.values and not is_optional:
             continue
         scope = {"self": seen, "oldSelf": before if is_optional else before.values[0] if before.values else None}
+        budget = scope[BUDGET] = Budget(min(STEPS, at.purse.left))
         found = _judged(at, schema, rule, scope)
+        at.purse.left -= _RULE_STEPS + min(STEPS, at.purse.left) - max(budget.left, 0)
+        if at.purse.left < 0 and (found is None or budget.left >= 0):
+            found = Problem(at.path or NOWHERE, f"Invalid value: {_type_of(schema)}: {_SPENT}"), True
+        elif budget.left < 0:
+            at.purse.left = -1
         if found is None:
             continue
         problem, failed = found
@@ -132,13 +152,19 @@ def _broken(at: _At, schema: Schema, rules: list[Mapping[str, Any]], warn: Warn)
             warn(f"{problem.path}: {problem.message}")
         else:
             yield problem
+        if at.purse.left < 0:
+            return
+
+
+def _type_of(schema: Schema) -> str:
+    return quoted(str(schema.get("type") or ""))
 
 
 def _judged(
     at: _At, schema: Schema, rule: Mapping[str, Any], scope: Mapping[str, Any]
 ) -> tuple[Problem, bool] | None:  # fmt: skip
     """What a rule says against a value, and whether it could not even be asked."""
-    from netproxy.objects.cel.evaluate import compiled
+    from netproxy.objects.cel.evaluate import COST, compiled
     from netproxy.objects.cel.syntax import SyntaxFaultError
     from netproxy.objects.cel.values import CelError
 
@@ -152,10 +178,11 @@ def _judged(
         why = str(error)
         if why.startswith("no such overload"):
             told = f"'{why}': call arguments did not match a supported operator, function or macro signature for rule: {said}"
+        elif why == COST:
+            told = f"'{why}': no further validation rules will be run due to call cost exceeds limit for rule: {said}"
         else:
             told = f"{why} evaluating rule: {said}"
-        shown = quoted(str(schema.get("type") or ""))
-        return Problem(at.path or NOWHERE, f"Invalid value: {shown}: {told}"), True
+        return Problem(at.path or NOWHERE, f"Invalid value: {_type_of(schema)}: {told}"), True
     path = at.path
     if rule.get("fieldPath"):
         path = f"{path}.{rule['fieldPath'].removeprefix('.')}".removeprefix(".")
@@ -220,7 +247,7 @@ def uses_old(rule: str) -> bool:
 
     try:
         return "oldSelf" in names(parsed(rule))
-    except SyntaxFaultError:
+    except (SyntaxFaultError, RecursionError):
         return False
 
 
@@ -258,7 +285,7 @@ def _timed(value: str, form: str | None) -> Any:
         return value.encode()
     try:
         found: timedelta | Any = duration(value) if form == "duration" else timestamp(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return value
     return found
 
