@@ -133,3 +133,12 @@ async def taken_over(
     response = _Taken()
     response.force_close()
     return response
+
+
+def broken_off(request: web.Request) -> web.StreamResponse:
+    """Break a connection off on which an answer has begun that cannot be ended: the client sees that it is not whole."""
+    if request.transport is not None:
+        request.transport.abort()
+    response = _Taken(status=500)
+    response.force_close()
+    return response
