@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from netproxy.core.errors import Problem
 from netproxy.objects.decoding import base64_fault
 from netproxy.objects.defaulting import with_defaults
-from netproxy.objects.meta import Object, metadata, spec
+from netproxy.objects.meta import Object, labels, metadata, spec, status
 from netproxy.objects.proxyconfig import configuration_problems
 from netproxy.objects.ranges import node_range_problems
 from netproxy.objects.validation import config, event, ingress, policy, quota, rbac, servicecidr, storage
@@ -58,7 +58,7 @@ def problems(obj: Object) -> list[Problem]:
             named = metadata(obj).get("name") or metadata(obj).get("generateName")
             return [*(metadata_problems(metadata(obj)) if named else ()), *_OURS[kind](obj)]
         complete = with_defaults(obj)
-        found = refusals(_with_ips(complete) if kind == "Service" else complete, None)
+        found = refusals(_GIVEN[kind](complete) if kind in _GIVEN else complete, None)
         if kind in _IN_MANIFESTS:
             found += _IN_MANIFESTS[kind](obj if kind == "Node" else complete)
         return [problem for problem in found if not was_once_right(problem)]
@@ -73,6 +73,28 @@ def _with_ips(service: Object) -> Object:
     if not ips or given.get("type") == "ExternalName":
         return service
     return {**service, "spec": {**given, "clusterIPs": ips, "clusterIP": given.get("clusterIP") or ips[0]}}
+
+
+def _with_stored_version(definition: Object) -> Object:
+    """With the version that its objects are going to be stored in."""
+    stored = [each.get("name") for each in spec(definition).get("versions") or () if each.get("storage")]
+    return {**definition, "status": {"storedVersions": stored, **status(definition)}}
+
+
+def _with_selector(job: Object) -> Object:
+    """With a selector of its own Pods, unless the Job has one or wants to choose it by itself."""
+    wanted = spec(job)
+    if wanted.get("selector") or wanted.get("manualSelector"):
+        return job
+    template, own = wanted.get("template") or {}, {"job-name": str(metadata(job).get("name"))}
+    labelled = {**template, "metadata": {**metadata(template), "labels": {**labels(template), **own}}}
+    return {**job, "spec": {**wanted, "selector": {"matchLabels": own}, "manualSelector": True, "template": labelled}}
+
+
+_GIVEN: dict[str, Callable[[Object], Object]] = {
+    "CustomResourceDefinition": _with_stored_version, "Job": _with_selector, "Service": _with_ips,
+}  # fmt: skip
+"""What an API server fills in by itself before it looks whether a new object is right."""
 
 
 def was_once_right(problem: Problem) -> bool:

@@ -339,3 +339,24 @@ def test_an_address_with_a_zone_is_none(text):
 def test_where_a_load_balancer_answers_is_an_address():
     service = {**service_object(type="LoadBalancer"), "status": {"loadBalancer": {"ingress": [{"ip": "10.0.0.1\n-F"}]}}}
     assert [p.path for p in problems(service)] == ["status.loadBalancer.ingress[0].ip"]
+
+
+def a_job(**spec):
+    template = {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "busybox"}]}}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "once"},
+        "spec": {"template": template, **spec},
+    }
+
+
+def test_what_a_server_fills_in_is_not_missed_in_a_manifest():
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {"type": "object"}}}
+    names = {"plural": "widgets", "singular": "widget", "kind": "Widget", "listKind": "WidgetList"}
+    definition = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+                  "metadata": {"name": "widgets.example.com"},
+                  "spec": {"group": "example.com", "scope": "Namespaced", "names": names, "versions": [version]}}  # fmt: skip
+    assert problems(definition) == problems(a_job()) == []
+    own = {"selector": {"matchLabels": {"app": "x"}}, "manualSelector": True}
+    assert [each.path for each in problems(a_job(**own))] == ["spec.template.metadata.labels"]
