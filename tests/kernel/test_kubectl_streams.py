@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import select
+import shlex
 import socket
 import subprocess
 import urllib.request
@@ -159,7 +160,8 @@ def test_all_of_the_input_arrives_and_its_end(kubectl: Kubectl) -> None:
 
 
 def test_a_command_on_a_terminal(kubectl: Kubectl) -> None:
-    words = f"{kubectl.path} exec -it deploy/web -- sh -c 'tty; stty size; exit 4'"
+    sized = 'until [ "$(stty size)" != "0 0" ]; do :; done; stty size'  # which kubectl tells when it has begun
+    words = f"{kubectl.path} exec -it deploy/web -- sh -c {shlex.quote(f'tty; {sized}; exit 4')}"
     done = subprocess.run(
         ["script", "-qec", f"stty rows 30 cols 90; {words}", "/dev/null"], env=kubectl.env, capture_output=True, text=True,
         stdin=subprocess.DEVNULL, timeout=60, check=False,
