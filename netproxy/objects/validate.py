@@ -9,6 +9,7 @@ Source: kubernetes staging/src/k8s.io/apiserver/pkg/registry/rest/{create,update
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import chain
 
 from netproxy.core.errors import Problem
 from netproxy.objects.decoding import base64_fault
@@ -178,9 +179,19 @@ _OURS: dict[str, Callable[[Object], Problems]] = {
     "KubeProxyConfiguration": configuration_problems,
     "Cluster": cluster_problems,
 }
-"""Kinds that no API server has; they need no name."""
+"""Kinds that no API server has; in a manifest they need no name."""
+
+
+def _asked(check: Callable[[Object], Problems]) -> Rules:
+    """The rules of a kind for which nothing is asked of a change but that the new state is right."""
+    return Rules(
+        create=lambda obj, meta: chain(meta, check(obj)), update=lambda new, _, meta: chain(meta.change, check(new)),
+        name=path_segment,
+    )  # fmt: skip
+
 
 _RULES: dict[str, Rules] = {
+    **{kind: _asked(check) for kind, check in _OURS.items()},
     "ClusterRole": rbac.CLUSTER_ROLE,
     "ClusterRoleBinding": rbac.CLUSTER_ROLE_BINDING,
     "ConfigMap": config.CONFIG_MAP,

@@ -140,3 +140,20 @@ def test_metadata_of_our_own_kinds_have_the_types_of_all_metadata(ask, kind):
         "json: cannot unmarshal bool into Go struct field ObjectMeta.metadata.labels of type string"
         in answer["message"]
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "right", "wrong", "place"),
+    [
+        ("/apis/kubeproxy.config.k8s.io/v1alpha1/kubeproxyconfigurations", "KubeProxyConfiguration", {},
+         {"iptables": {"masqueradeBit": -1}}, "masqueradeBit"),
+        ("/apis/netproxy.dev/v1alpha1/clusters", "Cluster", {"spec": {"nodes": 1}}, {"spec": {"nodes": 0}}, "spec.nodes"),
+    ],
+)  # fmt: skip
+def test_our_own_kinds_are_checked_when_they_come_and_when_they_change(ask, path, kind, right, wrong, place):
+    obj = {"apiVersion": path.split("/", 2)[2].rpartition("/")[0], "kind": kind, "metadata": {"name": "x"}}
+    code, said = ask("POST", path, {**obj, **wrong})
+    assert (code, place in said["message"]) == (422, True), said
+    assert ask("POST", path, {**obj, **right})[0] == 201
+    assert ask("PUT", f"{path}/x", {**obj, **wrong})[0] == 422
+    assert ask("PATCH", f"{path}/x", wrong, "application/merge-patch+json")[0] == 422
