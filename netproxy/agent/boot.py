@@ -7,6 +7,7 @@ from typing import Any
 
 from netproxy import __version__
 from netproxy.agent.begin import API, API_PORT, first_address
+from netproxy.apiserver.discovery import KUBERNETES
 from netproxy.core.clock import timestamp
 from netproxy.core.names import NamespacedName
 from netproxy.core.net import Family
@@ -26,8 +27,6 @@ from netproxy.registry.steps import CONTROLLERS
 DNS_LABELS = {"k8s-app": "kube-dns"}
 DNS_NAME = {"kubernetes.io/cluster-service": "true", "kubernetes.io/name": "CoreDNS"}
 """Labels of the Service by which `kubectl cluster-info` names it."""
-KUBERNETES = "v1.36.2"
-"""Whose kubelet the Pods of a node see."""
 MOST_PODS = 110
 """As a kubelet says that is not told otherwise."""
 _PRESSURES = (

@@ -13,13 +13,12 @@ from typing import Any
 from netproxy.apiserver.paths import Target
 from netproxy.core.errors import ApiError, NotFoundError
 from netproxy.core.names import NamespacedName, quoted
-from netproxy.core.user import MASTERS, User
+from netproxy.core.user import MASTERS, SERVICE_ACCOUNT, User
 from netproxy.objects.kinds import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, NAMESPACES, ROLE_BINDINGS, ROLES
 from netproxy.objects.meta import Object, labels, name, namespace
 from netproxy.objects.selector import label_selector, matches
 from netproxy.store.store import Store
 
-SERVICE_ACCOUNT = "system:serviceaccount:"
 """What the user name of a service account begins with."""
 _WRITTEN = (CLUSTER_ROLES, CLUSTER_ROLE_BINDINGS, ROLES, ROLE_BINDINGS)
 

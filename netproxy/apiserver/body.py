@@ -5,7 +5,7 @@ Source: kubernetes apiserver pkg/endpoints/handlers/rest.go and create.go; apima
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,9 +86,14 @@ def media_type(request: Request) -> str:
     """The media type of a request's body. Raises ApiError (415) for one that is not read."""
     found = request.content_type.partition(";")[0].strip().lower() or JSON
     if found not in MEDIA_TYPES:
-        said = "the body of the request was in an unknown format - accepted media types include: "
-        raise ApiError(415, "UnsupportedMediaType", said + ", ".join(MEDIA_TYPES))
+        raise unread(MEDIA_TYPES)
     return found
+
+
+def unread(accepted: Iterable[str]) -> ApiError:
+    """The refusal of a body of another media type than those that are ACCEPTED."""
+    said = "the body of the request was in an unknown format - accepted media types include: "
+    return ApiError(415, "UnsupportedMediaType", said + ", ".join(accepted))
 
 
 def check_size(request: Request) -> None:
@@ -117,13 +122,8 @@ def object_of(request: Request, expected: Expected, options: WriteOptions) -> Ob
     except DecodingError as error:
         raise unhandled(given, expected, _retold(error, request.body, of) if kind == JSON else str(error)) from error
     _check_kind(given, expected)
-    if (told or reading.told) and options.field_validation == "Strict":
-        first = "\n  ".join(("yaml: unmarshal errors:", *told))
-        raise unhandled(given, expected, strict_error((*((first,) if told else ()), *reading.told)))
-    told = (*told, *reading.told)
-    if options.field_validation == "Warn":
-        for text in told:
-            options.warn(text)
+    first = ("\n  ".join(("yaml: unmarshal errors:", *told)),) if told else ()
+    options.tell((*told, *reading.told), lambda: unhandled(given, expected, strict_error((*first, *reading.told))))
     return {**reading.obj, **given}
 
 

@@ -18,11 +18,11 @@ from netproxy.apiserver.body import (
     media_type,
     strict_error,
     unhandled,
+    unread,
     unrecognized,
     value_of,
 )
 from netproxy.apiserver.request import Request
-from netproxy.core.errors import ApiError
 from netproxy.objects.custom.definition import Version
 from netproxy.objects.custom.numbers import plain_numbers
 from netproxy.objects.custom.structure import pruned
@@ -39,8 +39,7 @@ def custom_object_of(request: Request, version: Version, options: WriteOptions) 
     """
     kind = media_type(request)
     if kind == PROTOBUF:
-        said = "the body of the request was in an unknown format - accepted media types include: "
-        raise ApiError(415, "UnsupportedMediaType", f"{said}application/json, application/yaml")
+        raise unread(("application/json", "application/yaml"))
     check_size(request)
     expected = Expected(version.api_version, version.kind)
     value, is_plain, told = value_of(request.body, kind, expected)
@@ -53,7 +52,9 @@ def custom_object_of(request: Request, version: Version, options: WriteOptions) 
     except DecodingError as error:
         raise unhandled(given, expected, str(error)) from error
     told = (*told, *(() if is_plain else dict.fromkeys(_twice(value, ""))), *reading.told)
-    return _told(reading.obj, told, given, expected, options)
+    options.tell(told, lambda: unhandled(given, expected, strict_error(told)))
+    found: Object = reading.obj
+    return found
 
 
 def _check_version(
@@ -70,18 +71,6 @@ def _check_version(
             for path in pruned(whole, {})[1]:
                 options.warn(f'unknown field "{path}"')
         raise elsewhere(given, expected)
-
-
-def _told(
-    obj: Object, told: tuple[str, ...], given: Mapping[str, str], expected: Expected, options: WriteOptions
-) -> Object:  # fmt: skip
-    """The object, when what is wrong with it can be overlooked. Raises ApiError."""
-    if told and options.field_validation == "Strict":
-        raise unhandled(given, expected, strict_error(told))
-    if options.field_validation == "Warn":
-        for text in told:
-            options.warn(text)
-    return obj
 
 
 def _twice(value: Any, path: str) -> Iterator[str]:

@@ -11,6 +11,8 @@ from typing import Any
 
 from netproxy.objects.kinds import METRICS, NAMESPACES, REVIEWS, Resource
 
+KUBERNETES = "v1.36.2"
+"""Whose API this is, and whose kubelets its nodes say that they have."""
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 ORDER = (

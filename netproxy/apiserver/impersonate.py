@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
-from netproxy.apiserver.authorize import SERVICE_ACCOUNT, Attributes, Authorizer, forbidden
+from netproxy.apiserver.authorize import Attributes, Authorizer, forbidden
 from netproxy.apiserver.status import bad_request
 from netproxy.core.errors import ApiError
 from netproxy.core.names import quoted
-from netproxy.core.user import ANONYMOUS, AUTHENTICATED, User
+from netproxy.core.user import ANONYMOUS, AUTHENTICATED, SERVICE_ACCOUNT, SERVICE_ACCOUNTS, User
 from netproxy.objects.validation.names import dns_label, dns_subdomain
 
 USER, GROUP, UID, EXTRA = "impersonate-user", "impersonate-group", "impersonate-uid", "impersonate-extra-"
@@ -120,7 +120,7 @@ def _whole(way: _Way, wanted: User) -> User:
     """The user with the groups that it has by being what it is."""
     groups, account = wanted.groups, _account(wanted.name)
     if not groups and account:
-        groups = ("system:serviceaccounts", f"system:serviceaccounts:{account[0]}")
+        groups = (SERVICE_ACCOUNTS, f"{SERVICE_ACCOUNTS}:{account[0]}")
     elif way.mode and _node(wanted.name):
         groups = (NODES,)
     if wanted.name == ANONYMOUS.name:

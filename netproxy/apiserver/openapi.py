@@ -13,14 +13,14 @@ from importlib.resources import files
 from typing import Any
 
 from netproxy.apiserver.customschema import custom_definitions, definition_name
-from netproxy.apiserver.discovery import groups, kind_of, parts, verbs, versions
+from netproxy.apiserver.discovery import KUBERNETES, groups, kind_of, parts, verbs, versions
 from netproxy.objects.kinds import REVIEWS, Resource
 
 Definition = dict[str, Any]
 
 V3 = "#/components/schemas/"
 V2 = "#/definitions/"
-TITLE = {"title": "Kubernetes", "version": "v1.36.2"}
+TITLE = {"title": "Kubernetes", "version": KUBERNETES}
 
 _QUERY: dict[str, tuple[str, str]] = {
     "allowWatchBookmarks": ("boolean", "Ask for events of type BOOKMARK in a watch."),

@@ -17,8 +17,8 @@ METHOD_NOT_ALLOWED = "the server does not allow this method on the requested res
 
 VERSION = {
     "major": "1", "minor": "36", "emulationMajor": "1", "emulationMinor": "36", "minCompatibilityMajor": "1",
-    "minCompatibilityMinor": "35", "gitVersion": "v1.36.2", "gitCommit": "", "gitTreeState": "", "buildDate": "1970-01-01T00:00:00Z",
-    "goVersion": "", "compiler": "gc", "platform": "linux/amd64",
+    "minCompatibilityMinor": "35", "gitVersion": discovery.KUBERNETES, "gitCommit": "", "gitTreeState": "",
+    "buildDate": "1970-01-01T00:00:00Z", "goVersion": "", "compiler": "gc", "platform": "linux/amd64",
 }  # fmt: skip
 """Whose API this is: clients compare it with their own."""
 

@@ -15,7 +15,8 @@ from netproxy.core.clock import seconds as moment_of
 from netproxy.core.clock import timestamp
 from netproxy.core.errors import ConflictError, ManifestError, Problem
 from netproxy.core.names import NamespacedName, quoted
-from netproxy.core.user import AUTHENTICATED, User
+from netproxy.core.user import AUTHENTICATED, CREDENTIAL, SERVICE_ACCOUNT, User
+from netproxy.core.user import SERVICE_ACCOUNTS as ALL_OF_THEM
 from netproxy.objects.kinds import NODES, PODS, SECRETS, SERVICE_ACCOUNTS, Resource
 from netproxy.objects.meta import Object, is_deleting, metadata, name, namespace, spec
 from netproxy.store.store import Store
@@ -28,10 +29,8 @@ _KEPT = (("Cache-Control", "public, max-age=3600"),)
 PRIVATE = "kubernetes.io"
 """The claim that has everything of Kubernetes' own."""
 PREFIX = "authentication.kubernetes.io/"
-CREDENTIAL = PREFIX + "credential-id"
 LEEWAY_S = 60
 SHORTEST_S, USUAL_S, LONGEST_S = 600, 3600, 1 << 32
-ALL_OF_THEM = "system:serviceaccounts"
 
 _BINDABLE: dict[tuple[str, str], Resource] = {("v1", "Pod"): PODS, ("v1", "Node"): NODES, ("v1", "Secret"): SECRETS}
 """What a token may end with."""
@@ -96,7 +95,7 @@ def requested(
         said |= _bound(bound, account, store)
     begin, end = int(now), int(now) + seconds
     claims = {"aud": audiences, "exp": end, "iat": begin, "iss": ISSUER, "jti": uid, PRIVATE: said, "nbf": begin,
-              "sub": f"system:serviceaccount:{meta['namespace']}:{meta['name']}"}  # fmt: skip
+              "sub": f"{SERVICE_ACCOUNT}{meta['namespace']}:{meta['name']}"}  # fmt: skip
     kept = {field: meta[field] for field in ("name", "namespace", "uid")}
     return {
         **asked, "metadata": {**metadata(asked), **kept, "creationTimestamp": timestamp(now)},
@@ -185,7 +184,7 @@ def user_of(claims: Claims, store: Store, now: float) -> User | None:
             }
     account = said["serviceaccount"]
     groups = (ALL_OF_THEM, f"{ALL_OF_THEM}:{at}", AUTHENTICATED)
-    return User(f"system:serviceaccount:{at}:{account['name']}", groups, account["uid"], extra)
+    return User(f"{SERVICE_ACCOUNT}{at}:{account['name']}", groups, account["uid"], extra)
 
 
 def _is_there(

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from netproxy.apiserver.answer import item_of, list_meta
-from netproxy.apiserver.body import SCALE, check_size, expected_of, object_of
+from netproxy.apiserver.body import SCALE, check_size, expected_of, object_of, unread
 from netproxy.apiserver.custombody import custom_object_of
 from netproxy.apiserver.listing import list_options, whole
 from netproxy.apiserver.options import APPLY, delete_options, write_options
@@ -36,7 +36,6 @@ PATCHES = (
 )  # fmt: skip
 
 CUSTOM_PATCHES = ("application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml")
-UNREAD = "the body of the request was in an unknown format - accepted media types include: "
 
 
 class Writer:
@@ -101,7 +100,7 @@ class Writer:
         kind = request.content_type.partition(";")[0].strip()
         if target.resource.custom is not None:
             if kind not in CUSTOM_PATCHES:
-                raise ApiError(415, "UnsupportedMediaType", UNREAD + ", ".join(CUSTOM_PATCHES))
+                raise unread(CUSTOM_PATCHES)
         elif kind not in PATCHES:
             raise ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type").with_details()
         check_size(request)

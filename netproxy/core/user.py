@@ -19,6 +19,12 @@ class User:
 
 AUTHENTICATED = "system:authenticated"
 """The group of everybody who is somebody."""
+SERVICE_ACCOUNT = "system:serviceaccount:"
+"""How the user names of service accounts begin: the namespace, a colon and the name come after it."""
+SERVICE_ACCOUNTS = "system:serviceaccounts"
+"""The group of all service accounts; those of a namespace have a group of their own, with its name after a colon."""
+CREDENTIAL = "authentication.kubernetes.io/credential-id"
+"""The key of what is known about a user: by which certificate or token."""
 MASTERS = "system:masters"
 """The group that may do everything."""
 

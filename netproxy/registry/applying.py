@@ -124,13 +124,13 @@ def check_result(obj: Object, config: Object) -> None:
 
 def tell(told: tuple[str, ...], options: WriteOptions) -> None:
     """Tell what was wrong with the text of a configuration. Raises ApiError when it must not be overlooked."""
-    if told and options.field_validation == "Strict":
+
+    def refusal() -> ApiError:
         listed = "".join(f"\n  {text}" for text in told)
         why = f"error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:{listed}"
-        raise ApiError(400, "BadRequest", why)
-    if options.field_validation == "Warn":
-        for text in told:
-            options.warn(text)
+        return ApiError(400, "BadRequest", why)
+
+    options.tell(told, refusal)
 
 
 def _text(value: Any) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from netproxy.core.user import AUTHENTICATED, MASTERS
+from netproxy.core.user import AUTHENTICATED, MASTERS, SERVICE_ACCOUNTS
 from netproxy.objects.kinds import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES
 from netproxy.objects.meta import Object
 
@@ -18,7 +18,6 @@ NOTE = ("create", "patch", "update")
 WORKLOADS = "daemonsets deployments deployments/scale replicasets replicasets/scale statefulsets statefulsets/scale"
 AGGREGATE = "rbac.authorization.k8s.io/aggregate-to-"
 RBAC = "rbac.authorization.k8s.io"
-SERVICE_ACCOUNTS = "system:serviceaccounts"
 UNAUTHENTICATED = "system:unauthenticated"
 
 Rule = dict[str, Any]

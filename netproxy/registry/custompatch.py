@@ -33,11 +33,7 @@ def custom_patched(seen: Object, patch: Patch, options: WriteOptions, version: V
     except DecodingError as error:
         raise refused(_text(made), str(error)) from error
     told = (*patch.told, *reading.told)
-    if told and options.field_validation == "Strict":
-        raise refused(_text(made), f"strict decoding error: {', '.join(told)}")
-    if options.field_validation == "Warn":
-        for text in told:
-            options.warn(text)
+    options.tell(told, lambda: refused(_text(made), f"strict decoding error: {', '.join(told)}"))
     found: Object = reading.obj
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -50,6 +50,14 @@ class WriteOptions:
     guard: Guard = _unguarded
     resource: Resource | None = None
     """In which group and version the writer sees the object; None: as it is stored."""
+
+    def tell(self, told: Sequence[str], refusal: Callable[[], Exception]) -> None:
+        """Warn of what a strict reader TOLD, be silent, or raise the REFUSAL, as the writer wants it."""
+        if told and self.field_validation == "Strict":
+            raise refusal()
+        if self.field_validation == "Warn":
+            for text in told:
+                self.warn(text)
 
     def of(self, resource: Resource) -> WriteOptions:
         """The same for a writer who sees the object as RESOURCE."""

@@ -110,11 +110,7 @@ def read_merged(value: Object, seen: Object, patch: Object, told: tuple[str, ...
     except ManifestError as error:
         raise refused(go_text(patch), str(error)) from error
     told = (*told, *sorted(reading.told))
-    if told and options.field_validation == "Strict":
-        raise refused(go_text(patch), f"strict decoding error: {', '.join(told)}")
-    if options.field_validation == "Warn":
-        for text in told:
-            options.warn(text)
+    options.tell(told, lambda: refused(go_text(patch), f"strict decoding error: {', '.join(told)}"))
     found: Object = reading.obj
     return found
 

@@ -13,6 +13,7 @@ from netproxy.apiserver.connect import Stream
 from netproxy.core.errors import KernelError
 from netproxy.objects.meta import name, uid
 from netproxy.serve.nodes import Nodes
+from netproxy.serve.tasks import end
 
 CHUNK_BYTES = 1 << 15
 
@@ -43,8 +44,7 @@ async def carry(lane: Lane, stream: Stream, port: int, nodes: Nodes) -> str:
     except OSError:
         pass  # either end has gone
     finally:
-        going.cancel()
-        await asyncio.gather(going, return_exceptions=True)
+        await end(going)
         writer.transport.abort()
     return ""
 

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from netproxy.core import user
 from netproxy.core.net import join_host_port
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ BACKDATED = timedelta(hours=1)
 """Clocks of clients may be slow."""
 
 LOCAL = ("127.0.0.1", "::1", "localhost")
-ADMIN = "kubernetes-admin"
-ADMINS = "system:masters"
+ADMIN, ADMINS = user.ADMIN.name, user.MASTERS
+"""The name and the group of whose cluster it is, in a certificate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +147,6 @@ def issue(
     if hosts:
         builder = builder.add_extension(x509.SubjectAlternativeName([_general(host) for host in hosts]), critical=False)
     return _pair(builder, key, issuer_key)
-
-
-def names_of(pair: Pair) -> list[str]:
-    """The addresses and names that a certificate vouches for."""
-    from cryptography import x509
-
-    extensions = x509.load_pem_x509_certificate(pair.certificate).extensions
-    return [str(name.value) for name in extensions.get_extension_for_class(x509.SubjectAlternativeName).value]
 
 
 def _builder(subject: x509.Name, issuer: x509.Name, key: Any, now: float, days: int = DAYS) -> x509.CertificateBuilder:

@@ -17,6 +17,7 @@ from netproxy.serve import spdy
 from netproxy.serve.carry import carry
 from netproxy.serve.forwardchannels import in_messages
 from netproxy.serve.nodes import Nodes, unreachable, why_not
+from netproxy.serve.tasks import end
 from netproxy.serve.upgrade import ASKED, SPDY, MessagePipe, SocketPipe, agreed, disagreed, taken_over
 from netproxy.serve.websocket import MAX_MESSAGE
 
@@ -76,10 +77,7 @@ class Forwarding:
         try:
             await self._session.run()
         finally:
-            tasks = tuple(self._tasks)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end(*self._tasks)
 
     def _opened(self, stream: spdy.Stream) -> bool:
         kind, port = stream.headers.get("streamtype", ""), stream.headers.get("port", "")

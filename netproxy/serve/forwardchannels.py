@@ -18,6 +18,7 @@ from netproxy.apiserver.connect import Stream
 from netproxy.serve.carry import carry
 from netproxy.serve.channels import Protocol, packed, unpacked
 from netproxy.serve.nodes import Nodes
+from netproxy.serve.tasks import end
 from netproxy.serve.websocket import MAX_MESSAGE, protocol_of
 
 
@@ -84,7 +85,5 @@ async def in_messages(request: web.Request, stream: Stream, ports: tuple[int, ..
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             await response.close()
     finally:
-        for task in (carried, heard):
-            task.cancel()
-        await asyncio.gather(carried, heard, return_exceptions=True)
+        await end(carried, heard)
     return response

@@ -6,7 +6,6 @@ pkg/httpstream/wsstream/stream.go.
 
 from __future__ import annotations
 
-import asyncio
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -16,6 +15,7 @@ from aiohttp import web
 from netproxy.apiserver.connect import LogOptions, Stream, log_refused
 from netproxy.apiserver.status import bad_request
 from netproxy.serve.nodes import Nodes, log_url, refusal, unreachable
+from netproxy.serve.tasks import until_one_ends
 from netproxy.serve.websocket import asked_protocols, is_websocket
 
 PLAIN, BASE64 = "binary.k8s.io", "base64.binary.k8s.io"
@@ -64,12 +64,6 @@ async def _in_messages(request: web.Request, pieces: AsyncIterator[bytes]) -> we
         async for _ in socket:
             pass  # what a client says is not heard
 
-    tasks = {asyncio.ensure_future(copy()), asyncio.ensure_future(leave())}
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    await until_one_ends(copy(), leave())
     await socket.close()
     return socket

@@ -28,6 +28,7 @@ from netproxy.core.net import join_host_port
 from netproxy.core.numbers import whole
 from netproxy.serve.links import rewritten, rewritten_page
 from netproxy.serve.nodes import Nodes
+from netproxy.serve.tasks import until_one_ends
 from netproxy.serve.upgrade import SocketPipe, broken_off, taken_over
 
 CONNECT_S = 30.0
@@ -306,13 +307,7 @@ async def _chunks(reader: asyncio.StreamReader, pipe: SocketPipe) -> None:
 
 
 async def _both_ways(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pipe: SocketPipe) -> None:
-    ways = [asyncio.ensure_future(_back(reader, pipe)), asyncio.ensure_future(_forth(pipe, writer))]
-    try:
-        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for way in ways:
-            way.cancel()
-        await asyncio.gather(*ways, return_exceptions=True)
+    await until_one_ends(_back(reader, pipe), _forth(pipe, writer))
 
 
 def _family(host: str) -> int:

@@ -15,6 +15,7 @@ from netproxy.apiserver.connect import Stream, Terminal
 from netproxy.core.errors import KernelError
 from netproxy.serve.channels import RESIZE, STDERR, STDIN, STDOUT, Sizes
 from netproxy.serve.nodes import Nodes, Process
+from netproxy.serve.tasks import end
 
 DRAIN_S = 0.5
 """How long there is still read after the end: what it began may go on and keep its streams open."""
@@ -69,9 +70,7 @@ async def _carried(wire: Wire, process: Process, wanted: Terminal) -> Status | N
         await asyncio.wait(telling, timeout=DRAIN_S)
         return _status_of(process)
     finally:
-        for task in (hearing, *telling):
-            task.cancel()
-        await asyncio.gather(hearing, *telling, return_exceptions=True)
+        await end(hearing, *telling)
 
 
 async def _tell(wire: Wire, process: Process, output: int, channel: int | None) -> None:

@@ -10,16 +10,15 @@ from typing import Any
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from netproxy.core.user import ADMIN, AUTHENTICATED, User
+from netproxy.apiserver.access import OPEN
+from netproxy.core.user import ADMIN, AUTHENTICATED, CREDENTIAL, User
 
-OPEN_PATHS = frozenset(("/healthz", "/livez", "/readyz"))
+OPEN_PATHS = frozenset(f"/{page}" for page in OPEN)
 """What anybody may ask."""
 
 
 TOKEN_USER: web.AppKey[Callable[[str], User | None]] = web.AppKey("TOKEN_USER")
 """Of an application: whose a bearer token is; None for one that is good for nobody. Without it no token is good."""
-
-CREDENTIAL = "authentication.kubernetes.io/credential-id"
 
 
 @web.middleware

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kubernetes import client, config
 from support.clients import PATIENCE_S, Server
 from support.cluster import Cluster
 
@@ -46,6 +47,15 @@ def plane() -> Iterator[Server]:
 def whole() -> Iterator[Server]:
     """A cluster in which the workload runs."""
     yield from _up("-f", str(WORKLOAD))
+
+
+@pytest.fixture
+def core(api: Server, namespace: str) -> Iterator[client.CoreV1Api]:
+    """The official client in a namespace of the test's own."""
+    with config.new_client_from_config(api.kubeconfig) as talking:
+        made = client.CoreV1Api(talking)
+        made.create_namespace({"metadata": {"name": namespace}})
+        yield made
 
 
 def _up(*options: str) -> Iterator[Server]:

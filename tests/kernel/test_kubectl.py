@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import difflib
 import itertools
-import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from support.kubectl import ROOT, Cluster, Section, kubectls, read
+from support.kubectl import ROOT, Cluster, Section, kubectls, read, started
 
 TRANSCRIPTS = sorted(ROOT.glob("*.txt"))
 SECTIONS = [section for file in TRANSCRIPTS for section in read(file.read_text())]
@@ -20,19 +17,8 @@ SECTIONS = [section for file in TRANSCRIPTS for section in read(file.read_text()
 @pytest.fixture(scope="module")
 def kubeconfig(tmp_path_factory):
     """An API alone, for all of them."""
-    state = tmp_path_factory.mktemp("state")
-    state.chmod(0o700)
-    env = {**os.environ, "NETPROXY_STATE": str(state)}
-
-    def netproxy(*args: str) -> str:
-        command = [sys.executable, "-m", "netproxy", *args]
-        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=True).stdout
-
-    netproxy("up", "--api-only")
-    try:
-        yield Path(netproxy("kubeconfig").strip())
-    finally:
-        netproxy("down", "--all")
+    with started(tmp_path_factory.mktemp("kubectl") / "state", "--api-only") as kubeconfig:
+        yield kubeconfig
 
 
 def differences(cluster: Cluster, section: Section, minor: str, home: Path) -> list[str]:

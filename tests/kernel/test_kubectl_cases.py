@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
-from support.kubectl import Cluster, kubectls
+from support.kubectl import Cluster, kubectls, started
 from support.kubectlcases import RECORDED, Kubelet, differences
 
 UNFINISHED = {"create-deployment", "describe-deployment", "describe-pod", "events", "rollout-pause", "rollout-undo"}
@@ -21,21 +17,10 @@ CASES = sorted(folder for folder in RECORDED.iterdir() if folder.name not in UNF
 @pytest.fixture
 def cluster(tmp_path):
     """A control plane with its controllers, and a pretended node."""
-    state = tmp_path / "state"
-    state.mkdir(mode=0o700)
-    env = {**os.environ, "NETPROXY_STATE": str(state)}
-
-    def netproxy(*args: str) -> str:
-        command = [sys.executable, "-m", "netproxy", *args]
-        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=True).stdout
-
-    netproxy("up", "--control-plane-only")
-    try:
-        found = Cluster(Path(netproxy("kubeconfig").strip()), kubectls()["1.36"])
+    with started(tmp_path / "state", "--control-plane-only") as kubeconfig:
+        found = Cluster(kubeconfig, kubectls()["1.36"])
         with Kubelet(found).running():
             yield found
-    finally:
-        netproxy("down", "--all")
 
 
 def test_workloads_that_run_look_as_in_a_real_cluster(cluster, tmp_path):

@@ -131,6 +131,23 @@ def masked(text: str, namespace: str, server: str, folder: Path) -> str:
     return "\n".join(lines).strip("\n")
 
 
+@contextmanager
+def started(state: Path, scope: str) -> Iterator[Path]:
+    """The kubeconfig of a control plane that `netproxy up SCOPE` starts, its state in a folder of its own."""
+    state.mkdir(mode=0o700)
+    env = {**os.environ, "NETPROXY_STATE": str(state)}
+
+    def netproxy(*args: str) -> str:
+        command = [sys.executable, "-m", "netproxy", *args]
+        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=True).stdout
+
+    netproxy("up", scope)
+    try:
+        yield Path(netproxy("kubeconfig").strip())
+    finally:
+        netproxy("down", "--all")
+
+
 @dataclass(frozen=True)
 class Cluster:
     """Where kubectl is to go: a kubeconfig of the cluster's admin."""

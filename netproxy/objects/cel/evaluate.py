@@ -243,19 +243,21 @@ def _junction(left: Any, right: Any, *, decides: bool) -> Value:
     """AND and OR: what one side decides counts, whatever is wrong with the other."""
     sides = _value(left), _value(right)
 
-    def value(scope: Scope) -> Any:
-        failed: CelError | None = None
-        for side in sides:
-            try:
-                if _truth(side(scope)) is decides:
-                    return decides
-            except CelError as error:
-                failed = failed or error
-        if failed is not None:
-            raise failed
-        return not decides
+    return lambda scope: _any_decides(((side, scope) for side in sides), decides=decides)
 
-    return value
+
+def _any_decides(steps: Iterable[tuple[Value, Scope]], *, decides: bool) -> bool:
+    """Whether one is what decides; one that fails matters only when none is."""
+    failed: CelError | None = None
+    for step, scope in steps:
+        try:
+            if _truth(step(scope)) is decides:
+                return decides
+        except CelError as error:
+            failed = failed or error
+    if failed is not None:
+        raise failed
+    return not decides
 
 
 _LONG = (str, bytes, list, dict)
@@ -432,24 +434,11 @@ Scopes = Iterable[tuple[Any, Scope]]
 
 
 def _all(scopes: Scopes, steps: list[Value], _: Any) -> bool:
-    return _any_decides(scopes, steps[0], decides=False)
+    return _any_decides(((steps[0], scope) for _, scope in scopes), decides=False)
 
 
 def _exists(scopes: Scopes, steps: list[Value], _: Any) -> bool:
-    return _any_decides(scopes, steps[0], decides=True)
-
-
-def _any_decides(scopes: Scopes, step: Value, *, decides: bool) -> bool:
-    failed: CelError | None = None
-    for _, scope in scopes:
-        try:
-            if _truth(step(scope)) is decides:
-                return decides
-        except CelError as error:
-            failed = failed or error
-    if failed is not None:
-        raise failed
-    return not decides
+    return _any_decides(((steps[0], scope) for _, scope in scopes), decides=True)
 
 
 def _exists_one(scopes: Scopes, steps: list[Value], _: Any) -> bool:

@@ -8,7 +8,7 @@ schema_props.go) and errors/schema.go; staging/src/k8s.io/apiextensions-apiserve
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from typing import Any
 
 from netproxy.core.errors import Problem
@@ -267,16 +267,20 @@ def _list(value: list[Any], schema: Schema, path: str, old: Any) -> _Result:
             if result.is_full:
                 break
             result.join(_field_of(item, items, f"{path}[{at}]", before.get(_key_of(item, schema), NONE)))
-    least, most = schema.get("minItems"), schema.get("maxItems")
-    if least is not None and len(value) < least:
-        result.invalid(path, len(value), f"{path} in body should have at least {least} items")
-    if most is not None and len(value) > most:
-        why = f"{path} in body should have at most {most} items"
-        result.add(why, too_many(_path(path), len(value), most))
+    _counted(result, value, schema, path, "items")
     if schema.get("uniqueItems") and any(item in value[:at] for at, item in enumerate(value)):
         result.invalid(path, "", f"{path} in body shouldn't contain duplicates")
     result.right += 1
     return result
+
+
+def _counted(result: _Result, value: Sized, schema: Schema, path: str, what: str) -> None:
+    """There are not too few and not too many: WHAT is `items` or `properties`."""
+    least, most = (schema.get(f"{bound}{what.capitalize()}") for bound in ("min", "max"))
+    if least is not None and len(value) < least:
+        result.invalid(path, len(value), f"{path} in body should have at least {least} {what}")
+    if most is not None and len(value) > most:
+        result.add(f"{path} in body should have at most {most} {what}", too_many(_path(path), len(value), most))
 
 
 def _by_key(old: Any, schema: Schema) -> dict[Any, Any]:
@@ -297,12 +301,7 @@ def _key_of(item: Any, schema: Schema) -> Any:
 
 def _object(value: dict[str, Any], schema: Schema, path: str, old: Any) -> _Result:
     result = _Result()
-    least, most = schema.get("minProperties"), schema.get("maxProperties")
-    if least is not None and len(value) < least:
-        result.invalid(path, len(value), f"{path} in body should have at least {least} properties")
-    if most is not None and len(value) > most:
-        why = f"{path} in body should have at most {most} properties"
-        result.add(why, too_many(_path(path), len(value), most))
+    _counted(result, value, schema, path, "properties")
     fields = schema.get("properties") or {}
     others = schema.get("additionalProperties")
     before = old if isinstance(old, dict) and schema.get("x-kubernetes-map-type") != "atomic" else {}

@@ -5,7 +5,6 @@ Source: kubernetes pkg/apis/core/validation/validation.go (validateAffinity, Val
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,7 +23,6 @@ from netproxy.objects.validation.words import (
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 _REQUIRED, _PREFERRED = (f"{how}DuringSchedulingIgnoredDuringExecution" for how in ("required", "preferred"))
 _POLICIES = ("Honor", "Ignore")
-_is_number = re.compile(r"0|-?[1-9][0-9]*").fullmatch
 _WEIGHT = "must be in the range 1-100"
 
 Part = Mapping[str, Any]

@@ -14,6 +14,7 @@ from netproxy.objects.amounts import amount
 from netproxy.objects.meta import Object, annotations_of, spec
 from netproxy.objects.validation.gostructs import NODE_AFFINITY, VOLUME_SOURCE, difference, rendered
 from netproxy.objects.validation.names import dns_label, dns_subdomain, label_value, qualified, size
+from netproxy.objects.validation.podvolumes import HOST_PATH_TYPES
 from netproxy.objects.validation.rules import Found, Meta, Rules
 from netproxy.objects.validation.storage import BETA_CLASS, NOT_POSITIVE, VOLUME_MODES, mode_problems
 from netproxy.objects.validation.words import (
@@ -30,7 +31,6 @@ from netproxy.objects.validation.words import (
     unsupported,
 )
 
-_HOST_PATH_TYPES = ("", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket")
 _SOURCES = (
     "hostPath", "gcePersistentDisk", "awsElasticBlockStore", "glusterfs", "flocker", "nfs", "rbd", "quobyte", "cephfs",
     "iscsi", "cinder", "fc", "flexVolume", "azureFile", "vsphereVolume", "photonPersistentDisk", "portworxVolume",
@@ -134,7 +134,7 @@ def _sources(given: Part, *, has_nodes: bool) -> Problems:
 def _host_path(source: Part, path: str) -> Problems:
     yield from _local(source, path)
     if source.get("path"):
-        yield from one_of(f"{path}.type", source.get("type"), _HOST_PATH_TYPES)
+        yield from one_of(f"{path}.type", source.get("type"), HOST_PATH_TYPES)
 
 
 def _local(source: Part, path: str) -> Problems:
